@@ -1,0 +1,1 @@
+"""Parts shared by the models of the family."""

@@ -1,0 +1,32 @@
+"""The two halves of a checkerboard, packed densely so that nothing is computed twice.
+
+Anchors are the positions with row + column odd, non-anchors the others (as in MLIC++):
+
+    n a n a        packed anchors       packed non-anchors
+    a n a n   ->   (0,1) (0,3)     and  (0,0) (0,2)
+                   (1,0) (1,2)          (1,1) (1,3)
+"""
+
+import torch
+from torch import Tensor
+
+ANCHOR, NON_ANCHOR = 1, 0
+
+
+def take(x: Tensor, half: int) -> Tensor:
+    """One half of (B, H, W, C), H and W even, as (B, H, W/2, C): rows stay rows, columns close up."""
+    b, h, w, c = x.shape
+    even = x[:, 0::2, half::2]
+    odd = x[:, 1::2, 1 - half :: 2]
+    return torch.stack((even, odd), dim=2).reshape(b, h, w // 2, c)
+
+
+def put(packed: Tensor, half: int) -> Tensor:
+    """Inverse of `take`: (B, H, W/2, C) -> (B, H, W, C), zero at the other half."""
+    b, h, w, c = packed.shape
+    zeros = torch.zeros_like(packed)
+    even, odd = packed[:, 0::2], packed[:, 1::2]
+    zero = zeros[:, 0::2]
+    rows_even = torch.stack((even, zero) if half == 0 else (zero, even), dim=3)
+    rows_odd = torch.stack((zero, odd) if half == 0 else (odd, zero), dim=3)
+    return torch.stack((rows_even, rows_odd), dim=2).reshape(b, h, 2 * w, c)

@@ -1,0 +1,75 @@
+"""Training pictures: a folder, decoded once into memory, served as random crops."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+Pixels = NDArray[np.uint8]
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All files below `folder` with an extension that Pillow can open, in a fixed order."""
+    known = {e for e, f in Image.registered_extensions().items() if f in Image.OPEN}
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and p.is_file())
+
+
+def load_folder(
+    folder: Path, min_side: int, progress: Callable[[int, int], None] | None = None
+) -> list[Pixels]:
+    """Every readable picture below `folder` with sides of at least `min_side`, as (H, W, 3) uint8.
+
+    Raises ValueError when none is left. `progress` is called with (done, total).
+    """
+    files = find_images(folder)
+    pictures = []
+    for done, path in enumerate(files, start=1):
+        try:
+            with Image.open(path) as image:
+                if min(image.size) >= min_side:
+                    pictures.append(np.asarray(image.convert("RGB")))
+        except (UnidentifiedImageError, OSError):
+            continue  # a broken file is no reason to stop; an empty folder is (below)
+        if progress is not None:
+            progress(done, len(files))
+    if not pictures:
+        msg = (
+            f"{folder} holds no picture that Pillow can read with sides of {min_side} pixels or "
+            "more; give a folder of photographs or a smaller --crop"
+        )
+        raise ValueError(msg)
+    return pictures
+
+
+class Crops:
+    """Random crops, flips and transposes; a batch depends on (seed, step) alone.
+
+    So training resumes exactly without any random state to save, and several processes can each
+    take their share of the same batch.
+    """
+
+    def __init__(self, pictures: list[Pixels], size: int, seed: int = 0) -> None:
+        self.pictures = [p for p in pictures if min(p.shape[:2]) >= size]
+        self.size = size
+        self.seed = seed
+        areas = np.array([p.shape[0] * p.shape[1] for p in self.pictures], dtype=np.float64)
+        self.share = areas / areas.sum()
+
+    def batch(self, step: int, count: int) -> torch.Tensor:
+        """The batch of `step`: (count, size, size, 3) uint8."""
+        random = np.random.default_rng([self.seed, step])
+        out = np.empty((count, self.size, self.size, 3), dtype=np.uint8)
+        for i, k in enumerate(random.choice(len(self.pictures), size=count, p=self.share)):
+            picture = self.pictures[k]
+            top = random.integers(picture.shape[0] - self.size + 1)
+            left = random.integers(picture.shape[1] - self.size + 1)
+            crop = picture[top : top + self.size, left : left + self.size]
+            if random.random() < 0.5:
+                crop = crop[:, ::-1]
+            if random.random() < 0.5:
+                crop = crop.transpose(1, 0, 2)
+            out[i] = crop
+        return torch.from_numpy(out)

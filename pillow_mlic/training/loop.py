@@ -1,0 +1,284 @@
+"""The training loop: one for every model, on one process or several, resumable to the bit.
+
+A *trunk* is trained at a constant rate for as long as there is time; its state is saved every few
+minutes and resumed exactly. A *cooldown* branches off it, takes the rate down to zero and yields
+weights worth exporting; the trunk goes on from where it was.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ..models.base import Latents
+from .data import Crops, Pixels
+from .objective import Figures, rate_distortion, stratified_qualities
+from .optimiser import Average, gradients, make_adam, set_rate
+
+STATE = "state.pt"
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is made of; saved in its state, so that resuming needs none of it again."""
+
+    batch: int = 32
+    crop: int = 128
+    rate: float = 2e-3
+    warm_up: int = 200
+    clip: float = 1.0
+    exponent: float = -0.7
+    average: float = 0.9995
+    seed: int = 0
+    bf16: bool = True
+
+
+class Report(NamedTuple):
+    """Progress of a run: means since the last report."""
+
+    step: int
+    fraction: float
+    seconds: float
+    seconds_left: float
+    loss: float
+    bpp: float
+    psnr: float
+    crops_per_second: float
+    rate: float
+    skipped: int
+
+
+class Group:
+    """The processes that train together (one, or as many as torchrun started)."""
+
+    def __init__(self) -> None:
+        self.size = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        if self.size > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+    def sum(self, tensor: Tensor) -> None:
+        """Sum over processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+
+
+class Trainer:
+    """Trains `model` on `pictures`; state lives in the folder `run`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        pictures: list[Pixels],
+        run: Path,
+        settings: Settings,
+        device: torch.device,
+    ) -> None:
+        self.group = Group()
+        self.model = model.to(device)
+        self.settings = settings
+        self.run = run
+        self.device = device
+        self.crops = Crops(pictures, settings.crop, settings.seed)
+        self.optimiser = make_adam(model, device)
+        self.average = Average(model, settings.average)
+        self.step = 0
+        self.seconds = 0.0
+        self.skipped = 0
+        if settings.batch % self.group.size:
+            msg = f"a batch of {settings.batch} cannot be shared by {self.group.size} processes"
+            raise ValueError(msg)
+
+    # ---- state -------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All that resuming needs; random numbers depend on seed and step alone."""
+        return {
+            "model": self.model.state_dict(),
+            "config": self.model.config_dict(),  # type: ignore[operator]
+            "average": self.average.parameters,
+            "optimiser": self.optimiser.state_dict(),
+            "settings": asdict(self.settings),
+            "step": self.step,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for mine, saved in zip(self.average.parameters, state["average"], strict=True):
+            mine.copy_(saved)
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.skipped = state["skipped"]
+
+    def save(self, path: Path | None = None) -> None:
+        """Write the state beside and rename, so that a kill leaves the old one whole."""
+        if self.group.rank:
+            return
+        path = path or self.run / STATE
+        part = path.with_suffix(".part")
+        torch.save(self.state(), part)
+        part.replace(path)
+
+    # ---- training ----------------------------------------------------------------------------
+
+    def _batch(self) -> tuple[Tensor, Tensor, Latents]:
+        """This process's share of the batch of the current step."""
+        s = self.settings
+        generator = torch.Generator().manual_seed(s.seed * 1_000_003 + self.step)
+        config = self.model.config
+        y_side, z_side = s.crop // 16, s.crop // 64
+        share = slice(
+            self.group.rank * s.batch // self.group.size,
+            (self.group.rank + 1) * s.batch // self.group.size,
+        )
+        crops = self.crops.batch(self.step, s.batch)[share].to(self.device)
+        quality = stratified_qualities(s.batch, generator)[share].to(self.device)
+        y = torch.rand(s.batch, y_side, y_side, config.latents, generator=generator) - 0.5  # type: ignore[union-attr, arg-type]
+        z = torch.rand(s.batch, z_side, z_side, config.hyper_latents, generator=generator) - 0.5  # type: ignore[union-attr, arg-type]
+        noise = Latents(y[share].to(self.device), z[share].to(self.device))
+        return crops.float() / 255, quality, noise
+
+    def _forward(self, x: Tensor, quality: Tensor, noise: Latents) -> Figures:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
+            return rate_distortion(self.model, x, quality, noise, self.settings.exponent)  # type: ignore[arg-type]
+
+    def _reduce(self, figures: Figures, fraction: float) -> Tensor:
+        """Average gradients over processes; -> (4,): loss, bpp, log10 mse, fraction done."""
+        mse = figures.mse.clamp(min=1e-3).log10().mean()
+        numbers = torch.stack([figures.loss.detach(), figures.bpp.mean(), mse])
+        mine = torch.tensor([fraction], device=self.device)
+        numbers = torch.cat([numbers / self.group.size, mine * (self.group.rank == 0)])
+        if self.group.size > 1:
+            grads = list(gradients(self.model))
+            flat = torch.cat([*(g.flatten() for g in grads), numbers])
+            self.group.sum(flat)
+            start = 0
+            for grad in grads:
+                share = flat[start : start + grad.numel()].view_as(grad)
+                grad.copy_(share / self.group.size)
+                start += grad.numel()
+            numbers = flat[start:]
+        return numbers
+
+    def train(
+        self,
+        steps: int | None,
+        minutes: float | None,
+        cooldown: bool,
+        report: Callable[[Report], None],
+        save_minutes: float = 5.0,
+        report_seconds: float = 10.0,
+    ) -> None:
+        """Train until `steps` more steps or `minutes` more minutes are done, whichever is first.
+
+        With `cooldown` the rate falls linearly to zero over that span; without, it is constant.
+        """
+        s = self.settings
+        begin = last_report = last_save = time.monotonic()
+        first = self.step
+        sums = torch.zeros(3)
+        counted = 0
+        fraction = 0.0
+        while fraction < 1:
+            elapsed = time.monotonic() - begin
+            fraction = max(
+                (self.step - first) / steps if steps else 0.0,
+                elapsed / (60 * minutes) if minutes else 0.0,
+            )
+            figures = self._forward(*self._batch())
+            figures.loss.backward()
+            numbers = self._reduce(figures, fraction).cpu()
+            fraction = float(numbers[3])
+            rate = s.rate * min(1.0, (self.step + 1) / s.warm_up)
+            if cooldown:
+                rate *= max(0.0, 1 - fraction)
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), s.clip, foreach=True)
+            if torch.isfinite(norm):
+                set_rate(self.optimiser, rate)
+                self.optimiser.step()
+                sums += numbers[:3]
+                counted += 1
+            else:
+                self.skipped += 1
+            self.optimiser.zero_grad(set_to_none=True)
+            self.step += 1
+            if self.step % 4 == 0:
+                self.average.update(self.model, 4)
+            now = time.monotonic()
+            if (now - last_report >= report_seconds or fraction >= 1) and counted:
+                loss, bpp, log_mse = (sums / counted).tolist()
+                spent = now - begin
+                left = spent * (1 - fraction) / fraction if fraction > 0 else math.inf
+                self._log(
+                    report,
+                    Report(
+                        step=self.step,
+                        fraction=fraction,
+                        seconds=self.seconds + spent,
+                        seconds_left=left,
+                        loss=loss,
+                        bpp=bpp,
+                        psnr=20 * math.log10(255) - 10 * log_mse,
+                        crops_per_second=s.batch * counted / (now - last_report),
+                        rate=rate,
+                        skipped=self.skipped,
+                    ),
+                )
+                sums.zero_()
+                counted = 0
+                last_report = now
+            if not cooldown and now - last_save >= 60 * save_minutes:
+                self._checkpoint(now - begin)
+                last_save = now
+        self.seconds += time.monotonic() - begin
+        if not cooldown:
+            self.save()
+
+    def _checkpoint(self, spent: float) -> None:
+        before = self.seconds
+        self.seconds = before + spent
+        self.save()
+        self.seconds = before
+
+    def _log(self, report: Callable[[Report], None], entry: Report) -> None:
+        if self.group.rank:
+            return
+        report(entry)
+        with open(self.run / LOG, "a", encoding="utf-8") as log:
+            log.write(json.dumps({k: _rounded(v) for k, v in entry._asdict().items()}) + "\n")
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a saved state; ValueError with what to do when it is none."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        msg = f"{path} is not a training state ({error}); delete it to start afresh"
+        raise ValueError(msg) from error
+    return state  # type: ignore[no-any-return]
+
+
+def settings_from(state: dict[str, Any], **changes: Any) -> Settings:
+    """The settings of a saved run, with those of `changes` that are not None replaced."""
+    return replace(
+        Settings(**state["settings"]), **{k: v for k, v in changes.items() if v is not None}
+    )

@@ -1,0 +1,62 @@
+"""Adam with the rates that each kind of parameter wants."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+VECTOR_RATE = 2.0
+"""Biases, norms, depthwise kernels and gain tables learn at twice the rate of matrices."""
+
+PRIOR_RATE = 5.0
+"""The prior of the hyper latents is a handful of numbers that every bit depends on."""
+
+
+def make_adam(model: nn.Module, device: torch.device) -> torch.optim.Adam:
+    """Adam whose groups carry `factor`, by which the schedule's rate is multiplied."""
+    groups: dict[float, list[nn.Parameter]] = {1.0: [], VECTOR_RATE: [], PRIOR_RATE: []}
+    for name, parameter in model.named_parameters():
+        if name.startswith("entropy.hyper_scale"):
+            groups[PRIOR_RATE].append(parameter)
+        elif parameter.dim() < 2 or "depthwise" in name or name.endswith(".log"):
+            groups[VECTOR_RATE].append(parameter)
+        else:
+            groups[1.0].append(parameter)
+    return torch.optim.Adam(
+        [{"params": p, "factor": factor} for factor, p in groups.items() if p],
+        lr=0.0,
+        betas=(0.9, 0.99),
+        fused=device.type in ("cpu", "cuda"),
+    )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its share of `rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
+
+
+class Average:
+    """Exponential moving average of parameters: the cheap stand-in for a cooldown."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.parameters = [p.detach().clone() for p in model.parameters()]
+
+    def update(self, model: nn.Module, steps: int) -> None:
+        """Move towards the model's weights by what `steps` steps amount to."""
+        weight = 1 - self.decay**steps
+        torch._foreach_lerp_(self.parameters, [p.detach() for p in model.parameters()], weight)
+
+    def swap(self, model: nn.Module) -> None:
+        """Exchange the model's weights with the average (call twice to undo)."""
+        with torch.no_grad():
+            for mine, theirs in zip(self.parameters, model.parameters(), strict=True):
+                copy = theirs.clone()
+                theirs.copy_(mine)
+                mine.copy_(copy)
+
+
+def gradients(model: nn.Module) -> Iterator[Tensor]:
+    """Gradients of all parameters that have one."""
+    return (p.grad for p in model.parameters() if p.grad is not None)
