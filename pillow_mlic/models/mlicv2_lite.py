@@ -259,6 +259,10 @@ class MlicV2Lite(nn.Module):
         y = self.analysis(x, quality).float()
         return Latents(y, self.hyper_analysis(y).float())
 
+    def start_from_data(self, patches: Tensor) -> None:
+        """Prepare fresh weights for training; `patches` (N, 16, 16, 3) in 0..1 from the pictures."""
+        start_from_klt(self, patches)
+
 
 @torch.no_grad()
 def start_from_klt(model: MlicV2Lite, patches: Tensor) -> None:

@@ -106,6 +106,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "config": self.model.config_dict(),  # type: ignore[operator]
             "average": self.average.parameters,
+            "average_steps": self.average.steps,
             "optimiser": self.optimiser.state_dict(),
             "settings": asdict(self.settings),
             "step": self.step,
@@ -119,6 +120,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         for mine, saved in zip(self.average.parameters, state["average"], strict=True):
             mine.copy_(saved)
+        self.average.steps = state.get("average_steps", 0)
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.skipped = state["skipped"]
@@ -179,23 +181,26 @@ class Trainer:
         minutes: float | None,
         cooldown: bool,
         report: Callable[[Report], None],
+        checkpoint: Callable[[], None] | None = None,
         save_minutes: float = 5.0,
         report_seconds: float = 10.0,
     ) -> None:
         """Train until `steps` more steps or `minutes` more minutes are done, whichever is first.
 
-        With `cooldown` the rate falls linearly to zero over that span; without, it is constant.
+        With `cooldown` the rate falls linearly to zero over that span and the saved state is left
+        alone; without, the rate is constant and the state is saved every `save_minutes`, after
+        which the first process calls `checkpoint`.
         """
         s = self.settings
-        begin = last_report = last_save = time.monotonic()
+        start = begin = last_report = last_save = time.monotonic()
         first = self.step
         sums = torch.zeros(3)
         counted = 0
         fraction = 0.0
         while fraction < 1:
-            elapsed = time.monotonic() - begin
+            elapsed = time.monotonic() - start
             fraction = max(
-                (self.step - first) / steps if steps else 0.0,
+                (self.step + 1 - first) / steps if steps else 0.0,
                 elapsed / (60 * minutes) if minutes else 0.0,
             )
             figures = self._forward(*self._batch())
@@ -220,14 +225,14 @@ class Trainer:
             now = time.monotonic()
             if (now - last_report >= report_seconds or fraction >= 1) and counted:
                 loss, bpp, log_mse = (sums / counted).tolist()
-                spent = now - begin
+                spent = now - start
                 left = spent * (1 - fraction) / fraction if fraction > 0 else math.inf
                 self._log(
                     report,
                     Report(
                         step=self.step,
                         fraction=fraction,
-                        seconds=self.seconds + spent,
+                        seconds=self.seconds + now - begin,
                         seconds_left=left,
                         loss=loss,
                         bpp=bpp,
@@ -241,17 +246,14 @@ class Trainer:
                 counted = 0
                 last_report = now
             if not cooldown and now - last_save >= 60 * save_minutes:
-                self._checkpoint(now - begin)
+                self.seconds, begin = self.seconds + now - begin, now
+                self.save()
+                if checkpoint is not None and self.group.rank == 0:
+                    checkpoint()
                 last_save = now
         self.seconds += time.monotonic() - begin
         if not cooldown:
             self.save()
-
-    def _checkpoint(self, spent: float) -> None:
-        before = self.seconds
-        self.seconds = before + spent
-        self.save()
-        self.seconds = before
 
     def _log(self, report: Callable[[Report], None], entry: Report) -> None:
         if self.group.rank:
@@ -277,8 +279,7 @@ def load_state(path: Path) -> dict[str, Any]:
     return state  # type: ignore[no-any-return]
 
 
-def settings_from(state: dict[str, Any], **changes: Any) -> Settings:
-    """The settings of a saved run, with those of `changes` that are not None replaced."""
-    return replace(
-        Settings(**state["settings"]), **{k: v for k, v in changes.items() if v is not None}
-    )
+def settings_from(state: dict[str, Any] | None, **changes: Any) -> Settings:
+    """The settings of a saved run, or the defaults, with those `changes` that are not None."""
+    saved = Settings(**state["settings"]) if state else Settings()
+    return replace(saved, **{k: v for k, v in changes.items() if v is not None})

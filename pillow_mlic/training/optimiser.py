@@ -41,11 +41,15 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
+        self.steps = 0
         self.parameters = [p.detach().clone() for p in model.parameters()]
 
     def update(self, model: nn.Module, steps: int) -> None:
         """Move towards the model's weights by what `steps` steps amount to."""
-        weight = 1 - self.decay**steps
+        self.steps += steps
+        # A young average looks back over a tenth of its life, so that the start is soon forgotten.
+        decay = min(self.decay, 1 - 10 / (self.steps + 10))
+        weight = 1 - decay**steps
         torch._foreach_lerp_(self.parameters, [p.detach() for p in model.parameters()], weight)
 
     def swap(self, model: nn.Module) -> None:

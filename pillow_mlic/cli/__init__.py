@@ -1,0 +1,46 @@
+"""The `mlic` command: arguments and printing, nothing else."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..version import __version__
+from . import bench, demo, files, info, train, weights
+
+COMMANDS = (files, info, demo, weights, train, bench)
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
+    parser = argparse.ArgumentParser(
+        prog="mlic", description="Learned image compression: photographs to .mlic files and back."
+    )
+    parser.add_argument("--version", action="version", version=f"pillow-mlic {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; -> exit status (0 done, 1 something failed, 2 wrong usage, 130 interrupted)."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("mlic: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except ValueError as error:
+        print(f"mlic: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except OSError as error:
+        print(f"mlic: {_describe(error)}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _describe(error: OSError) -> str:
+    """The operating system's errors read `name: reason`; ours are sentences already."""
+    if error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

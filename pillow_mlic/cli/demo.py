@@ -1,0 +1,65 @@
+"""`mlic demo`: one photograph through .mlic, JPEG, WebP and AVIF, without any input."""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from . import common
+
+DETAIL = (196, 70, 452, 310)
+"""Face and cap of the photograph."""
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="compare .mlic with JPEG, WebP and AVIF on a photograph",
+        description=(
+            "Compress the photograph that comes with matplotlib to .mlic and to JPEG, WebP and "
+            "AVIF of about the same size; print a table and write one side-by-side picture."
+        ),
+    )
+    parser.add_argument("-q", "--quality", type=float, default=2.0, help="1 to 8; default 2")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("mlic-demo"), help="folder; default mlic-demo"
+    )
+    parser.set_defaults(run=run)
+
+
+def photograph() -> Path:
+    """The portrait of Grace Hopper in matplotlib's sample data; OSError without matplotlib."""
+    spec = importlib.util.find_spec("matplotlib")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(place) / "mpl-data" / "sample_data" / "grace_hopper.jpg"
+        if path.exists():
+            return path
+    msg = "the demo's photograph comes with matplotlib; run: pip install matplotlib"
+    raise OSError(msg)
+
+
+def run(args: argparse.Namespace) -> int:
+    """mlic demo."""
+    from ..evaluation import compare
+
+    with Image.open(photograph()) as file:
+        image = file.convert("RGB")
+
+    def say(what: str) -> None:
+        print(f"  {what} ...", file=sys.stderr)
+
+    outcomes = compare.compare(image, args.quality, say)
+    args.output.mkdir(parents=True, exist_ok=True)
+    with common.whole_file(args.output / "grace_hopper.mlic") as file:
+        image.save(file, format="MLIC", quality=args.quality)
+    picture = args.output / "comparison.png"
+    with common.whole_file(picture) as file:
+        compare.sheet(image, outcomes, DETAIL).save(file, format="PNG", optimize=True)
+    print(f"grace_hopper.jpg, {image.width} x {image.height}, each codec at the same size:\n")
+    print(compare.table(outcomes, image.width * image.height))
+    print(f"\nfile:    {args.output / 'grace_hopper.mlic'}\npicture: {picture}")
+    return 0

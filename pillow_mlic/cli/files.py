@@ -1,0 +1,144 @@
+"""`mlic encode` and `mlic decode`."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .. import plugin
+from . import common
+
+Subparsers = Any
+
+
+def add_to(subparsers: Subparsers) -> None:
+    """Add both commands."""
+    encode = subparsers.add_parser(
+        "encode", help="pictures to .mlic", description="Encode pictures or folders to .mlic."
+    )
+    _add_common(encode, "picture")
+    encode.add_argument(
+        "-q",
+        "--quality",
+        type=float,
+        default=plugin.DEFAULT_QUALITY,
+        help="1 (smallest) to 8 (closest), any number between; default %(default)g",
+    )
+    encode.add_argument("--model", help="model or weight pack; default mlicv2-lite")
+    encode.add_argument(
+        "--strip", action="store_true", help="leave out EXIF, XMP and the colour profile"
+    )
+    encode.set_defaults(run=run_encode)
+    decode = subparsers.add_parser(
+        "decode", help=".mlic to other formats", description="Decode .mlic files or folders."
+    )
+    _add_common(decode, ".mlic file")
+    decode.add_argument(
+        "--format",
+        default="png",
+        help="extension of the outputs where -o names none: png, tif, webp, jpg ...; default png",
+    )
+    decode.set_defaults(run=run_decode)
+
+
+def _add_common(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help=f"{what} or folder")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help="output folder, or file for one input"
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="replace existing files")
+    parser.add_argument("--json", action="store_true", help="one JSON object a file on stdout")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    common.add_device(parser)
+
+
+def run_encode(args: argparse.Namespace) -> int:
+    """mlic encode."""
+    pairs = common.outputs(
+        common.expand(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
+    )
+
+    def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
+        options: dict[str, Any] = {}
+        if args.strip:
+            options = {"exif": None, "xmp": None, "icc_profile": None}
+        with Image.open(source) as image, common.whole_file(target) as file:
+            image.save(
+                file,
+                format=plugin.FORMAT,
+                quality=args.quality,
+                model=args.model,
+                device=args.device,
+                progress=progress,
+                **options,
+            )
+
+    return _convert_all(args, pairs, convert)
+
+
+def run_decode(args: argparse.Namespace) -> int:
+    """mlic decode."""
+    suffix = "." + args.format.lower().lstrip(".")
+    files = common.expand(args.inputs, {".mlic"})
+    pairs = common.outputs(files, args.output, suffix, args.force)
+    formats = Image.registered_extensions()
+    for _, target in pairs:
+        if formats.get(target.suffix.lower()) not in Image.SAVE:
+            msg = f"Pillow cannot write {target.suffix!r} files; try .png"
+            raise ValueError(msg)
+
+    def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
+        with Image.open(source, formats=[plugin.FORMAT]) as image:
+            assert isinstance(image, plugin.MlicImageFile)
+            image.decode(args.device, progress)
+            keep = {k: image.info[k] for k in ("exif", "icc_profile") if k in image.info}
+            with common.whole_file(target) as file:
+                image.save(file, format=formats[target.suffix.lower()], **keep)
+
+    return _convert_all(args, pairs, convert)
+
+
+def _convert_all(
+    args: argparse.Namespace,
+    pairs: list[tuple[Path, Path]],
+    convert: Callable[[Path, Path, Callable[[float], None]], None],
+) -> int:
+    """Convert every pair; a file that fails is reported and does not stop the others."""
+    bar = common.Bar(len(pairs), args.quiet or args.json)
+    failed = 0
+    before = after = 0
+    for source, target in pairs:
+        start = time.perf_counter()
+        record: dict[str, Any] = {"input": str(source), "output": str(target)}
+        try:
+            convert(source, target, bar.file())
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            failed += 1
+            record["error"] = str(error)
+            bar.say(f"mlic: {source}: {error}")
+        else:
+            record |= {
+                "input_bytes": source.stat().st_size,
+                "output_bytes": target.stat().st_size,
+                "seconds": round(time.perf_counter() - start, 3),
+            }
+            before += record["input_bytes"]
+            after += record["output_bytes"]
+        if args.json:
+            print(json.dumps(record), flush=True)
+        bar.next()
+    bar.close()
+    done = len(pairs) - failed
+    if not args.quiet and not args.json and done:
+        name = str(pairs[0][1]) if len(pairs) == 1 else f"{done} files"
+        print(
+            f"{name}: {common.bytes_text(before)} -> {common.bytes_text(after)} "
+            f"({after / before:.1%})",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0

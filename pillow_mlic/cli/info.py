@@ -1,0 +1,54 @@
+"""`mlic info`: what a .mlic file says of itself, without decoding it."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .. import plugin
+from . import common
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "info",
+        help="describe .mlic files",
+        description="Describe .mlic files from their headers; nothing is decoded.",
+    )
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help=".mlic file or folder")
+    parser.add_argument("--json", action="store_true", help="one JSON object a file")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """mlic info."""
+    for path, _ in common.expand(args.inputs, {".mlic"}):
+        with Image.open(path, formats=[plugin.FORMAT]) as image:
+            facts = {
+                "file": str(path),
+                "bytes": path.stat().st_size,
+                "width": image.width,
+                "height": image.height,
+                "mode": image.mode,
+                **{k: image.info[k] for k in ("model", "weights", "quality")},
+                "bpp": round(image.info["bpp"], 4),
+                "metadata": {
+                    name: len(image.info[name])
+                    for name in plugin.METADATA.values()
+                    if name in image.info
+                },
+            }
+        if args.json:
+            print(json.dumps(facts))
+            continue
+        kept = ", ".join(f"{k} {common.bytes_text(v)}" for k, v in facts["metadata"].items())
+        print(
+            f"{path}: {facts['width']} x {facts['height']} {facts['mode']}, "
+            f"{common.bytes_text(facts['bytes'])} ({facts['bpp']:.3f} bpp), "
+            f"{facts['model']} quality {facts['quality']:g}, weights {facts['weights']}"
+            + (f", {kept}" if kept else "")
+        )
+    return 0

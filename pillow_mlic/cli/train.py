@@ -1,0 +1,79 @@
+"""`mlic train`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..training.loop import Report
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a model on a folder of pictures",
+        description=(
+            "Train a trunk at a constant rate, resumed exactly from RUN/state.pt if that exists, "
+            "or (--cooldown) take its rate down to zero and write the weights."
+        ),
+    )
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of training, also used by `python -m pillow_mlic.training`."""
+    parser.add_argument("data", type=Path, help="folder of pictures, searched recursively")
+    parser.add_argument("--run", type=Path, required=True, dest="folder", help="folder of the run")
+    parser.add_argument("--model", default="mlicv2-lite")
+    parser.add_argument("--minutes", type=float, help="stop after this time")
+    parser.add_argument("--steps", type=int, help="stop after this many steps")
+    parser.add_argument("--cooldown", action="store_true", help="branch off and anneal")
+    parser.add_argument("--out", type=Path, help="pack to write; default RUN/MODEL.safetensors")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--batch", type=int, help="crops a step; default 32")
+    parser.add_argument("--crop", type=int, help="side of a crop in pixels; default 128")
+    parser.add_argument("--rate", type=float, help="learning rate; default 2e-3")
+    parser.add_argument("--seed", type=int, help="seed of weights, crops and noise; default 0")
+    parser.add_argument(
+        "--no-bf16", dest="bf16", action="store_const", const=False, help="matrix products in float32"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """mlic train."""
+    from tqdm import tqdm
+
+    from ..training.session import Request, train
+
+    names = ("batch", "crop", "rate", "seed", "bf16")
+    request = Request(
+        data=args.data,
+        run=args.folder,
+        model=args.model,
+        minutes=args.minutes,
+        steps=args.steps,
+        cooldown=args.cooldown,
+        out=args.out,
+        device=args.device,
+        threads=args.threads,
+        changes={name: getattr(args, name) for name in names},
+    )
+    with tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+
+        def loading(done: int, total: int) -> None:
+            bar.set_postfix_str(f"reading pictures {done}/{total}")
+
+        def report(entry: "Report") -> None:
+            bar.n = min(entry.fraction, 1.0)
+            bar.set_postfix_str(
+                f"step {entry.step} loss {entry.loss:.4f} {entry.bpp:.3f} bpp "
+                f"{entry.psnr:.2f} dB {entry.crops_per_second:.0f} crops/s"
+            )
+
+        pack = train(request, report, loading)
+    print(f"wrote {pack}", file=sys.stderr)
+    return 0

@@ -1,0 +1,36 @@
+"""Which device the networks run on."""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+_chosen: str | None = None
+
+
+def set_device(device: str | None) -> None:
+    """Run networks on `device` ("cpu", "cuda", "cuda:1", "mps") from now on; None: automatic.
+
+    Raises ValueError where torch does not know the device or does not have it.
+    """
+    global _chosen
+    if device is not None:
+        resolve(device)
+    _chosen = device
+
+
+def resolve(device: str | None = None) -> "torch.device":
+    """The device to use: `device`, set_device(), MLIC_DEVICE, or a GPU if there is one."""
+    import torch
+
+    name = device or _chosen or os.environ.get("MLIC_DEVICE")
+    if name is None or name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        msg = f"device {name!r} cannot be used here: {str(error).splitlines()[0]}; try 'cpu'"
+        raise ValueError(msg) from error
+    return chosen

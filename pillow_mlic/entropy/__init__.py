@@ -1,0 +1,1 @@
+"""From distributions and symbols to bytes, and back."""

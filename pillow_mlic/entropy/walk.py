@@ -1,0 +1,139 @@
+"""The two coders that a model's entropy part is walked with: one writes symbols, one reads them.
+
+Both see the same steps in the same order (models.base.Coder). A batch holds one tile a sample;
+every tile has a stream of its own.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..models.base import Latents, Select
+from ..models.layers.quantise import gaussian_bits
+from . import range_coder
+from .indexes import Corrections, classify, correct, near_thresholds
+from .payload import Payload, checksum
+from .tables import Tables
+
+Ints = NDArray[np.int32]
+
+LARGEST = 1 << 26
+"""Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
+
+
+class SymbolMismatchError(ValueError):
+    """The decoded symbols are not those that were encoded (checksum, or an impossible stream)."""
+
+
+def _rows(classes: NDArray[np.int64], tables: Tables) -> tuple[NDArray[np.bool_], Ints]:
+    """Which symbols are coded, and the table rows of those."""
+    rows = (classes - tables.skip).astype(np.int32)
+    coded = rows >= 0
+    return coded, rows[coded]
+
+
+class EncodingCoder:
+    """Computes symbols from latents; `payloads()` gives the bytes of each tile.
+
+    The walk must run in float64: its choices are what every decoder will reproduce.
+    """
+
+    def __init__(
+        self, latents: Latents, tables: Tables, guard: float, estimate: bool = False
+    ) -> None:
+        self.estimated_bits = 0.0
+        self._estimate = estimate
+        self._latents = Latents(latents.y.double(), latents.z.double())
+        self._tables = tables
+        self._guard = guard
+        tiles = latents.y.shape[0]
+        self._symbols: list[list[Ints]] = [[] for _ in range(tiles)]
+        self._coded: list[list[tuple[Ints, Ints]]] = [[] for _ in range(tiles)]
+        self._corrections: list[list[Corrections]] = [[] for _ in range(tiles)]
+        self._position = 0
+
+    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+        symbols = (select(self._latents) * gain - mean).round()
+        if not torch.isfinite(symbols).all() or not torch.isfinite(scale).all():
+            msg = "the network gave numbers that are not finite; the weights or the picture are broken"
+            raise ValueError(msg)
+        symbols = symbols.clamp(-LARGEST, LARGEST)
+        for tile, (tile_scale, tile_symbols) in enumerate(zip(scale, symbols, strict=True)):
+            classes = classify(tile_scale, self._tables)
+            values = tile_symbols.flatten().cpu().numpy().astype(np.int32)
+            coded, rows = _rows(classes, self._tables)
+            values[~coded] = 0
+            near = near_thresholds(tile_scale, classes, self._tables, self._guard)
+            self._symbols[tile].append(values)
+            self._coded[tile].append((values[coded], rows))
+            self._corrections[tile].append(near._replace(positions=near.positions + self._position))
+            tile_symbols.copy_(torch.from_numpy(values).view(tile_symbols.shape))
+        self._position += symbols[0].numel()
+        if self._estimate:
+            self.estimated_bits += float(gaussian_bits(symbols, scale).sum())
+        return symbols
+
+    def payloads(self) -> list[Payload]:
+        """What was coded, one payload a tile."""
+        return [
+            Payload(
+                checksum(symbols),
+                Corrections(*(np.concatenate(part) for part in zip(*corrections, strict=True))),
+                range_coder.encode(coded, self._tables),
+            )
+            for symbols, coded, corrections in zip(
+                self._symbols, self._coded, self._corrections, strict=True
+            )
+        ]
+
+
+class DecodingCoder:
+    """Reads symbols from one payload a tile; `finish()` checks that they are the right ones."""
+
+    def __init__(self, payloads: Sequence[Payload], tables: Tables, total: int) -> None:
+        self._payloads = payloads
+        self._tables = tables
+        self._symbols: list[list[Ints]] = [[] for _ in payloads]
+        self._position = 0
+        try:
+            self._streams = [range_coder.Decoder(p.stream, total, tables) for p in payloads]
+        except range_coder.StreamError as error:
+            raise SymbolMismatchError(str(error)) from error
+
+    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+        out = torch.empty(scale.shape, dtype=scale.dtype)
+        for tile, tile_scale in enumerate(scale):
+            classes = classify(tile_scale, self._tables)
+            classes = correct(classes, tile_scale, self._listed(tile, len(classes)), self._tables)
+            coded, rows = _rows(classes, self._tables)
+            values = np.zeros(len(classes), dtype=np.int32)
+            try:
+                values[coded] = self._streams[tile].take(rows)
+            except range_coder.StreamError as error:
+                raise SymbolMismatchError(str(error)) from error
+            self._symbols[tile].append(values)
+            out[tile] = torch.from_numpy(values).view(tile_scale.shape)
+        self._position += scale[0].numel()
+        return out.to(scale.device)
+
+    def _listed(self, tile: int, count: int) -> Corrections:
+        """The tile's corrections within the current step of `count` latents."""
+        positions, sides = self._payloads[tile].corrections
+        low, high = np.searchsorted(positions, (self._position, self._position + count))
+        return Corrections(positions[low:high] - self._position, sides[low:high])
+
+    def finish(self) -> None:
+        """Raise SymbolMismatchError unless every tile gave exactly the symbols that went in."""
+        for payload, symbols, stream in zip(
+            self._payloads, self._symbols, self._streams, strict=True
+        ):
+            if checksum(symbols) != payload.checksum:
+                msg = "the checksum of the decoded symbols is wrong"
+                raise SymbolMismatchError(msg)
+            try:
+                stream.finish()
+            except range_coder.StreamError as error:
+                raise SymbolMismatchError(str(error)) from error

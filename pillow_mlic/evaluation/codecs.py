@@ -1,0 +1,151 @@
+"""The codecs under test, each used as anyone would: through Pillow's `save` and `open`."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image, features
+
+from .. import __version__
+
+MLIC = "MLIC"
+_MODEL_PREFIX = "mlic:"
+_MODEL_HINT = "mlic:NAME"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One way of saving pictures, with the ladder of qualities to measure it at.
+
+    `options` go to `Image.save` besides `quality`, which is a setting. `library` says who does the
+    work, with its version. `plugin` is the module whose import gives Pillow the format, if any.
+    """
+
+    name: str
+    format: str
+    options: Mapping[str, Any] = field(hash=False)
+    settings: tuple[float, ...]
+    library: str = ""
+    plugin: str | None = None
+
+    def encode(self, image: Image.Image, setting: float) -> bytes:
+        """The file that Pillow writes for `image` at quality `setting`."""
+        self._import_plugin()
+        quality = int(setting) if setting == int(setting) else setting  # JPEG refuses 50.0
+        buffer = io.BytesIO()
+        image.save(buffer, format=self.format, quality=quality, **self.options)
+        return buffer.getvalue()
+
+    def decode(self, data: bytes) -> Image.Image:
+        """The picture in the file `data`, decoded wholly."""
+        self._import_plugin()
+        image = Image.open(io.BytesIO(data), formats=[self.format])
+        image.load()
+        return image
+
+    def weights(self, setting: float) -> str:
+        """The hash of the weights that `setting` uses; "" for codecs without weights.
+
+        Found by encoding a small picture, so it also loads what the first call has to load.
+        """
+        data = self.encode(Image.new("RGB", (64, 64), "gray"), setting)
+        return str(self.decode(data).info.get("weights", ""))
+
+    def describe(self) -> str:
+        """Library, version and options in one line: "libavif 1.4.2, speed=6"."""
+        options = (f"{key}={value}" for key, value in self.options.items())
+        return ", ".join([self.library or self.format, *options])
+
+    def _import_plugin(self) -> None:
+        if self.plugin is not None:
+            importlib.import_module(self.plugin)
+
+
+def names() -> list[str]:
+    """The codecs that `create` knows on this machine, "mlic:NAME" standing for any model."""
+    return [*_known(), _MODEL_HINT]
+
+
+def create(name: str) -> Codec:
+    """The codec of that name; ValueError, listing the names, where there is none.
+
+    "mlic:NAME" is the codec "mlic" with the save option `model=NAME`.
+    """
+    known = _known()
+    if name in known:
+        return known[name]
+    if name.startswith(_MODEL_PREFIX) and name not in (_MODEL_PREFIX, _MODEL_HINT):
+        return _mlic(name, {"model": name.removeprefix(_MODEL_PREFIX)})
+    msg = f"there is no codec {name!r}; there are {', '.join(names())}"
+    if name == "jxl":
+        msg += " (jxl needs the package pillow-jxl-plugin)"
+    raise ValueError(msg)
+
+
+def _known() -> dict[str, Codec]:
+    codecs = [_jpeg(), _webp()]
+    avif = {"subsampling": "4:4:4", "speed": 6}  # Pillow's own speed, but not its 4:2:0
+    tuned = {"advanced": {"tune": "psnr"}}
+    codecs.append(_avif("avif", avif))
+    codecs.append(_avif("avif-psnr", avif | tuned))
+    codecs.append(_avif("avif-psnr-s4", avif | tuned | {"speed": 4}))
+    if importlib.util.find_spec("pillow_jxl") is not None:
+        codecs.append(_jxl())
+    codecs.append(_mlic("mlic", {}))
+    return {codec.name: codec for codec in codecs}
+
+
+def _jpeg() -> Codec:
+    return Codec(
+        name="jpeg",
+        format="JPEG",
+        options={"subsampling": "4:2:0", "optimize": True, "progressive": True},
+        settings=(5, 10, 20, 30, 45, 60, 70, 80, 90, 95),
+        library=f"libjpeg-turbo {features.version('libjpeg_turbo')}",
+    )
+
+
+def _webp() -> Codec:
+    return Codec(
+        name="webp",
+        format="WEBP",
+        options={"method": 6},
+        settings=(1, 5, 15, 30, 50, 65, 80, 90, 96),
+        library=f"libwebp {features.version('webp')}",
+    )
+
+
+def _avif(name: str, options: dict[str, Any]) -> Codec:
+    return Codec(
+        name=name,
+        format="AVIF",
+        options=options,
+        settings=(10, 20, 30, 40, 50, 60, 70, 80, 88, 94),
+        library=f"libavif {features.version('avif')}",
+    )
+
+
+def _jxl() -> Codec:
+    return Codec(
+        name="jxl",
+        format="JXL",
+        options={"effort": 7},
+        settings=(10, 20, 30, 40, 50, 60, 70, 80, 90, 95),
+        library=f"pillow-jxl-plugin {importlib.metadata.version('pillow-jxl-plugin')}",
+        plugin="pillow_jxl",
+    )
+
+
+def _mlic(name: str, options: dict[str, Any]) -> Codec:
+    return Codec(
+        name=name,
+        format=MLIC,
+        options=options,
+        settings=(1, 2, 3, 4, 5, 6, 7, 8),
+        library=f"pillow-mlic {__version__}",
+        plugin="pillow_mlic",
+    )

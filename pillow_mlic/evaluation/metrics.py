@@ -1,0 +1,116 @@
+"""Fidelity of a decoded picture to its original: PSNR and MS-SSIM of 8-bit RGB."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Picture = Image.Image | NDArray[np.uint8]
+Plane = NDArray[np.float64]
+
+PEAK = 255.0
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first; Wang et al. 2003, 3.2
+WINDOW = 11
+SIGMA = 1.5
+MIN_SIDE = (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1  # 161: the coarsest scale holds 11
+_C1 = (0.01 * PEAK) ** 2
+_C2 = (0.03 * PEAK) ** 2
+
+
+def psnr(a: Picture, b: Picture) -> float:
+    """Peak signal-to-noise ratio in dB, of the mean squared error over all pixels and channels.
+
+    `a`, `b`: images, or uint8 arrays (H, W, 3) in 0..255. Infinite where they are equal.
+    """
+    first, second = _pair(a, b)
+    error = float(np.mean((first.astype(np.float64) - second) ** 2))
+    return 10 * math.log10(PEAK**2 / error) if error else math.inf
+
+
+def ms_ssim(a: Picture, b: Picture) -> float:
+    """Multi-scale structural similarity, at most 1 (equal pictures): mean of R, G and B.
+
+    Wang, Simoncelli and Bovik 2003: five scales, a Gaussian window of 11x11 with sigma 1.5, no
+    padding. Scales are halved, and negative terms set to 0, as the package pytorch-msssim does.
+    `a`, `b`: images, or uint8 arrays (H, W, 3) in 0..255. ValueError below 161 pixels a side.
+    """
+    first, second = _pair(a, b)
+    height, width = first.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        msg = (
+            f"MS-SSIM needs pictures of at least {MIN_SIDE} pixels a side, "
+            f"but this one is {width} x {height}"
+        )
+        raise ValueError(msg)
+    planes = zip(np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0), strict=True)
+    return float(
+        np.mean([_ms_ssim_plane(p.astype(np.float64), q.astype(np.float64)) for p, q in planes])
+    )
+
+
+def ms_ssim_db(value: float) -> float:
+    """MS-SSIM in dB, -10 log10(1 - value); infinite for 1."""
+    return -10 * math.log10(1 - value) if value < 1 else math.inf
+
+
+def _pair(a: Picture, b: Picture) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    first, second = _rgb(a), _rgb(b)
+    if first.shape != second.shape:
+        msg = f"the pictures differ in shape: {first.shape} and {second.shape}"
+        raise ValueError(msg)
+    return first, second
+
+
+def _rgb(picture: Picture) -> NDArray[np.uint8]:
+    if isinstance(picture, Image.Image):
+        return np.asarray(picture.convert("RGB"))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        msg = f"need uint8 (H, W, 3), but got {picture.dtype} {picture.shape}"
+        raise ValueError(msg)
+    return picture
+
+
+def _ms_ssim_plane(a: Plane, b: Plane) -> float:
+    """MS-SSIM of two planes (H, W)."""
+    result = 1.0
+    coarsest = len(SCALE_WEIGHTS) - 1
+    for scale, weight in enumerate(SCALE_WEIGHTS):
+        ssim, contrast = _ssim(a, b)
+        result *= max(ssim if scale == coarsest else contrast, 0.0) ** weight
+        a, b = _halve(a), _halve(b)
+    return result
+
+
+def _ssim(a: Plane, b: Plane) -> tuple[float, float]:
+    """Mean SSIM, and the mean of its contrast-structure factor alone, of two planes (H, W)."""
+    mean_a, mean_b = _blur(a), _blur(b)
+    variance_a = _blur(a * a) - mean_a**2
+    variance_b = _blur(b * b) - mean_b**2
+    covariance = _blur(a * b) - mean_a * mean_b
+    contrast = (2 * covariance + _C2) / (variance_a + variance_b + _C2)
+    luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
+    return float(np.mean(luminance * contrast)), float(np.mean(contrast))
+
+
+def _blur(plane: Plane) -> Plane:
+    """(H, W) -> (H - 10, W - 10): weighted by the Gaussian window where it fits wholly."""
+    from scipy.ndimage import correlate1d
+
+    half = WINDOW // 2
+    window = np.exp(-((np.arange(WINDOW) - half) ** 2) / (2 * SIGMA**2))
+    window /= window.sum()
+    blurred: Any = correlate1d(correlate1d(plane, window, axis=0), window, axis=1)
+    result: Plane = blurred[half:-half, half:-half]
+    return result
+
+
+def _halve(plane: Plane) -> Plane:
+    """Means of 2x2 pixels. An odd side gets a border of zeros first, as pytorch-msssim has it."""
+    odd = [(side % 2, side % 2) for side in plane.shape]
+    padded = np.pad(plane, odd)
+    height, width = padded.shape[0] // 2, padded.shape[1] // 2
+    blocks = padded[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    result: Plane = blocks.mean(axis=(1, 3))
+    return result

@@ -1,0 +1,298 @@
+"""Pillow's side of the format: what `Image.open` and `Image.save` do with `.mlic`.
+
+Opening reads the header and the metadata; torch is imported when pixels are first asked for.
+"""
+
+import io
+import os
+import zlib
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+from PIL import Image, ImageFile
+
+from . import container, models
+from .container import Chunk, ChunkType, Header
+from .exceptions import DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT = "MLIC"
+MIME = "image/x-mlic"
+DEFAULT_QUALITY = 3.0
+METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
+NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
+WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+class MlicImageFile(ImageFile.ImageFile):
+    """A `.mlic` file opened by Pillow.
+
+    `info` has `model`, `weights` (the pack's hash), `quality` (1..8), `bpp` (bits of the whole
+    file per pixel) and, where the file has them, `icc_profile`, `exif` and `xmp`.
+    """
+
+    format = FORMAT
+    format_description = "MLIC learned image compression"
+
+    def _open(self) -> None:
+        fp = self._stream()
+        start = fp.tell()
+        self._header = header = container.read_header(fp)
+        self._after_header = fp.tell()
+        self._end = fp.seek(0, os.SEEK_END)
+        fp.seek(self._after_header)
+        for place in container.scan_metadata(fp, header, self._end):
+            if place.type in METADATA:
+                self.info[METADATA[ChunkType(place.type)]] = container.read_chunk(fp, place)
+        fp.seek(self._after_header)
+        self._size = (header.width, header.height)
+        self._mode = header.mode
+        self.info["model"] = models.name_of(header.model) or f"number {header.model}"
+        self.info["weights"] = header.pack.hex()
+        self.info["quality"] = round(header.quality, 4)
+        self.info["bpp"] = 8 * (self._end - start) / (header.width * header.height)
+        self._pending = True
+
+    def load(self) -> Any:
+        """Decode the pixels, once."""
+        if getattr(self, "_pending", False):
+            self.load_prepare()
+            self._decode(None)
+        return super().load()
+
+    def decode(
+        self, device: str | None = None, progress: "Callable[[float], object] | None" = None
+    ) -> "MlicImageFile":
+        """Like `load()`, on a chosen device and with progress (called with 0..1); returns self.
+
+        An exception raised by `progress` cancels the work and passes through.
+        """
+        if getattr(self, "_pending", False):
+            self.load_prepare()
+            self._decode(device, progress)
+        super().load()
+        return self
+
+    def _stream(self) -> BinaryIO:
+        if self.fp is None:
+            msg = "the file is closed"
+            raise ValueError(msg)
+        return cast(BinaryIO, self.fp)
+
+    def _decode(
+        self, device: str | None, progress: "Callable[[float], object] | None" = None
+    ) -> None:
+        from . import codec, devices, packs
+
+        fp, header = self._stream(), self._header
+        fp.seek(self._after_header)
+        truncated = ImageFile.LOAD_TRUNCATED_IMAGES
+        places = container.scan(fp, header, self._end, allow_truncated=truncated)
+        tiles: list[bytes | None] = [None] * header.tile_count
+        alpha = None
+        for place in places:
+            try:
+                if place.type == ChunkType.TILE:
+                    tiles[place.index] = container.read_chunk(fp, place)
+                elif place.type == ChunkType.ALPHA:
+                    alpha = container.read_chunk(fp, place)
+            except container.ContainerError:
+                if not truncated:
+                    raise
+        if all(tile is None for tile in tiles):
+            msg = "not one tile of this .mlic file is whole; fetch it again"
+            raise container.TruncatedError(msg)
+        if models.name_of(header.model) is None:
+            msg = (
+                f"this .mlic file needs model number {header.model}, which this version does not "
+                "know: update pillow-mlic"
+            )
+            raise DecodeError(msg)
+        pixels = codec.decode(
+            tiles,
+            (header.width, header.height),
+            packs.load(packs.find_hash(header.pack)),
+            header.quality,
+            header.tile_size,
+            header.guard,
+            devices.resolve(device),
+            progress,
+        )
+        planes = _to_mode(pixels, header.mode)
+        picture = Image.fromarray(planes)
+        if header.has_alpha:
+            picture.putalpha(_read_alpha(alpha, picture.size, truncated))
+        self._im = picture.im
+        self._pending = False
+
+
+def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
+    """(H, W, 3) -> what `mode` has besides alpha: (H, W, 3), or the mean of the planes (H, W)."""
+    if mode.startswith("RGB"):
+        return pixels
+    import numpy as np
+
+    return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
+
+
+# ---- alpha ---------------------------------------------------------------------------------------
+
+_ALPHA_WEBP, _ALPHA_ZLIB = b"W", b"Z"
+
+
+def _write_alpha(alpha: Image.Image) -> bytes:
+    """An L picture without loss: lossless WebP or zlib, whichever is smaller; first byte says."""
+    choices = [_ALPHA_ZLIB + zlib.compress(alpha.tobytes(), 9)]
+    if max(alpha.size) <= 16383:
+        buffer = io.BytesIO()
+        Image.merge("RGB", (alpha,) * 3).save(buffer, "WEBP", lossless=True, quality=100)
+        choices.append(_ALPHA_WEBP + buffer.getvalue())
+    return min(choices, key=len)
+
+
+def _read_alpha(data: bytes | None, size: tuple[int, int], truncated: bool) -> Image.Image:
+    """Inverse of `_write_alpha`; opaque where `truncated` permits and there is nothing to read."""
+    try:
+        if data is None:
+            msg = "it is missing"
+            raise ValueError(msg)
+        if data[:1] == _ALPHA_ZLIB:
+            unzip = zlib.decompressobj()
+            plane = unzip.decompress(data[1:], size[0] * size[1] + 1)
+            return Image.frombytes("L", size, plane)
+        if data[:1] != _ALPHA_WEBP:
+            msg = "it is written in an unknown way"
+            raise ValueError(msg)
+        with Image.open(io.BytesIO(data[1:]), formats=["WEBP"]) as image:
+            if image.size != size:
+                msg = "it has another size"
+                raise ValueError(msg)
+            return image.convert("RGB").getchannel("R")
+    except (ValueError, OSError, zlib.error) as error:
+        if truncated:
+            return Image.new("L", size, 255)
+        msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
+        raise container.DamagedError(msg) from error
+
+
+# ---- saving --------------------------------------------------------------------------------------
+
+
+def _native(image: Image.Image) -> Image.Image:
+    """`image` in one of the modes that the format has; OSError where that would lose a lot."""
+    if image.mode in NATIVE_MODES and not (image.mode in ("L", "RGB") and "transparency" in image.info):
+        return image
+    if image.mode in WIDE_MODES:
+        msg = (
+            f"cannot write mode {image.mode} as MLIC, which holds 8 bits a channel; scale the "
+            "values to 0..255 and convert to 'L' first"
+        )
+        raise OSError(msg)
+    if image.mode in ("1", "L"):
+        return image.convert("LA" if "transparency" in image.info else "L")
+    if image.mode in ("La", "LA"):
+        return image.convert("LA")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
+    """ICC, EXIF and XMP chunks. Options win over `image.info`; None or b"" drops an entry."""
+    icc = options.get("icc_profile", image.info.get("icc_profile"))
+    exif = options.get("exif", image.info.get("exif"))
+    xmp = options.get("xmp", image.info.get("xmp"))
+    if isinstance(exif, Image.Exif):
+        exif = exif.tobytes()
+    if isinstance(xmp, str):
+        xmp = xmp.encode("utf-8")
+    chunks = []
+    for type_, name, data in (
+        (ChunkType.ICC, "icc_profile", icc),
+        (ChunkType.EXIF, "exif", exif),
+        (ChunkType.XMP, "xmp", xmp),
+    ):
+        if not data:
+            continue
+        if not isinstance(data, bytes | bytearray):
+            msg = f"{name} must be bytes, not {type(data).__name__}"
+            raise ValueError(msg)
+        chunks.append(Chunk(type_, bytes(data)))
+    return chunks
+
+
+def _quality(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 8:
+        hint = " (not 0 to 100 as for JPEG)" if isinstance(value, int | float) and value > 8 else ""
+        msg = f"quality is {value!r}, but must be a number from 1 to 8{hint}; 3 is the default"
+        raise ValueError(msg)
+    return float(value)
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Encode and write. Options: quality, model, device, progress, exif, icc_profile, xmp, tile."""
+    from . import codec, devices, packs
+
+    options: dict[str, Any] = image.encoderinfo  # type: ignore[attr-defined]
+    code = container.quality_code(_quality(options.get("quality", DEFAULT_QUALITY)))
+    tile_code = _tile_code(options.get("tile", 2048))
+    metadata = _metadata(image, options)
+    if 0 in image.size:
+        msg = "cannot write an image without pixels as MLIC"
+        raise ValueError(msg)
+    if max(image.size) > container.MAX_SIDE:
+        msg = f"MLIC pictures have sides of at most {container.MAX_SIDE} pixels"
+        raise ValueError(msg)
+    native = _native(image)
+    pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL))
+    header = Header(
+        mode=native.mode,
+        width=native.width,
+        height=native.height,
+        model=models.number_of(pack.file.model),
+        pack=pack.hash,
+        quality_code=code,
+        guard_code=0,
+        tile_code=tile_code,
+    )
+    import numpy as np
+
+    encoded = codec.encode(
+        np.asarray(native.convert("RGB")),
+        pack,
+        header.quality,
+        header.tile_size,
+        header.guard,
+        devices.resolve(options.get("device")),
+        options.get("progress"),
+    )
+    chunks = metadata
+    if header.has_alpha:
+        chunks.append(Chunk(ChunkType.ALPHA, _write_alpha(native.getchannel("A"))))
+    chunks += [Chunk(ChunkType.TILE, tile) for tile in encoded.tiles]
+    container.write(cast(BinaryIO, fp), header, chunks)
+
+
+def _tile_code(size: object) -> int:
+    for code in range(16):
+        if size == 64 << code:
+            return code
+    msg = f"tile is {size!r}, but must be 64 times a power of two, up to {64 << 15}; 2048 is the default"
+    raise ValueError(msg)
+
+
+def _accept(prefix: bytes) -> bool | str:
+    """Whether a file that begins so is ours; a string says why it is, but cannot be read."""
+    if not container.is_mlic(prefix):
+        return False
+    return container.prefix_problem(prefix) or True
+
+
+def register() -> None:
+    """Tell Pillow about the format (done when the package is imported)."""
+    Image.register_open(FORMAT, MlicImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_extension(FORMAT, ".mlic")
+    Image.register_mime(FORMAT, MIME)

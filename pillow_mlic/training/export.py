@@ -1,0 +1,43 @@
+"""From a training state to a weight pack."""
+
+from pathlib import Path
+from typing import Any
+
+from .. import packs
+from .loop import Trainer
+
+FLOAT32_GUARD = 1e-5
+"""Relative bound on the scale's error in float32: 2.5 x the largest deviation seen (docs/portability.md)."""
+
+
+def export(trainer: Trainer, model_name: str, path: Path, averaged: bool) -> dict[str, Any]:
+    """Write the trainer's weights (or their moving average) as a pack; -> its model card."""
+    if averaged:
+        trainer.average.swap(trainer.model)
+    try:
+        card = describe(trainer, averaged)
+        packs.write(path, model_name, trainer.model, card, FLOAT32_GUARD)
+    finally:
+        if averaged:
+            trainer.average.swap(trainer.model)
+    return card
+
+
+def describe(trainer: Trainer, averaged: bool) -> dict[str, Any]:
+    """What the card says of how the weights came to be."""
+    s = trainer.settings
+    return {
+        "steps": trainer.step,
+        "crops": trainer.step * s.batch,
+        "hours": round(trainer.seconds / 3600, 3),
+        "processes": trainer.group.size,
+        "device": trainer.device.type,
+        "batch": s.batch,
+        "crop": s.crop,
+        "rate": s.rate,
+        "exponent": s.exponent,
+        "averaged": averaged,
+        "steps_skipped": trainer.skipped,
+        "pictures": len(trainer.crops.pictures),
+        "megapixels": round(sum(p.shape[0] * p.shape[1] for p in trainer.crops.pictures) / 1e6, 1),
+    }

@@ -1,0 +1,81 @@
+"""Shared fixtures: a small model, so that most tests cost milliseconds."""
+
+import os
+
+# Two cores at most, and no surprises from the caller's settings.
+for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER"):
+    os.environ.pop(name, None)
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pillow_mlic  # noqa: F401
+from pillow_mlic import packs
+from pillow_mlic.models.mlicv2_lite import LiteConfig, MlicV2Lite
+
+SMALL = LiteConfig(
+    width4=48,
+    width8=64,
+    width16=96,
+    depth8=1,
+    depth16=1,
+    latents=48,
+    hyper_latents=8,
+    hyper_width=32,
+    context_width=32,
+    slices=(8, 16, 24),
+)
+
+
+def photograph(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A smooth colourful picture with edges and some texture, the same on every machine."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / 40
+    planes = [
+        128 + 60 * np.sin(x * a + b) + 40 * np.cos(y * c) + 20 * (np.sin(x * y / 9) > 0.3)
+        for a, b, c in random.uniform(0.3, 1.5, (3, 3))
+    ]
+    noisy = np.stack(planes, -1) + random.normal(0, 4, (height, width, 3))
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+def make_small_model(seed: int = 0) -> MlicV2Lite:
+    """A small model fitted to the pictures of `photograph`, with some life in every layer."""
+    torch.manual_seed(seed)
+    model = MlicV2Lite(SMALL)
+    pixels = np.asarray(photograph(512, 512, seed=1)).reshape(32, 16, 32, 16, 3)
+    patches = torch.from_numpy(pixels.transpose(0, 2, 1, 3, 4).reshape(-1, 16, 16, 3).copy())
+    model.start_from_data(patches.float() / 255)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(("spatial_out.weight", "gate_out.weight", "around.weight")):
+                parameter.normal_(std=0.02)
+    return model
+
+
+@pytest.fixture(scope="session")
+def small_model() -> MlicV2Lite:
+    return make_small_model().eval()
+
+
+@pytest.fixture(scope="session")
+def small_pack_file(tmp_path_factory: pytest.TempPathFactory, small_model: MlicV2Lite) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    packs.write(path, "mlicv2-lite", small_model, {"name": "small"}, 1e-5)
+    return path
+
+
+@pytest.fixture
+def small_weights(monkeypatch: pytest.MonkeyPatch, small_pack_file: Path) -> Path:
+    """Make the small pack the one that saving uses and opening finds."""
+    monkeypatch.setenv("MLIC_WEIGHTS", str(small_pack_file))
+    return small_pack_file
+
+
+@pytest.fixture(scope="session")
+def small_pack(small_pack_file: Path) -> packs.Pack:
+    return packs.load(packs.inspect(small_pack_file))

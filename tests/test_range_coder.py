@@ -1,0 +1,594 @@
+"""The range coder: one bit stream from both backends, and no way out of the extension's buffer."""
+
+import gc
+import os
+import subprocess
+import sys
+import weakref
+from bisect import bisect_right
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pillow_mlic.entropy import range_coder, rans
+from pillow_mlic.entropy.range_coder import Decoder, StreamError, available_backends, encode
+
+Ints = NDArray[np.int32]
+Steps = list[tuple[Ints, Ints]]
+
+needs_extension = pytest.mark.skipif(
+    "compressai" not in available_backends(), reason="compressai is not installed"
+)
+each_backend = pytest.mark.parametrize("backend", available_backends())
+QUICK = settings(deadline=None, max_examples=60)
+ONES = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """What the coder needs of a table object."""
+
+    cdfs: list[Ints]
+    offsets: Ints
+
+
+def table(*widths: Iterable[int], offsets: list[int] | None = None) -> Tables:
+    """Rows from the widths of their intervals, the escape last."""
+    cdfs = [np.cumsum([0, *row]).astype(np.int32) for row in widths]
+    return Tables(cdfs, np.array(offsets or [0] * len(cdfs), np.int32))
+
+
+def gaussian_widths(scale: float, reach: int) -> list[int]:
+    at = np.arange(-reach, reach + 2)
+    pmf = np.where(at <= reach, np.exp(-0.5 * (at / scale) ** 2), 1e-9)
+    widths = np.maximum(1, np.floor(pmf / pmf.sum() * 65000)).astype(int)
+    widths[reach] += 65536 - widths.sum()
+    return [int(w) for w in widths]
+
+
+SCALES = (0.2, 0.7, 2.0, 6.0, 25.0)
+REACHES = (1, 3, 9, 25, 100)
+GAUSSIAN = table(
+    *(gaussian_widths(s, r) for s, r in zip(SCALES, REACHES, strict=True)),
+    offsets=[-r for r in REACHES],
+)
+# Rows that make escapes likely, and rows that leave almost nothing of the state.
+STEEP = table(
+    [1, 65535], [65535, 1], [32768, 32768], [3, 65530, 3], [1, 1, 65534], [4096] * 16,
+    offsets=[0, -5, 7, 0, 100, -(1 << 20)],
+)  # fmt: skip
+
+
+def sample(count: int, seed: int = 0, far: float = 0.01) -> tuple[Ints, Ints]:
+    """Symbols as the Gaussian tables expect them, and a fraction far outside."""
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, len(SCALES), count).astype(np.int32)
+    symbols = np.rint(random.normal(0, np.array(SCALES)[rows]))
+    reach = 10 ** random.uniform(0, 8, count)
+    symbols += (random.random(count) < far) * np.rint(reach * random.choice([-1, 1], count))
+    return symbols.astype(np.int32), rows
+
+
+def decode(data: bytes, steps: Steps, tables: Tables, backend: str | None = None) -> list[Ints]:
+    decoder = Decoder(data, sum(len(rows) for _, rows in steps), tables, backend)
+    taken = [decoder.take(rows) for _, rows in steps]
+    decoder.finish()
+    return taken
+
+
+def check(steps: Steps, tables: Tables) -> bytes:
+    """Every backend writes the same bytes and reads the symbols back; gives the bytes."""
+    streams = {backend: encode(steps, tables, backend) for backend in available_backends()}
+    assert len(set(streams.values())) == 1
+    data = streams["numpy"]
+    for backend in available_backends():
+        for (symbols, _), taken in zip(steps, decode(data, steps, tables, backend), strict=True):
+            assert taken.dtype == np.int32
+            assert np.array_equal(taken, symbols)
+    return data
+
+
+# --- the same stream from both ----------------------------------------------------------------
+
+
+def test_bytes_are_frozen() -> None:
+    """A change here breaks every file ever written."""
+    symbols = np.array([0, 1, -1, 5, 300, -70000, 2, -2, 0, 0, 1, 100000000], np.int32)
+    rows = np.array([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 0], np.int32)
+    assert check([(symbols, rows)], GAUSSIAN).hex() == FROZEN
+
+
+FROZEN = "cc1ee26108000000a5d12cacf1ff5fdd22a2f52fffff0700fcc1eb0b"
+
+
+@needs_extension
+def test_it_is_the_stream_of_compressai() -> None:
+    """Several calls and one flush, with CompressAI's own arguments."""
+    steps = [sample(500, seed) for seed in range(3)]
+    coder = range_coder._extension().BufferedRansEncoder()  # type: ignore[union-attr]
+    cdfs = [cdf.tolist() for cdf in GAUSSIAN.cdfs]
+    sizes, offsets = [len(cdf) for cdf in cdfs], GAUSSIAN.offsets.tolist()
+    for symbols, rows in steps:
+        coder.encode_with_indexes(symbols.tolist(), rows.tolist(), cdfs, sizes, offsets)
+    data = coder.flush()
+    assert data == check(steps, GAUSSIAN)
+    coder = range_coder._extension().RansDecoder()  # type: ignore[union-attr]
+    coder.set_stream(data + bytes(1 << 16))
+    for symbols, rows in steps:
+        assert coder.decode_stream(rows.tolist(), cdfs, sizes, offsets) == symbols.tolist()
+
+
+@pytest.mark.parametrize("total", range(7))
+def test_tiny_totals(total: int) -> None:
+    for seed in range(20):
+        symbols, rows = sample(total, seed, far=0.3)
+        data = check([(symbols, rows)], GAUSSIAN)
+        assert (data == b"") == (total == 0)
+
+
+@pytest.mark.parametrize("total", range(7))
+def test_tiny_totals_of_the_rarest_symbols(total: int) -> None:
+    """Two symbols of probability 2^-16 make CompressAI write outside its buffer."""
+    check([(np.zeros(total, np.int32), np.zeros(total, np.int32))], STEEP)
+
+
+def test_fewer_than_four_symbols_never_reach_the_extension(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(range_coder, "_extension", lambda: SimpleNamespace())
+    for total in range(4):
+        encode([sample(total)], GAUSSIAN)
+    with pytest.raises(AttributeError):
+        encode([sample(4)], GAUSSIAN)
+
+
+def test_steps_of_any_size_and_empty_ones() -> None:
+    symbols, rows = sample(1000)
+    cuts = [0, 0, 1, 1, 5, 300, 999, 1000, 1000]
+    steps = [(symbols[a:b], rows[a:b]) for a, b in pairwise(cuts)]
+    data = check(steps, GAUSSIAN)
+    assert data == encode([(symbols, rows)], GAUSSIAN)
+    assert encode([], GAUSSIAN) == encode([(symbols[:0], rows[:0])] * 3, GAUSSIAN) == b""
+
+
+def test_more_symbols_than_one_call_takes() -> None:
+    count = 2 * range_coder.CALL_SYMBOLS + 17
+    symbols, rows = sample(count, far=0.0005)
+    check([(symbols[:-9], rows[:-9]), (symbols[-9:], rows[-9:])], GAUSSIAN)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32, np.int64, np.uint64])
+def test_integer_types(dtype: Any) -> None:
+    symbols, rows = np.arange(0, 100, 5), np.arange(20) % 5
+    want = encode([(symbols.astype(np.int32), rows.astype(np.int32))], GAUSSIAN, "numpy")
+    for backend in available_backends():
+        assert encode([(symbols.astype(dtype), rows.astype(dtype))], GAUSSIAN, backend) == want
+        assert np.array_equal(
+            Decoder(want, 20, GAUSSIAN, backend).take(rows.astype(dtype)), symbols
+        )
+
+
+@pytest.mark.parametrize("beyond", [-1, 0])
+def test_how_far_a_symbol_may_lie(beyond: int) -> None:
+    """Eight digits would keep the extension's encoder busy for ever."""
+    reach = rans.RAW_END // 2
+    low, high = 7 - reach + min(beyond, 0) + 1, 7 + 1 + reach + beyond
+    rows = np.full(4, 2, np.int32)
+    symbols = np.array([high, 7, low, low], np.int32)
+    if beyond < 0:
+        check([(symbols, rows)], STEEP)
+    for wrong in (7 + 1 + reach, 7 - reach - 1, 2**31 - 1, -(2**31)):
+        for backend in available_backends():
+            with pytest.raises(ValueError, match="away from its table row"):
+                encode([(np.array([wrong] * 4, np.int32), rows)], STEEP, backend)
+
+
+@given(st.data())
+@QUICK
+def test_any_symbols_of_any_tables(data: st.DataObject) -> None:
+    cuts = st.sets(st.integers(1, 65535), min_size=1, max_size=12)
+    inner = data.draw(st.lists(cuts, min_size=1, max_size=4))
+    offset = st.integers(-1000, 1000)
+    tables = Tables(
+        [np.array([0, *sorted(c), 65536], np.int32) for c in inner],
+        np.array([data.draw(offset) for _ in inner], np.int32),
+    )
+    near = st.integers(-1020, 1020)
+    symbol = near | st.integers(-(1 << 26), 1 << 26)
+    pairs = st.lists(st.tuples(symbol, st.integers(0, len(inner) - 1)), max_size=40)
+    steps: Steps = []
+    for step in data.draw(st.lists(pairs, max_size=4)):
+        both = np.array(step, np.int32).reshape(-1, 2)
+        steps.append((both[:, 0], both[:, 1]))  # not contiguous, as it happens
+    check(steps, tables)
+
+
+def test_threads_do_not_meet() -> None:
+    steps = [[sample(3000, seed)] for seed in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        streams = list(pool.map(lambda s: encode(s, GAUSSIAN), steps))
+        taken = list(pool.map(lambda d, s: decode(d, s, GAUSSIAN), streams, steps))
+    for (one,), ((symbols, _),) in zip(taken, steps, strict=True):
+        assert np.array_equal(one, symbols)
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+
+@each_backend
+def test_wrong_arguments(backend: str) -> None:
+    symbols, rows = sample(10)
+    data = encode([(symbols, rows)], GAUSSIAN)
+    wrongs: list[Any] = [rows - 5, rows + 5, rows.astype(np.float32), rows.reshape(2, 5)]
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match="row indexes must be"):
+            encode([(symbols, wrong)], GAUSSIAN, backend)
+        with pytest.raises(ValueError, match="row indexes must be"):
+            Decoder(data, 10, GAUSSIAN, backend).take(wrong)
+    halves: Any = symbols / 2
+    with pytest.raises(ValueError, match="symbols must be a flat array of integers"):
+        encode([(halves, rows)], GAUSSIAN, backend)
+    with pytest.raises(ValueError, match="needs one row index"):
+        encode([(symbols, rows[1:]), (symbols[1:], rows)], GAUSSIAN, backend)
+    with pytest.raises(ValueError, match="cannot be negative"):
+        Decoder(data, -1, GAUSSIAN, backend)
+
+
+@each_backend
+def test_no_more_symbols_than_announced(backend: str) -> None:
+    symbols, rows = sample(10)
+    decoder = Decoder(encode([(symbols, rows)], GAUSSIAN), 10, GAUSSIAN, backend)
+    assert np.array_equal(decoder.take(rows[:6]), symbols[:6])
+    with pytest.raises(ValueError, match="5 symbols asked for where 4"):
+        decoder.take(rows[:5])
+    assert np.array_equal(decoder.take(rows[6:]), symbols[6:])
+    decoder.finish()
+    with pytest.raises(ValueError, match="1 symbols asked for where 0"):
+        decoder.take(rows[:1])
+
+
+@pytest.mark.parametrize(
+    "cdf",
+    [[0, 65536], [0], [], [1, 2, 65536], [0, 2, 65535], [0, 5, 5, 65536], [0, 9, 5, 65536], [[0]]],
+)
+def test_tables_that_nobody_should_trust(cdf: list[Any]) -> None:
+    with pytest.raises(ValueError, match="table row 1 must"):
+        encode([], Tables([GAUSSIAN.cdfs[0], np.array(cdf, np.int32)], np.zeros(2, np.int32)))
+
+
+def test_tables_without_sensible_offsets() -> None:
+    with pytest.raises(ValueError, match="5 table rows with offsets of shape"):
+        encode([], Tables(GAUSSIAN.cdfs, np.zeros(4, np.int32)))
+    with pytest.raises(ValueError, match="offsets must be within"):
+        encode([], Tables(GAUSSIAN.cdfs, np.full(5, -(2**31), np.int32)))
+
+
+def test_tables_are_laid_out_once_and_let_go() -> None:
+    tables = table([5, 65531])
+    rows = rans.rows_of(tables)
+    assert rans.rows_of(tables) is rows
+    assert rans.rows_of(table([5, 65531])) is not rows
+    gone, count = weakref.ref(rows), len(rans._laid_out)
+    del tables, rows
+    gc.collect()
+    assert gone() is None
+    assert len(rans._laid_out) < count
+
+
+def test_backend_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="no range coder 'zip'; choose one of compressai, numpy"):
+        encode([], GAUSSIAN, "zip")
+    monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, "zap")
+    with pytest.raises(ValueError, match="no range coder 'zap'"):
+        Decoder(b"", 0, GAUSSIAN)
+    monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, "numpy")
+    monkeypatch.setattr(range_coder, "_extension", lambda: SimpleNamespace())
+    assert encode([sample(100)], GAUSSIAN)  # the stand-in could not
+
+
+def test_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(range_coder, "_extension", lambda: None)
+    assert available_backends() == ("numpy",)
+    check([sample(100)], GAUSSIAN)
+    with pytest.raises(ImportError, match="compressai, which is not installed"):
+        encode([], GAUSSIAN, "compressai")
+
+
+LOADING = """
+import importlib, sys, types
+from pillow_mlic.entropy import range_coder
+assert not [name for name in sys.modules if name.startswith(("compressai", "torch"))]
+assert range_coder.available_backends() == ("compressai", "numpy")
+assert not [name for name in sys.modules if name.startswith(("compressai", "torch"))]
+
+# A later import finds the ground as it was.
+package = types.ModuleType("compressai")
+package.__path__ = list(importlib.util.find_spec("compressai").submodule_search_locations)
+sys.modules["compressai"] = package
+import compressai.ans
+assert compressai.ans.RansDecoder().set_stream(bytes(8)) is None
+
+# One that was imported already is used.
+range_coder._find_extension.cache_clear()
+assert range_coder._extension() is compressai.ans
+"""
+
+
+@needs_extension
+def test_loading_leaves_no_trace() -> None:
+    run_child(LOADING)
+
+
+def run_child(code: str) -> None:
+    child = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    assert child.returncode == 0, child.stderr
+
+
+# --- streams that nobody wrote ------------------------------------------------------------------
+
+
+@each_backend
+def test_impossible_data(backend: str) -> None:
+    fine = encode([sample(100)], GAUSSIAN)
+    for data in (fine[:-1], fine[:7], fine[:4], fine + b"\0", b"\0"):
+        with pytest.raises(StreamError, match="bytes cannot be the stream"):
+            Decoder(data, 100, GAUSSIAN, backend)
+    with pytest.raises(StreamError, match="of 0 symbols"):
+        Decoder(fine, 0, GAUSSIAN, backend)
+    for state in (0, 2**31 - 1, 2**63, 2**64 - 1):
+        with pytest.raises(StreamError, match="impossible state"):
+            Decoder(state.to_bytes(8, "little") + fine, 100, GAUSSIAN, backend)
+
+
+@each_backend
+def test_an_empty_stream_holds_nothing_whatever_the_total(backend: str) -> None:
+    decoder = Decoder(b"", 100, GAUSSIAN, backend)
+    assert decoder.take(np.zeros(0, np.int32)).dtype == np.int32
+    with pytest.raises(StreamError, match="holds no symbols"):
+        decoder.take(np.zeros(1, np.int32))
+    decoder.finish()
+
+
+@each_backend
+def test_a_wrong_end_is_seen(backend: str) -> None:
+    """Missing and extra words, symbols left over, and a row that differs from the encoder's."""
+    symbols, rows = sample(400)
+    data = encode([(symbols, rows)], GAUSSIAN)
+    other = rows.copy()
+    other[200] = (other[200] + 1) % 5
+
+    def read(data: bytes, rows: Ints) -> None:
+        decoder = Decoder(data, 500, GAUSSIAN, backend)
+        decoder.take(rows)
+        decoder.finish()
+
+    read(data, rows)
+    longer = np.append(rows, rows[:1])
+    for wrong, which in (
+        (data[:-4], rows), (data + bytes(4), rows), (data + b"CILM", rows), (data[:8], rows),
+        (data, rows[:-1]), (data, rows[:0]), (data, longer), (data, other),
+    ):  # fmt: skip
+        with pytest.raises(StreamError):
+            read(wrong, which)
+
+
+@each_backend
+def test_nothing_is_given_after_an_error(backend: str) -> None:
+    rows = np.random.default_rng(0).integers(0, 6, 5000).astype(np.int32)
+    decoder = Decoder(bytes.fromhex("0123456789abcd0f"), 10_000, STEEP, backend)
+    with pytest.raises(StreamError, match=r"too early|escaped value"):
+        decoder.take(rows)
+    with pytest.raises(ValueError, match="where 0 can be left"):
+        decoder.take(rows[:1])
+
+
+@needs_extension
+@pytest.mark.parametrize("step", [5, 1 << 16])
+def test_as_many_escapes_as_a_stream_can_hold(step: int) -> None:
+    """Streams of nothing but the cheapest escapes are genuine; they must not be refused."""
+    for count in (4, 5, 100, 5000):
+        rows = np.zeros(count, np.int32)
+        steps = [(rows[:step] + 1, rows[:step])] * (count // step + 1)
+        for tables in (table([1, 65535]), table([32768, 32768]), table([65535, 1])):
+            check(steps, tables)
+
+
+@given(st.binary(max_size=200), st.sampled_from([GAUSSIAN, STEEP]), st.integers(0, 9))
+@QUICK
+def test_the_twin_reads_anything(data: bytes, tables: Tables, seed: int) -> None:
+    rows = np.random.default_rng(seed).integers(0, len(tables.cdfs), 300).astype(np.int32)
+    for backend in available_backends():
+        try:
+            decoder = Decoder(data, 300, tables, backend)
+            decoder.take(rows)
+            decoder.finish()
+        except StreamError:
+            continue
+
+
+# --- the proof of padding_words, checked on a model of the extension's decoder ------------------
+
+
+@dataclass
+class Model:
+    """CompressAI's decoder with a counter of words; what lies behind the data is zero."""
+
+    words: list[int]
+    next: int = 2
+
+    def __post_init__(self) -> None:
+        self.state = self.words[0] | self.words[1] << 32
+
+    def renormalise(self) -> None:
+        if self.state < 1 << 31:
+            word = self.words[self.next] if self.next < len(self.words) else 0
+            self.state = self.state << 32 | word
+            self.next += 1
+
+    def digit(self) -> int:
+        digit = self.state & 15
+        self.state >>= 4
+        self.renormalise()
+        return digit
+
+    def take(self, cdf: list[int]) -> int:
+        """The next relative value as the extension gives it on x86 and ARM."""
+        late = self.next > len(self.words)
+        count = self.state & 0xFFFF
+        value = bisect_right(cdf, count) - 1
+        self.state = (cdf[value + 1] - cdf[value]) * (self.state >> 16) + count - cdf[value]
+        self.renormalise()
+        length = len(cdf) - 2
+        if value < length:
+            return value
+        digits = digit = self.digit()
+        while digit == 15:
+            digit = self.digit()
+            digits += digit
+        raw = 0
+        for i in range(digits):
+            raw |= self.digit() << (4 * i) % 32
+        assert not late or raw < 1 << 28, "a late escape must be visible"
+        raw = (raw & ONES) - ((raw & 1 << 31) << 1)
+        return -(raw >> 1) - 1 if raw & 1 else (raw >> 1) + length
+
+
+def words_beyond(data: list[int], rows: list[int], tables: Tables, call: int) -> tuple[int, int]:
+    """Words that _ExtensionDecoder reads behind the data, and the padding that it has there."""
+    data = [*data, range_coder._SENTINEL]
+    laid_out = rans.rows_of(tables)
+    escapes = range_coder.most_escapes(len(data) - 1, laid_out)
+    padding = range_coder.padding_words(np.array(data, np.uint32), len(rows), escapes)
+    model = Model(data)
+    for start in range(0, len(rows), call):
+        for row in rows[start : start + call]:
+            value = model.take(laid_out.lists[row])
+            escapes -= not 0 <= value < laid_out.lengths[row]
+        if escapes < 0:
+            return model.next - len(data), padding
+    for _ in range(range_coder._PROBES):
+        model.take(range_coder._PROBE_ROW)
+    return model.next - len(data), padding
+
+
+def started(words: list[int]) -> list[int]:
+    """The words with a first state that Decoder lets through."""
+    return [words[0], words[1] & 0x7FFFFFFF or 1, *words[2:]]
+
+
+word = st.one_of(
+    st.sampled_from([0, 1, ONES, ONES, ONES, 0xFFFF, 0xFFFF0000, 0x7FFFFFFF, 1 << 31]),
+    st.integers(0, ONES),
+)
+
+
+@given(
+    st.lists(word, min_size=2, max_size=30).map(started),
+    st.lists(st.integers(0, 5), min_size=1, max_size=60),
+    st.integers(1, 8),
+)
+@settings(deadline=None, max_examples=300)
+def test_padding_holds_for_any_words(data: list[int], rows: list[int], call: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(range_coder, "CALL_SYMBOLS", call)
+        beyond, padding = words_beyond(data, rows * 8, STEEP, call)
+    assert beyond <= padding
+
+
+@pytest.mark.parametrize("words", [2, 3, 10, 800])
+def test_padding_holds_for_ones_and_is_needed(words: int) -> None:
+    data = started([ONES] * words)
+    for tables in (GAUSSIAN, STEEP):
+        for row in range(5):
+            beyond, padding = words_beyond(data, [row] * 50, tables, range_coder.CALL_SYMBOLS)
+            assert 14 * (words - 2) < beyond <= padding
+
+
+def test_padding_holds_for_random_words() -> None:
+    random = np.random.default_rng(0)
+    for tables in (GAUSSIAN, STEEP) * 40:
+        data = started(random.integers(0, 1 << 32, random.integers(2, 40)).tolist())
+        rows = random.integers(0, random.integers(1, 6), 600).tolist()
+        beyond, padding = words_beyond(data, rows, tables, range_coder.CALL_SYMBOLS)
+        assert beyond <= padding
+
+
+def test_the_longest_run() -> None:
+    for words, longest in (([0], 0), ([ONES], 1), ([ONES, ONES, 5, ONES], 2), ([1, ONES], 1)):
+        assert range_coder._longest_run(np.array(words, np.uint32)) == longest
+
+
+@needs_extension
+@pytest.mark.parametrize("words", [2, 9, 60])
+def test_the_model_is_the_extension(words: int) -> None:
+    """Symbol for symbol, also where the data are hostile or have ended."""
+    random = np.random.default_rng(words)
+    lists = rans.rows_of(STEEP).lists
+    arguments = lists, [len(row) for row in lists], [0] * len(lists)
+    for seed in range(30):
+        some = random.integers(0, 1 << 32, words)
+        some[random.random(words) < seed / 30] = ONES
+        data = started(some.tolist())
+        rows = random.integers(0, 6, 200).tolist()
+        coder = range_coder._extension().RansDecoder()  # type: ignore[union-attr]
+        coder.set_stream(np.array(data, "<u4").tobytes() + bytes(1 << 16))
+        model = Model(data)
+        assert coder.decode_stream(rows, *arguments) == [model.take(lists[row]) for row in rows]
+
+
+ADVERSARIAL = """
+import numpy as np
+from pillow_mlic.entropy.range_coder import Decoder, StreamError, encode
+from tests.test_range_coder import GAUSSIAN, ONES, STEEP, sample, started
+
+random = np.random.default_rng(1)
+outcomes = {"read": 0, "refused": 0}
+
+def attack(words, tables, total):
+    data = np.array(started(list(words)), "<u4").tobytes()
+    rows = random.integers(0, random.integers(1, 6), total).astype(np.int32)
+    try:
+        decoder = Decoder(data, total, tables, "compressai")
+        for start in range(0, total, 997):
+            decoder.take(rows[start : start + 997])
+        decoder.finish()
+        outcomes["read"] += 1
+    except StreamError:
+        outcomes["refused"] += 1
+
+fine = np.frombuffer(encode([sample(2000)], GAUSSIAN), "<u4").tolist()
+for tables in (GAUSSIAN, STEEP):
+    for total in (1, 4, 50, 5000):
+        for length in (2, 3, 17, 300, 20000):
+            attack([ONES] * length, tables, total)
+            attack([0xFFFF] + [0] * length, tables, total)
+        for trial in range(40):
+            length = int(random.integers(2, 400))
+            words = random.integers(0, 1 << 32, length)
+            attack(words.tolist(), tables, total)
+            words[random.random(length) < random.random()] = ONES
+            attack(words.tolist(), tables, total)
+            attack(fine[: int(random.integers(2, len(fine)))], tables, total)
+assert outcomes["refused"] > 500, outcomes
+"""
+
+
+@needs_extension
+def test_hostile_streams_in_a_child_process() -> None:
+    run_child(ADVERSARIAL)
