@@ -1,10 +1,10 @@
 """Learned image compression as a Pillow format: importing this package registers `.mlic`.
 
-    import pillow_mlic
-    from PIL import Image
+import pillow_mlic
+from PIL import Image
 
-    Image.open("photo.jpg").save("photo.mlic", quality=3)
-    Image.open("photo.mlic").show()
+Image.open("photo.jpg").save("photo.mlic", quality=3)
+Image.open("photo.mlic").show()
 """
 
 from .container import ContainerError

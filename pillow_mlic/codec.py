@@ -162,38 +162,47 @@ def decode_batch(
     z_size: tuple[int, int],
     guard: float,
     device: torch.device,
-    exact: bool | None = None,
 ) -> Tensor:
     """Latents (B, H/16, W/16, M) of B tiles of one size, from their payloads.
 
-    The walk runs in float64 if `guard` asks for it (or `exact` is True); in float32 otherwise,
-    and then once more in float64 should the checksum disagree.
+    The walk runs in float64 if `guard` asks for it; in float32 otherwise, and then once more in
+    float64 should the checksum disagree.
     """
-    if exact is None:
-        exact = guard <= EXACT_GUARD
-    config = pack.model(device).config
-    where = _entropy_device(device)
-    total = z_size[0] * z_size[1] * (16 * config.latents + config.hyper_latents)
-    attempts = [True] if exact else [False, True]
-    for attempt in attempts:
-        dtype = torch.float64 if attempt else torch.float32
-        entropy = pack.canonical(where) if attempt else pack.model(where).entropy
-        q = torch.tensor([quality], dtype=dtype, device=where)
+    attempts = (True,) if guard <= EXACT_GUARD else (False, True)
+    reason: Exception | None = None
+    for exact in attempts:
         try:
-            parsed = [Payload.from_bytes(data, total) for data in payloads]
-            coder = DecodingCoder(parsed, pack.tables, total)
-            y_hat = entropy(q.expand(len(parsed)), z_size, coder)
-            coder.finish()
+            return walk(payloads, pack, quality, z_size, exact, device)
         except (SymbolMismatchError, PayloadError) as error:
             reason = error
-            continue
-        return y_hat.float().to(device)
     msg = (
         f"the file's bytes are whole but do not decode ({reason}): it was not written by these "
         f"weights ({pack.file.name}, {pack.hash.hex()}) or by a broken encoder; "
         "decode it where it was made, and report it"
     )
     raise DecodeError(msg)
+
+
+def walk(
+    payloads: Sequence[bytes],
+    pack: "Pack",
+    quality: float,
+    z_size: tuple[int, int],
+    exact: bool,
+    device: torch.device,
+) -> Tensor:
+    """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
+    where = _entropy_device(device)
+    config = pack.model(where).config
+    total = z_size[0] * z_size[1] * (16 * config.latents + config.hyper_latents)
+    parsed = [Payload.from_bytes(data, total) for data in payloads]
+    coder = DecodingCoder(parsed, pack.tables, total)
+    entropy = pack.canonical(where) if exact else pack.model(where).entropy
+    dtype = torch.float64 if exact else torch.float32
+    q = torch.full((len(parsed),), quality, dtype=dtype, device=where)
+    y_hat = entropy(q, z_size, coder)
+    coder.finish()
+    return y_hat.float().to(device)
 
 
 def _silent(_: float) -> None:

@@ -61,7 +61,9 @@ class Pack:
     `canonical` is the entropy part in float64, whose choices are the truth of every stream.
     """
 
-    def __init__(self, file: PackFile, digest: bytes, model: "MlicV2Lite", tables: "Tables") -> None:
+    def __init__(
+        self, file: PackFile, digest: bytes, model: "MlicV2Lite", tables: "Tables"
+    ) -> None:
         self.file = file
         self.hash = digest[:HASH_BYTES]
         self.tables = tables
@@ -148,7 +150,9 @@ def find(name: str = DEFAULT_MODEL) -> PackFile:
             return pack
     have = ", ".join(pack.name for pack in packs) or "none"
     if name in models.names():
-        msg = f"no weights of model {name!r} are installed (packs found: {have}); see `mlic weights`"
+        msg = (
+            f"no weights of model {name!r} are installed (packs found: {have}); see `mlic weights`"
+        )
         raise WeightsError(msg)
     msg = (
         f"there is no model or weight pack {name!r}; "

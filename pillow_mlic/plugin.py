@@ -184,7 +184,9 @@ def _read_alpha(data: bytes | None, size: tuple[int, int], truncated: bool) -> I
 
 def _native(image: Image.Image) -> Image.Image:
     """`image` in one of the modes that the format has; OSError where that would lose a lot."""
-    if image.mode in NATIVE_MODES and not (image.mode in ("L", "RGB") and "transparency" in image.info):
+    if image.mode in NATIVE_MODES and not (
+        image.mode in ("L", "RGB") and "transparency" in image.info
+    ):
         return image
     if image.mode in WIDE_MODES:
         msg = (

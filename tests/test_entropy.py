@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pillow_mlic import codec
 from pillow_mlic.entropy.indexes import Corrections, classify, correct, near_thresholds
 from pillow_mlic.entropy.payload import Payload, PayloadError
@@ -140,7 +141,9 @@ class NoisyEntropy:
 
 
 @pytest.mark.parametrize(("guard", "noise", "right"), [(1e-3, 9e-4, True), (1e-9, 2e-2, False)])
-def test_walk_with_injected_noise(small_pack: Pack, guard: float, noise: float, right: bool) -> None:
+def test_walk_with_injected_noise(
+    small_pack: Pack, guard: float, noise: float, right: bool
+) -> None:
     coder, y_hat = encode_latents(small_pack, guard)
     payloads = coder.payloads()
     decoder = DecodingCoder(payloads, small_pack.tables, 8 * 12 * 48 + 6 * 8)
@@ -168,7 +171,9 @@ def test_streams_decode_in_every_setting(small_pack: Pack, guard: float) -> None
     coder, y_hat = encode_latents(small_pack, guard)
     data = [payload.to_bytes() for payload in coder.payloads()]
     threads = torch.get_num_threads()
-    for exact, n, mkldnn, batched in itertools.product([False, True], [1, 2], [False, True], [False, True]):
+    for exact, n, mkldnn, batched in itertools.product(
+        [False, True], [1, 2], [False, True], [False, True]
+    ):
         if not exact and guard < 1e-6:
             continue
         try:
@@ -176,8 +181,7 @@ def test_streams_decode_in_every_setting(small_pack: Pack, guard: float) -> None
             with torch.backends.mkldnn.flags(enabled=mkldnn), codec.full_precision(CPU):
                 groups = [data] if batched else [[d] for d in data]
                 decoded = [
-                    codec.decode_batch(group, small_pack, 4.0, (2, 3), guard, CPU, exact=exact)
-                    for group in groups
+                    codec.walk(group, small_pack, 4.0, (2, 3), exact, CPU) for group in groups
                 ]
         finally:
             torch.set_num_threads(threads)

@@ -21,7 +21,9 @@ def test_importing_and_opening_load_nothing_heavy(tmp_path: Path) -> None:
         "b.seek(0); im = Image.open(b); assert im.size == (5, 4)\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+
 from pillow_mlic import ContainerError, DecodeError, WeightsError
 
 from .conftest import photograph
@@ -41,7 +42,8 @@ def test_native_modes_come_back(mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [("1", "L"), ("P", "RGB"), ("CMYK", "RGB"), ("YCbCr", "RGB"), ("HSV", "RGB")]
+    ("mode", "expected"),
+    [("1", "L"), ("P", "RGB"), ("CMYK", "RGB"), ("YCbCr", "RGB"), ("HSV", "RGB")],
 )
 def test_other_modes_are_converted(mode: str, expected: str) -> None:
     again = Image.open(saved(photograph(64, 64).convert(mode)))
@@ -254,5 +256,8 @@ def test_truncated_files_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_newer_version_says_update() -> None:
     data = bytearray(saved(photograph(8, 8)).getvalue())
     data[8] = 0x90 | data[8] & 0x0F
-    with pytest.warns(UserWarning, match="update pillow-mlic"), pytest.raises(UnidentifiedImageError):
+    with (
+        pytest.warns(UserWarning, match="update pillow-mlic"),
+        pytest.raises(UnidentifiedImageError),
+    ):
         Image.open(io.BytesIO(bytes(data)))

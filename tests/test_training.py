@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from pillow_mlic import packs
 from pillow_mlic.models.mlicv2_lite import MlicV2Lite
 from pillow_mlic.training.data import Crops, load_folder

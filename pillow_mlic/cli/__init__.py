@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from ..version import __version__
-from . import bench, demo, files, info, train, weights
+from . import bench, demo, files, info, selftest, train, weights
 
-COMMANDS = (files, info, demo, weights, train, bench)
+COMMANDS = (files, info, demo, bench, selftest, weights, train)
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 

@@ -1,6 +1,7 @@
 """`mlic train`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ def add_to(subparsers: Any) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of training, also used by `python -m pillow_mlic.training`."""
     parser.add_argument("data", type=Path, help="folder of pictures, searched recursively")
-    parser.add_argument("--run", type=Path, required=True, dest="folder", help="folder of the run")
+    parser.add_argument("run_folder", type=Path, metavar="run", help="folder that keeps the run")
     parser.add_argument("--model", default="mlicv2-lite")
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--steps", type=int, help="stop after this many steps")
@@ -39,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, help="learning rate; default 2e-3")
     parser.add_argument("--seed", type=int, help="seed of weights, crops and noise; default 0")
     parser.add_argument(
-        "--no-bf16", dest="bf16", action="store_const", const=False, help="matrix products in float32"
+        "--no-bf16",
+        dest="bf16",
+        action="store_const",
+        const=False,
+        help="matrix products in float32",
     )
 
 
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     names = ("batch", "crop", "rate", "seed", "bf16")
     request = Request(
         data=args.data,
-        run=args.folder,
+        run=args.run_folder,
         model=args.model,
         minutes=args.minutes,
         steps=args.steps,
@@ -62,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         changes={name: getattr(args, name) for name in names},
     )
-    with tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining} {postfix}") as bar:
+    first = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes
+    layout = "{l_bar}{bar}| {elapsed}<{remaining} {postfix}"
+    with tqdm(total=1.0, bar_format=layout, disable=not first) as bar:
 
         def loading(done: int, total: int) -> None:
             bar.set_postfix_str(f"reading pictures {done}/{total}")
@@ -75,5 +82,6 @@ def run(args: argparse.Namespace) -> int:
             )
 
         pack = train(request, report, loading)
-    print(f"wrote {pack}", file=sys.stderr)
+    if first:
+        print(f"wrote {pack}", file=sys.stderr)
     return 0

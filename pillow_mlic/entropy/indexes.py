@@ -32,9 +32,7 @@ def classify(scale: Tensor, tables: Tables) -> Indexes:
     return torch.bucketize(scale.double().flatten(), thresholds).cpu().numpy()
 
 
-def near_thresholds(
-    scale: Tensor, classes: Indexes, tables: Tables, guard: float
-) -> Corrections:
+def near_thresholds(scale: Tensor, classes: Indexes, tables: Tables, guard: float) -> Corrections:
     """Latents whose scale lies within `guard` (relative) of a threshold, as the encoder lists them."""
     values = scale.double().flatten().cpu().numpy()
     bounds = np.concatenate([[0.0], tables.thresholds, [np.inf]])
@@ -45,9 +43,7 @@ def near_thresholds(
     return Corrections(positions, just_above[positions].astype(np.int64))
 
 
-def correct(
-    classes: Indexes, scale: Tensor, corrections: Corrections, tables: Tables
-) -> Indexes:
+def correct(classes: Indexes, scale: Tensor, corrections: Corrections, tables: Tables) -> Indexes:
     """Classes with the listed ones replaced: the side of the nearest threshold that is listed."""
     if not len(corrections.positions):
         return classes

@@ -475,7 +475,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 class _Bar:
-    """A progress bar on stderr; nothing where tqdm is missing."""
+    """A progress bar on stderr; nothing where that is no terminal or tqdm is missing."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -486,7 +486,7 @@ class _Bar:
                 return
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit="file", file=sys.stderr)
+            self._bar = tqdm(total=total, unit="file", file=sys.stderr, disable=None)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, features
 
-from .. import __version__
+from ..version import __version__
 
 MLIC = "MLIC"
 _MODEL_PREFIX = "mlic:"

@@ -103,7 +103,9 @@ def compare(
 
 def table(outcomes: list[Outcome], pixels: int) -> str:
     """The outcomes as lines of text."""
-    lines = [f"{'':8}{'quality':>8}{'bytes':>9}{'bpp':>8}{'PSNR dB':>9}{'encode s':>10}{'decode s':>10}"]
+    lines = [
+        f"{'':8}{'quality':>8}{'bytes':>9}{'bpp':>8}{'PSNR dB':>9}{'encode s':>10}{'decode s':>10}"
+    ]
     lines += [
         f"{o.label:8}{o.setting:8g}{o.size:9}{8 * o.size / pixels:8.3f}{o.psnr:9.2f}"
         f"{o.encode_seconds:10.2f}{o.decode_seconds:10.2f}"
@@ -118,9 +120,7 @@ def sheet(
     """Original and outcomes side by side, below each the region `box` enlarged `zoom` times."""
     original = original.convert("RGB")
     columns = [("original", "", original)]
-    columns += [
-        (o.label, f"{o.size / 1000:.1f} kB   {o.psnr:.2f} dB", o.image) for o in outcomes
-    ]
+    columns += [(o.label, f"{o.size / 1000:.1f} kB   {o.psnr:.2f} dB", o.image) for o in outcomes]
     detail = ((box[2] - box[0]) * zoom, (box[3] - box[1]) * zoom)
     width = max(original.width, detail[0])
     out = Image.new(

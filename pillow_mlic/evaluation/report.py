@@ -3,10 +3,10 @@
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .bdrate import Metric, published, published_label, published_names
 from .metrics import ms_ssim_db
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TUNING_NOTE = (
-    "JPEG XL and AVIF with its default tuning aim at how a picture looks, not at PSNR: "
-    "by PSNR alone they seem worse than they are. MS-SSIM is the fairer measure of the two."
+    "JPEG XL and AVIF with its default tuning are tuned for perception, not for PSNR: "
+    "PSNR alone does not do them justice, so look at MS-SSIM and at the pictures too."
 )
 RANGE_NOTE = (
     "BD-rate: bits more (+) or fewer (-) than the anchor at equal quality, PCHIP of log rate over "
@@ -284,34 +284,48 @@ def _line(
 
 def _labels_right(axes: "Axes", ends: list[_End]) -> None:
     """Names beside the axes, each as high as its curve's end where there is room."""
-    to_axes = axes.transAxes.inverted()
-
-    def height(end: _End) -> float:
-        return float(to_axes.transform(axes.transData.transform(end[2]))[1])
-
-    places: list[float] = []
-    ordered = sorted(ends, key=height, reverse=True)
-    for end in ordered:
-        places.append(min([height(end), *(place - _LABEL_GAP for place in places[-1:])]))
-    _annotate(axes, ordered, lambda i: (1.015, places[i]))
+    heights = {end: _in_axes(axes, end)[1] for end in ends}
+    top = math.inf
+    for end in sorted(ends, key=heights.__getitem__, reverse=True):
+        top = min(heights[end], top - _LABEL_GAP)
+        _annotate(axes, end, (1.015, top), "left")
 
 
 def _labels_left(axes: "Axes", ends: list[_End]) -> None:
-    """Names of the published curves, one below the other in the empty corner at the top left."""
-    ordered = sorted(ends, key=lambda end: end[2][1], reverse=True)
-    _annotate(axes, ordered, lambda i: (0.02, 0.95 - i * _LABEL_GAP))
+    """Names of the published curves, one below the other above the curves, where it is empty."""
+    if not ends:
+        return
+    left = min(_in_axes(axes, end)[0] for end in ends) - 0.12
+    bottom = max(_in_axes(axes, end)[1] for end in ends)
+    for i, end in enumerate(sorted(ends, key=lambda end: end[2][1])):
+        _annotate(axes, end, (left, bottom + i * _LABEL_GAP), "right")
 
 
-def _annotate(axes: "Axes", ends: list[_End], place: Callable[[int], tuple[float, float]]) -> None:
-    for i, (text, colour, point) in enumerate(ends):
-        axes.annotate(
-            text,
-            xy=point,
-            xytext=place(i),
-            textcoords="axes fraction",
-            color=colour,
-            va="center",
-            ha="left",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6},
-            annotation_clip=False,
-        )
+def _in_axes(axes: "Axes", end: _End) -> tuple[float, float]:
+    """Where a curve ends, in fractions of the width and height of the axes."""
+    x, y = axes.transAxes.inverted().transform(axes.transData.transform(end[2]))
+    return float(x), float(y)
+
+
+def _annotate(
+    axes: "Axes", end: _End, place: tuple[float, float], align: Literal["left", "right"]
+) -> None:
+    """A label at `place` (fractions of the axes) and a thin line to the curve's end."""
+    text, colour, point = end
+    axes.annotate(
+        text,
+        xy=point,
+        xytext=place,
+        textcoords="axes fraction",
+        color=colour,
+        va="center",
+        ha=align,
+        arrowprops={
+            "arrowstyle": "-",
+            "color": colour,
+            "linewidth": 0.6,
+            "alpha": 0.6,
+            "relpos": (0.0 if align == "left" else 1.0, 0.5),
+        },
+        annotation_clip=False,
+    )

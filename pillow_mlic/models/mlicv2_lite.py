@@ -292,9 +292,7 @@ def start_from_klt(model: MlicV2Lite, patches: Tensor) -> None:
 
     _embed(model.analysis.stem.weight, a1.T)
     _embed(model.analysis.merge8.linear.weight, _regroup(a2.T, 48, model.config.width4))
-    _embed(
-        model.analysis.merge16.linear.weight, _regroup(a3.T, a2.shape[1], model.config.width8)
-    )
+    _embed(model.analysis.merge16.linear.weight, _regroup(a3.T, a2.shape[1], model.config.width8))
     _embed(model.analysis.head.weight, torch.eye(m, dtype=torch.float64))
     _embed(model.synthesis.stem.weight, torch.eye(m, dtype=torch.float64))
     _embed(
@@ -319,10 +317,12 @@ def start_from_klt(model: MlicV2Lite, patches: Tensor) -> None:
         start += channels
     nn.init.normal_(
         model.hyper_analysis.merge64.linear.weight,
-        std=0.3 * model.hyper_analysis.merge64.linear.in_features ** -0.5,
+        std=0.3 * model.hyper_analysis.merge64.linear.in_features**-0.5,
     )
     model.entropy.hyper_scale.log.fill_(-0.6)
-    model.entropy.hyper_gain.log.copy_(0.15 * (lambdas / lambdas[4]).log()[:, None].expand(-1, model.config.hyper_latents))
+    model.entropy.hyper_gain.log.copy_(
+        0.15 * (lambdas / lambdas[4]).log()[:, None].expand(-1, model.config.hyper_latents)
+    )
 
 
 def _basis(samples: Tensor, count: int) -> Tensor:

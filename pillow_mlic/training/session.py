@@ -10,7 +10,7 @@ import torch
 from .. import models
 from .data import Crops, load_folder
 from .export import export
-from .loop import STATE, Report, Settings, Trainer, load_state, settings_from
+from .loop import STATE, Report, Trainer, load_state, settings_from
 
 START_PATCHES = 4000
 PATCH = 16

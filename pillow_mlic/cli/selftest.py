@@ -1,0 +1,47 @@
+"""`mlic selftest`: are streams portable on this machine?"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import common
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "selftest",
+        help="check that streams decode in every setting of this machine",
+        description=(
+            "Encode pictures and decode them with other thread counts, instruction sets, memory "
+            "layouts and precisions, each in a process of its own; count failures."
+        ),
+    )
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="picture or folder")
+    parser.add_argument(
+        "-q", "--quality", default="2,5,8", help="qualities, comma-separated; default %(default)s"
+    )
+    parser.add_argument("--model", default="mlicv2-lite", help="model or weight pack")
+    parser.add_argument("-o", "--output", type=Path, help="write the table to this file, too")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """mlic selftest."""
+    from .. import portability
+
+    pictures = [p for p, _ in common.expand(args.inputs, common.readable_suffixes())]
+    qualities = [float(q) for q in args.quality.split(",")]
+    summary = portability.run(pictures, qualities, args.model, lambda s: print(s, file=sys.stderr))
+    table = portability.table(summary)
+    print(table)
+    if args.output:
+        args.output.write_text(table + "\n", encoding="utf-8")
+    failed = sum(o.failures["exact"] + o.failures["fast"] for o in summary.outcomes)
+    print(
+        "\nStreams are portable here: 0 failures."
+        if not failed
+        else f"\n{failed} streams failed to decode: streams are NOT portable here, please report it."
+    )
+    return 1 if failed else 0
