@@ -233,11 +233,11 @@ def _quality(value: object) -> float:
     return float(value)
 
 
-def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
     """Encode and write. Options: quality, model, device, progress, exif, icc_profile, xmp, tile."""
     from . import codec, devices, packs
 
-    options: dict[str, Any] = image.encoderinfo  # type: ignore[attr-defined]
+    options: dict[str, Any] = image.encoderinfo
     code = container.quality_code(_quality(options.get("quality", DEFAULT_QUALITY)))
     tile_code = _tile_code(options.get("tile", 2048))
     metadata = _metadata(image, options)
@@ -281,7 +281,7 @@ def _tile_code(size: object) -> int:
     for code in range(16):
         if size == 64 << code:
             return code
-    msg = f"tile is {size!r}, but must be 64 times a power of two, up to {64 << 15}; 2048 is the default"
+    msg = f"tile is {size!r}, but must be 64 times a power of two up to {64 << 15}, such as 2048"
     raise ValueError(msg)
 
 

@@ -1,11 +1,5 @@
 """Shared fixtures: a small model, so that most tests cost milliseconds."""
 
-import os
-
-# Two cores at most, and no surprises from the caller's settings.
-for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER"):
-    os.environ.pop(name, None)
-
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +23,13 @@ SMALL = LiteConfig(
     context_width=32,
     slices=(8, 16, 24),
 )
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No surprises from the caller's settings."""
+    for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def photograph(width: int, height: int, seed: int = 0) -> Image.Image:

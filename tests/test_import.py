@@ -17,7 +17,8 @@ def test_importing_and_opening_load_nothing_heavy(tmp_path: Path) -> None:
         "import sys, io; before = set(sys.modules); import pillow_mlic; from PIL import Image\n"
         "from pillow_mlic import container\n"
         "h = container.Header('RGB', 5, 4, 1, bytes(8), 0)\n"
-        "b = io.BytesIO(); container.write(b, h, [container.Chunk(container.ChunkType.TILE, b'x')])\n"
+        "b = io.BytesIO()\n"
+        "container.write(b, h, [container.Chunk(container.ChunkType.TILE, b'x')])\n"
         "b.seek(0); im = Image.open(b); assert im.size == (5, 4)\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )

@@ -61,7 +61,7 @@ def test_palette_with_transparency_becomes_rgba() -> None:
 
 @pytest.mark.parametrize("mode", ["I", "F", "I;16"])
 def test_wide_modes_are_refused_with_advice(mode: str) -> None:
-    with pytest.raises(OSError, match="scale the values to 0..255"):
+    with pytest.raises(OSError, match="convert to 'L' first"):
         saved(Image.new(mode, (8, 8)))
 
 

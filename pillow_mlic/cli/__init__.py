@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; -> exit status (0 done, 1 something failed, 2 wrong usage, 130 interrupted)."""
+    """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
     args = build_parser().parse_args(argv)
     try:
         return int(args.run(args))

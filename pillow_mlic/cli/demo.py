@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """mlic demo."""
     from ..evaluation import compare
 
-    with Image.open(photograph()) as file:
-        image = file.convert("RGB")
+    with Image.open(photograph()) as opened:
+        image = opened.convert("RGB")
 
     def say(what: str) -> None:
         print(f"  {what} ...", file=sys.stderr)

@@ -33,7 +33,7 @@ def classify(scale: Tensor, tables: Tables) -> Indexes:
 
 
 def near_thresholds(scale: Tensor, classes: Indexes, tables: Tables, guard: float) -> Corrections:
-    """Latents whose scale lies within `guard` (relative) of a threshold, as the encoder lists them."""
+    """What the encoder lists: latents whose scale lies within `guard` of a threshold."""
     values = scale.double().flatten().cpu().numpy()
     bounds = np.concatenate([[0.0], tables.thresholds, [np.inf]])
     below, above = bounds[classes], bounds[classes + 1]

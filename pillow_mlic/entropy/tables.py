@@ -97,7 +97,7 @@ def gaussian_row(scale: float) -> tuple[Ints, int]:
 
 
 def quantise_pmf(pmf: NDArray[np.float64]) -> Ints:
-    """Probabilities (N,) -> cumulative counts (N + 1,) that end at 65536, every count at least 1."""
+    """Probabilities (N,) -> cumulative counts (N + 1,) up to 65536, every count at least 1."""
     free = TOTAL - len(pmf)
     if free < 0:
         msg = f"a distribution of {len(pmf)} symbols cannot be held in {PRECISION} bits"

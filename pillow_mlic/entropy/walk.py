@@ -58,7 +58,7 @@ class EncodingCoder:
     def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
         symbols = (select(self._latents) * gain - mean).round()
         if not torch.isfinite(symbols).all() or not torch.isfinite(scale).all():
-            msg = "the network gave numbers that are not finite; the weights or the picture are broken"
+            msg = "the network gave numbers that are not finite: its weights are broken"
             raise ValueError(msg)
         symbols = symbols.clamp(-LARGEST, LARGEST)
         for tile, (tile_scale, tile_symbols) in enumerate(zip(scale, symbols, strict=True)):
@@ -104,6 +104,7 @@ class DecodingCoder:
             raise SymbolMismatchError(str(error)) from error
 
     def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+        del mean, gain, select  # a decoder reads what an encoder computes from these
         out = torch.empty(scale.shape, dtype=scale.dtype)
         for tile, tile_scale in enumerate(scale):
             classes = classify(tile_scale, self._tables)

@@ -42,7 +42,7 @@ def create(name: str, config: dict[str, Any] | None = None) -> "MlicV2Lite":
     """
     entry = _entry(name)
     model = getattr(import_module(f".{entry.module}", __name__), entry.class_name)
-    return model() if config is None else model.from_config(config)  # type: ignore[no-any-return]
+    return model() if config is None else model.from_config(config)
 
 
 def _entry(name: str) -> Entry:

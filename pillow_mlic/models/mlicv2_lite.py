@@ -103,6 +103,8 @@ class Synthesis(nn.Module):
 class HyperAnalysis(nn.Module):
     """h_a: latents (B, H/16, W/16, M) -> hyper latents (B, H/64, W/64, Z)."""
 
+    deviation: Tensor
+
     def __init__(self, c: LiteConfig) -> None:
         super().__init__()
         width = 128
@@ -136,7 +138,7 @@ class HyperSynthesis(nn.Module):
 
 
 class SliceContext(nn.Module):
-    """Distribution of one slice: from hyper features and earlier slices, then also from its anchors.
+    """Distribution of one slice: from hyper features, earlier slices, and then its anchors.
 
     The anchors see F = W [h, earlier slices] (plus a depthwise look around); the non-anchors see
     in addition a 3x3 convolution of the decoded anchors. The layers behind are position-wise and
@@ -160,15 +162,45 @@ class SliceContext(nn.Module):
         x = self.feature(torch.cat([hyper, *(p.to(hyper.dtype) for p in previous)], dim=-1))
         return x + self.around(F.leaky_relu(x, 0.1))
 
-    def half(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def distribution(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, log scale and residual (before tanh), (B, H, W/2, c) each, of packed features."""
         x = F.leaky_relu(self.hidden(F.leaky_relu(features, 0.1)), 0.1)
         mean, log_scale = self.parameters_out(x).chunk(2, dim=-1)
         return mean, log_scale, self.residual_out(x)
 
+    def forward(
+        self,
+        hyper: Tensor,
+        previous: list[Tensor],
+        coder: Coder,
+        gain: Tensor,
+        deviation: Tensor,
+        start: int,
+    ) -> Tensor:
+        """Code the slice whose first channel is `start`, anchors first; -> (B, H, W, c)."""
+        stop = start + deviation.shape[0]
+
+        def code(features: Tensor, half: int) -> Tensor:
+            mean, log_scale, residual = self.distribution(features)
+            mean = mean.to(gain.dtype) * deviation
+            scale = log_scale.to(gain.dtype).clamp(-15, 15).exp() * gain
+            symbols = coder(
+                mean * gain, scale, gain, lambda latents: take(latents.y[..., start:stop], half)
+            )
+            # Latent residual prediction: what rounding took away, guessed (MLIC, section 3.5).
+            residual = 0.5 * torch.tanh(residual.to(gain.dtype))
+            return put(mean + (symbols + residual) / gain, half)
+
+        features = self.features(hyper, previous)
+        anchors = code(take(features, ANCHOR), ANCHOR)
+        local = self.local((anchors / deviation).to(features.dtype))
+        return anchors + code(take(features + local, NON_ANCHOR), NON_ANCHOR)
+
 
 class Entropy(nn.Module):
     """All that decides the distributions: prior of z, hyper synthesis, contexts of the slices."""
+
+    deviation: Tensor
 
     def __init__(self, c: LiteConfig) -> None:
         super().__init__()
@@ -185,7 +217,7 @@ class Entropy(nn.Module):
         )
 
     def forward(self, quality: Tensor, z_size: tuple[int, int], coder: Coder) -> Tensor:
-        """Walk through all coding steps; quality (B,), z_size (H/64, W/64) -> y_hat (B, H/16, W/16, M)."""
+        """Walk through all steps; quality (B,), z_size (H/64, W/64) -> y_hat (B, H/16, W/16, M)."""
         b = quality.shape[0]
         scale = self.hyper_scale(quality).expand(b, *z_size, self.hyper_latents)
         gain = self.hyper_gain(quality)
@@ -197,38 +229,11 @@ class Entropy(nn.Module):
         previous: list[Tensor] = []
         start = 0
         for context, gain, deviation in zip(self.contexts, gains, deviations, strict=True):
-            decoded = self._slice(context, hyper, previous, coder, gain, deviation, start)
+            decoded = context(hyper, previous, coder, gain, deviation, start)
             done.append(decoded)
             previous.append(decoded / deviation)
             start += deviation.shape[0]
         return torch.cat(done, dim=-1)
-
-    @staticmethod
-    def _slice(
-        context: SliceContext,
-        hyper: Tensor,
-        previous: list[Tensor],
-        coder: Coder,
-        gain: Tensor,
-        deviation: Tensor,
-        start: int,
-    ) -> Tensor:
-        """Code one slice, anchors first; -> (B, H/16, W/16, c)."""
-        stop = start + deviation.shape[0]
-
-        def code(features: Tensor, half: int) -> Tensor:
-            mean, log_scale, residual = context.half(features)
-            mean = mean.to(gain.dtype) * deviation
-            scale = log_scale.to(gain.dtype).clamp(-15, 15).exp() * gain
-            symbols = coder(
-                mean * gain, scale, gain, lambda latents: take(latents.y[..., start:stop], half)
-            )
-            return put(mean + (symbols + 0.5 * torch.tanh(residual.to(gain.dtype))) / gain, half)
-
-        features = context.features(hyper, previous)
-        anchors = code(take(features, ANCHOR), ANCHOR)
-        local = context.local((anchors / deviation).to(features.dtype))
-        return anchors + code(take(features + local, NON_ANCHOR), NON_ANCHOR)
 
 
 class MlicV2Lite(nn.Module):
@@ -260,7 +265,7 @@ class MlicV2Lite(nn.Module):
         return Latents(y, self.hyper_analysis(y).float())
 
     def start_from_data(self, patches: Tensor) -> None:
-        """Prepare fresh weights for training; `patches` (N, 16, 16, 3) in 0..1 from the pictures."""
+        """Prepare fresh weights for training; `patches` (N, 16, 16, 3) in 0..1."""
         start_from_klt(self, patches)
 
 
@@ -282,7 +287,7 @@ def start_from_klt(model: MlicV2Lite, patches: Tensor) -> None:
     stage3 = stage3.reshape(-1, 4 * a2.shape[1])
     pixels = patches.reshape(-1, 768)
     m = model.config.latents
-    a3_pixels, s3_pixels = _klt(pixels, m)
+    a3_pixels, _ = _klt(pixels, m)
     # The same components, expressed through the outputs of stage 2 (and back).
     ridge = 1e-9 * torch.eye(stage3.shape[1], dtype=torch.float64)
     target = pixels @ a3_pixels
@@ -312,6 +317,7 @@ def start_from_klt(model: MlicV2Lite, patches: Tensor) -> None:
     model.hyper_analysis.deviation.copy_(deviation + 0.02)
     start = 0
     for context, channels in zip(model.entropy.contexts, model.config.slices, strict=True):
+        assert isinstance(context, SliceContext)
         bias = (0.6 * deviation[start : start + channels]).log()
         context.parameters_out.bias[channels:].copy_(bias)
         start += channels
@@ -342,7 +348,7 @@ def _klt(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _regroup(matrix: Tensor, inner: int, outer: int) -> Tensor:
-    """Columns of a map from 2x2 groups of `inner` channels moved to 2x2 groups of `outer` channels."""
+    """Columns of a map from 2x2 groups of `inner` channels moved to groups of `outer`."""
     wide = matrix.new_zeros(matrix.shape[0], 4, outer)
     wide[:, :, :inner] = matrix.reshape(matrix.shape[0], 4, inner)
     return wide.reshape(matrix.shape[0], 4 * outer)

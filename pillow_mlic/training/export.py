@@ -7,7 +7,7 @@ from .. import packs
 from .loop import Trainer
 
 FLOAT32_GUARD = 1e-5
-"""Relative bound on the scale's error in float32: 2.5 x the largest deviation seen (docs/portability.md)."""
+"""Relative bound on the scale's error in float32: 2.5 x the largest deviation seen or more."""
 
 
 def export(trainer: Trainer, model_name: str, path: Path, averaged: bool) -> dict[str, Any]:

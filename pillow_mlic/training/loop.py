@@ -276,7 +276,7 @@ def load_state(path: Path) -> dict[str, Any]:
     except Exception as error:
         msg = f"{path} is not a training state ({error}); delete it to start afresh"
         raise ValueError(msg) from error
-    return state  # type: ignore[no-any-return]
+    return state
 
 
 def settings_from(state: dict[str, Any] | None, **changes: Any) -> Settings:

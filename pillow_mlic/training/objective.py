@@ -74,7 +74,7 @@ class _SquaredNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return x * (2 * grads[0])[:, None, None, None]  # type: ignore[no-any-return]
+        return x * (2 * grads[0])[:, None, None, None]
 
 
 def stratified_qualities(count: int, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ ANCHOR, NON_ANCHOR = 1, 0
 
 
 def take(x: Tensor, half: int) -> Tensor:
-    """One half of (B, H, W, C), H and W even, as (B, H, W/2, C): rows stay rows, columns close up."""
+    """One half of (B, H, W, C), H and W even, as (B, H, W/2, C): columns close up."""
     b, h, w, c = x.shape
     even = x[:, 0::2, half::2]
     odd = x[:, 1::2, 1 - half :: 2]

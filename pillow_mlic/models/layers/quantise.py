@@ -29,7 +29,7 @@ class _LowerBound(torch.autograd.Function):
 
 def lower_bound(x: Tensor, bound: float) -> Tensor:
     """max(x, bound); the gradient passes where x >= bound or where it pushes x upwards."""
-    return _LowerBound.apply(x, bound)  # type: ignore[no-any-return]
+    return _LowerBound.apply(x, bound)
 
 
 def round_straight_through(x: Tensor) -> Tensor:
