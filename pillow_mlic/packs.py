@@ -243,7 +243,7 @@ def write(
     The file is written beside and renamed.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from .entropy.tables import gaussian_tables
 
@@ -267,5 +267,5 @@ def write(
         "card": json.dumps(card),
         "guard": repr(guard),
     }
-    save_file(tensors, part, metadata=metadata)
+    part.write_bytes(save(tensors, metadata=metadata))
     part.replace(path)

@@ -128,6 +128,9 @@ class MlicImageFile(ImageFile.ImageFile):
             picture.putalpha(_read_alpha(alpha, picture.size, truncated))
         self._im = picture.im
         self._pending = False
+        if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+            fp.close()
+            self.fp = None
 
 
 def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":

@@ -11,6 +11,9 @@ import pillow_mlic  # noqa: F401
 from pillow_mlic import packs
 from pillow_mlic.models.mlicv2_lite import LiteConfig, MlicV2Lite
 
+GOLDEN = Path(__file__).parent / "data"
+"""Written by scripts/make_golden.py: a small untrained pack, files and what they decode to."""
+
 SMALL = LiteConfig(
     width4=48,
     width8=64,
@@ -64,10 +67,8 @@ def small_model() -> MlicV2Lite:
 
 
 @pytest.fixture(scope="session")
-def small_pack_file(tmp_path_factory: pytest.TempPathFactory, small_model: MlicV2Lite) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    packs.write(path, "mlicv2-lite", small_model, {"name": "small"}, 1e-5)
-    return path
+def small_pack_file() -> Path:
+    return GOLDEN / "small.safetensors"
 
 
 @pytest.fixture
