@@ -59,12 +59,17 @@ class Grid(NamedTuple):
 @contextlib.contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """No gradients and no silent reduced precision, whatever the caller has switched on."""
-    with (
-        torch.inference_mode(),
-        torch.autocast(device.type, enabled=False),
-        torch.backends.cudnn.flags(allow_tf32=False),
-    ):
-        yield
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, enabled=False),
+            torch.backends.cudnn.flags(allow_tf32=False),
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def encode(
@@ -86,11 +91,13 @@ def encode(
     report = progress or _silent
     report(0.0)
     model = pack.model(device)
-    q = torch.tensor([quality], dtype=torch.float64, device=device)
+    where = _entropy_device(device)
+    canonical = pack.canonical(where)
+    q = torch.tensor([quality], device=device)
     grid = Grid(pixels.shape[1], pixels.shape[0], tile, model.stride)
     with full_precision(device):
         x = _to_tensor(pixels, model.stride, device)
-        y = model.analysis(x, q.float()).float()
+        y = model.analysis(x, q)
         del x
         report(0.3)
         payloads: list[Payload] = []
@@ -99,18 +106,19 @@ def encode(
         boxes = list(grid.boxes())
         for done, box in enumerate(boxes, start=1):
             part = _cut(y, box)
+            z = model.hyper_analysis(part)
             coder = EncodingCoder(
-                Latents(part, model.hyper_analysis(part).float()), pack.tables, guard, estimate
+                Latents(part.to(where), z.to(where)), pack.tables, guard, estimate
             )
-            z_size = (part.shape[1] // 4, part.shape[2] // 4)
-            decoded = pack.canonical(_entropy_device(device))(q, z_size, coder)
+            exact_q = torch.tensor([quality], dtype=torch.float64, device=where)
+            decoded = canonical(exact_q, (z.shape[1], z.shape[2]), coder)
             _cut(y_hat, box).copy_(decoded)
             payloads += coder.payloads()
             bits += coder.estimated_bits
             report(0.3 + 0.6 * done / len(boxes))
         picture = None
         if reconstruct:
-            picture = _to_pixels(model.synthesis(y_hat, q.float()), grid)
+            picture = _to_pixels(model.synthesis(y_hat, q), grid)
         report(1.0)
     return Encoded([p.to_bytes() for p in payloads], picture, bits if estimate else None)
 
