@@ -7,7 +7,8 @@ Contexts of the entropy coding never cross a tile's border; the transforms see t
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,19 +58,35 @@ class Grid(NamedTuple):
 
 
 @contextlib.contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """No gradients and no silent reduced precision, whatever the caller has switched on."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, enabled=False),
-            torch.backends.cudnn.flags(allow_tf32=False),
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
+def plain_arithmetic(device: torch.device) -> Iterator[None]:
+    """No gradients, and no autocast that the caller may have switched on."""
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+class _WholeFloat32:
+    """While entered, by any thread, float32 products are not made of bfloat16 or TF32 ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = "highest"
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = torch.get_float32_matmul_precision()
+                torch.set_float32_matmul_precision("highest")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.set_float32_matmul_precision(self._saved)
+
+
+_whole_float32 = _WholeFloat32()
 
 
 def encode(
@@ -95,7 +112,7 @@ def encode(
     canonical = pack.canonical(where)
     q = torch.tensor([quality], device=device)
     grid = Grid(pixels.shape[1], pixels.shape[0], tile, model.stride)
-    with full_precision(device):
+    with plain_arithmetic(device):
         x = _to_tensor(pixels, model.stride, device)
         y = model.analysis(x, q)
         del x
@@ -124,7 +141,7 @@ def encode(
 
 
 def decode(
-    tiles: Sequence[bytes | None],
+    tiles: Mapping[int, bytes],
     size: tuple[int, int],
     pack: "Pack",
     quality: float,
@@ -133,30 +150,26 @@ def decode(
     device: torch.device,
     progress: Progress | None = None,
 ) -> Pixels:
-    """Decode all tiles of a picture of `size` (width, height) to (H, W, 3) uint8.
+    """Decode the tiles of a picture of `size` (width, height) to (H, W, 3) uint8.
 
-    A tile that is None (missing, and the caller knows) comes out grey.
+    `tiles` are payloads by their place in raster order; one that is missing comes out grey.
     Raises DecodeError where a tile does not give the symbols that were encoded.
     """
     report = progress or _silent
     report(0.0)
     model = pack.model(device)
     grid = Grid(*size, tile, model.stride)
-    boxes = list(grid.boxes())
-    if len(boxes) != len(tiles):
-        msg = f"the file holds {len(tiles)} tiles where its size needs {len(boxes)}"
-        raise DecodeError(msg)
-    with full_precision(device):
+    with plain_arithmetic(device):
         width, height = (-(-side // model.stride) * model.stride for side in size)
         channels = model.config.latents
         y_hat = torch.zeros(1, height // 16, width // 16, channels, device=device)
-        for done, (box, data) in enumerate(zip(boxes, tiles, strict=True), start=1):
-            if data is None:
+        for index, box in enumerate(grid.boxes()):
+            if index not in tiles:
                 continue
             shape = ((box[3] - box[1]) // 64, (box[2] - box[0]) // 64)
-            decoded = decode_batch([data], pack, quality, shape, guard, device)
+            decoded = decode_batch([tiles[index]], pack, quality, shape, guard, device)
             _cut(y_hat, box).copy_(decoded)
-            report(0.7 * done / len(boxes))
+            report(0.7 * (index + 1) / (max(tiles) + 1))
         q = torch.tensor([quality], device=device)
         picture = _to_pixels(model.synthesis(y_hat, q), grid)
         report(1.0)
@@ -208,7 +221,12 @@ def walk(
     entropy = pack.canonical(where) if exact else pack.model(where).entropy
     dtype = torch.float64 if exact else torch.float32
     q = torch.full((len(parsed),), quality, dtype=dtype, device=where)
-    y_hat = entropy(q, z_size, coder)
+    with contextlib.ExitStack() as stack:
+        if not exact:
+            stack.enter_context(_whole_float32)
+            if where.type == "cuda":
+                stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        y_hat = entropy(q, z_size, coder)
     coder.finish()
     return y_hat.float().to(device)
 

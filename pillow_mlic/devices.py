@@ -25,12 +25,12 @@ def resolve(device: str | None = None) -> "torch.device":
     import torch
 
     name = device or _chosen or os.environ.get("MLIC_DEVICE")
-    if name is None or name == "auto":
+    if not name or name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(name)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        msg = f"device {name!r} cannot be used here: {str(error).splitlines()[0]}; try 'cpu'"
+        msg = f"device {name!r} is not there, or this torch cannot use it; try 'cpu'"
         raise ValueError(msg) from error
     return chosen

@@ -87,29 +87,40 @@ class Pack:
 
 
 def folders() -> list[Path]:
-    """Where packs are looked for, first to last."""
+    """Where packs are looked for besides MLIC_WEIGHTS: the user's folder, the package's own."""
     from platformdirs import user_data_path
 
     here = Path(__file__).resolve().parent
-    found = []
-    if env := os.environ.get("MLIC_WEIGHTS"):
-        found.append(Path(env))
-    found.append(user_data_path("pillow-mlic", appauthor=False) / "weights")
-    # Installed, the packs lie inside the package; in a checkout, beside it.
-    found += [here / "weights", here.parent / "weights"]
-    return found
+    # Installed, the package's packs lie inside it; in a checkout, beside it.
+    user = user_data_path("pillow-mlic", appauthor=False)
+    return [user / "weights", here / "weights", here.parent / "weights"]
 
 
-def installed() -> Iterator[PackFile]:
-    """All packs that can be found, in order of preference; files that are none are passed over."""
-    for place in folders():
-        files = [place] if place.is_file() else sorted(place.glob(f"*{SUFFIX}"))
-        for path in files:
-            try:
-                yield inspect(path)
-            except WeightsError:
-                if place.is_file():  # named by the user: no silence
-                    raise
+def chosen() -> list[PackFile]:
+    """The packs that MLIC_WEIGHTS names; WeightsError where it is set and names none."""
+    name = os.environ.get("MLIC_WEIGHTS")
+    if not name:
+        return []
+    place = Path(name)
+    packs = [inspect(place)] if place.is_file() else list(_packs_in(place))
+    if not packs:
+        msg = f"MLIC_WEIGHTS is {name!r}, which is neither a weight pack nor a folder with one"
+        raise WeightsError(msg)
+    return packs
+
+
+def installed() -> list[PackFile]:
+    """All packs that can be found, in order of preference."""
+    return chosen() + [pack for place in folders() for pack in _packs_in(place)]
+
+
+def _packs_in(folder: Path) -> Iterator[PackFile]:
+    """The packs in a folder; other files are passed over."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            yield inspect(path)
+        except WeightsError:
+            continue
 
 
 def inspect(path: Path) -> PackFile:
@@ -131,7 +142,7 @@ def inspect(path: Path) -> PackFile:
             card=json.loads(metadata["card"]),
             guard=float(metadata["guard"]),
         )
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         msg = f"{path} is not a weight pack of pillow-mlic: {error}"
         raise WeightsError(msg) from error
 
@@ -141,13 +152,14 @@ def find(name: str = DEFAULT_MODEL) -> PackFile:
 
     Raises ValueError for a name that is neither, WeightsError where a model has no weights here.
     """
-    packs = list(installed())
-    for pack in packs:
-        if pack.name == name:
-            return pack
-    for pack in packs:
-        if pack.model == name:
-            return pack
+    packs = installed()
+    first = chosen()
+    # What MLIC_WEIGHTS names goes before a pack that only has the better name.
+    for candidates in (first, packs):
+        for matches in (lambda p: p.name == name, lambda p: p.model == name):
+            found = next(filter(matches, candidates), None)
+            if found is not None:
+                return found
     have = ", ".join(pack.name for pack in packs) or "none"
     if name in models.names():
         msg = (
@@ -163,14 +175,14 @@ def find(name: str = DEFAULT_MODEL) -> PackFile:
 
 def find_hash(prefix: bytes) -> PackFile:
     """The pack that a file was written with, by the first bytes of its hash."""
-    packs = list(installed())
+    packs = installed()
     for pack in packs:
         if _cached_digest(pack).startswith(prefix):
             return pack
     have = ", ".join(f"{p.name} ({_cached_digest(p)[:HASH_BYTES].hex()})" for p in packs) or "none"
     msg = (
         f"this file was written with the weights {prefix.hex()}, which are not installed here "
-        f"(installed: {have}); put that weight pack into {folders()[-3]} or name it in MLIC_WEIGHTS"
+        f"(installed: {have}); put that weight pack into {folders()[0]} or name it in MLIC_WEIGHTS"
     )
     raise WeightsError(msg)
 

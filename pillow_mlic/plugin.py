@@ -4,11 +4,12 @@ Opening reads the header and the metadata; torch is imported when pixels are fir
 """
 
 import io
+import numbers
 import os
 import zlib
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, features
 
 from . import container, models
 from .container import Chunk, ChunkType, Header
@@ -43,12 +44,10 @@ class MlicImageFile(ImageFile.ImageFile):
         start = fp.tell()
         self._header = header = container.read_header(fp)
         self._after_header = fp.tell()
-        self._end = fp.seek(0, os.SEEK_END)
+        fp.seek(0, os.SEEK_END)
+        self._end = fp.tell()
         fp.seek(self._after_header)
-        for place in container.scan_metadata(fp, header, self._end):
-            if place.type in METADATA:
-                self.info[METADATA[ChunkType(place.type)]] = container.read_chunk(fp, place)
-        fp.seek(self._after_header)
+        self._read_metadata(fp)
         self._size = (header.width, header.height)
         self._mode = header.mode
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
@@ -57,10 +56,27 @@ class MlicImageFile(ImageFile.ImageFile):
         self.info["bpp"] = 8 * (self._end - start) / (header.width * header.height)
         self._pending = True
 
+    def _read_metadata(self, fp: BinaryIO) -> None:
+        """Fill `info`; with LOAD_TRUNCATED_IMAGES damaged metadata are left out."""
+        try:
+            for place in container.scan_metadata(fp, self._header, self._end):
+                if place.type in METADATA:
+                    self.info[METADATA[ChunkType(place.type)]] = container.read_chunk(fp, place)
+        except container.ContainerError:
+            if not ImageFile.LOAD_TRUNCATED_IMAGES:
+                raise
+
+    def verify(self) -> None:
+        """Check every checksum of the file without decoding it; ContainerError if one is wrong."""
+        fp = self._stream()
+        fp.seek(self._after_header)
+        for place in container.scan(fp, self._header, self._end):
+            container.read_chunk(fp, place)
+        super().verify()
+
     def load(self) -> Any:
         """Decode the pixels, once."""
         if getattr(self, "_pending", False):
-            self.load_prepare()
             self._decode(None)
         return super().load()
 
@@ -72,7 +88,6 @@ class MlicImageFile(ImageFile.ImageFile):
         An exception raised by `progress` cancels the work and passes through.
         """
         if getattr(self, "_pending", False):
-            self.load_prepare()
             self._decode(device, progress)
         super().load()
         return self
@@ -92,7 +107,7 @@ class MlicImageFile(ImageFile.ImageFile):
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         places = container.scan(fp, header, self._end, allow_truncated=truncated)
-        tiles: list[bytes | None] = [None] * header.tile_count
+        tiles: dict[int, bytes] = {}
         alpha = None
         for place in places:
             try:
@@ -103,7 +118,7 @@ class MlicImageFile(ImageFile.ImageFile):
             except container.ContainerError:
                 if not truncated:
                     raise
-        if all(tile is None for tile in tiles):
+        if not tiles:
             msg = "not one tile of this .mlic file is whole; fetch it again"
             raise container.TruncatedError(msg)
         if models.name_of(header.model) is None:
@@ -123,14 +138,15 @@ class MlicImageFile(ImageFile.ImageFile):
             progress,
         )
         planes = _to_mode(pixels, header.mode)
-        picture = Image.fromarray(planes)
+        picture = Image.fromarray(planes).copy()  # memory of its own, that may be written to
         if header.has_alpha:
             picture.putalpha(_read_alpha(alpha, picture.size, truncated))
         self._im = picture.im
+        self.readonly = 0
         self._pending = False
         if self._exclusive_fp and self._close_exclusive_fp_after_loading:
             fp.close()
-            self.fp = None
+        self.fp = None
 
 
 def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
@@ -150,7 +166,7 @@ _ALPHA_WEBP, _ALPHA_ZLIB = b"W", b"Z"
 def _write_alpha(alpha: Image.Image) -> bytes:
     """An L picture without loss: lossless WebP or zlib, whichever is smaller; first byte says."""
     choices = [_ALPHA_ZLIB + zlib.compress(alpha.tobytes(), 9)]
-    if max(alpha.size) <= 16383:
+    if max(alpha.size) <= 16383 and features.check("webp"):
         buffer = io.BytesIO()
         Image.merge("RGB", (alpha,) * 3).save(buffer, "WEBP", lossless=True, quality=100)
         choices.append(_ALPHA_WEBP + buffer.getvalue())
@@ -175,7 +191,7 @@ def _read_alpha(data: bytes | None, size: tuple[int, int], truncated: bool) -> I
                 msg = "it has another size"
                 raise ValueError(msg)
             return image.convert("RGB").getchannel("R")
-    except (ValueError, OSError, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zlib.error, Image.DecompressionBombError) as error:
         if truncated:
             return Image.new("L", size, 255)
         msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
@@ -210,9 +226,13 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
     exif = options.get("exif", image.info.get("exif"))
     xmp = options.get("xmp", image.info.get("xmp"))
     if isinstance(exif, Image.Exif):
-        exif = exif.tobytes()
+        exif = exif.tobytes() if len(exif) else None
+    if isinstance(exif, bytes):
+        exif = exif.removeprefix(b"Exif\x00\x00")  # JPEG's prefix; the chunk is the TIFF block
     if isinstance(xmp, str):
         xmp = xmp.encode("utf-8")
+    if image.mode == "CMYK" and isinstance(icc, bytes) and icc[16:20] == b"CMYK":
+        icc = None  # describes inks; the file will hold RGB
     chunks = []
     for type_, name, data in (
         (ChunkType.ICC, "icc_profile", icc),
@@ -229,11 +249,21 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
 
 
 def _quality(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 8:
-        hint = " (not 0 to 100 as for JPEG)" if isinstance(value, int | float) and value > 8 else ""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 1 <= float(value) <= 8:  # type: ignore[arg-type]
+        hint = " (not 0 to 100 as for JPEG)" if number else ""
         msg = f"quality is {value!r}, but must be a number from 1 to 8{hint}; 3 is the default"
         raise ValueError(msg)
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_options(quality: object, model: str | None, device: str | None) -> None:
+    """Raise what saving with these options would raise, before there is anything to save."""
+    from . import devices, packs
+
+    _quality(quality)
+    packs.find(model or packs.DEFAULT_MODEL)
+    devices.resolve(device)
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001

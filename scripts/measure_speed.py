@@ -72,10 +72,12 @@ def main() -> None:
         return codec.encode(pixels, pack, args.quality, 2048, codec.EXACT_GUARD, CPU)
 
     def decode() -> object:
-        return codec.decode(tiles, size, pack, args.quality, 2048, codec.EXACT_GUARD, CPU)
+        return codec.decode(
+            dict(enumerate(tiles)), size, pack, args.quality, 2048, codec.EXACT_GUARD, CPU
+        )
 
     def entropy() -> object:
-        with codec.full_precision(CPU):
+        with codec.plain_arithmetic(CPU):
             return codec.walk(tiles, pack, args.quality, z_size, True, CPU)
 
     print(f"{size[0]} x {size[1]}, quality {args.quality:g}, {args.threads} threads; ", end="")

@@ -91,15 +91,17 @@ def test_metadata_is_kept_unless_stripped(folder: Path) -> None:
     [
         (["encode", "missing.png"], 2, "does not exist"),
         (["encode", "in", "-o", "one.mlic"], 2, "one file, but there are 2 inputs"),
-        (["encode", "in/a.png", "-q", "75"], 1, "from 1 to 8"),
-        (["encode", "in/a.png", "--model", "mlic-9"], 1, "no model or weight pack 'mlic-9'"),
-        (["encode", "in/a.png", "--device", "abacus"], 1, "abacus"),
+        (["encode", "in/a.png", "-q", "75"], 2, "from 1 to 8"),
+        (["encode", "in/a.png", "--model", "mlic-9"], 2, "no model or weight pack 'mlic-9'"),
+        (["encode", "in/a.png", "--device", "abacus"], 2, "abacus"),
         (["encode", "in/notes.txt"], 1, "cannot identify"),
         (["decode", "in/a.png", "-o", "y.png"], 1, "cannot identify"),
         (["decode", "in/a.mlic", "--format", "docx"], 2, "cannot write '.docx'"),
         (["info", "in/a.png"], 1, "cannot identify"),
         (["decode", "in/sub"], 2, "no file of a kind"),
+        (["encode", "in/a.png", "-o", "x.png"], 2, "no .mlic file"),
         (["train", "in/sub", "run"], 2, "how long to train"),
+        (["train", "in/sub", "run", "--steps", "0"], 2, "more than 0"),
     ],
 )
 def test_mistakes_get_a_sentence_and_leave_nothing(
@@ -119,6 +121,25 @@ def test_mistakes_get_a_sentence_and_leave_nothing(
     assert sentence in message
     assert "Traceback" not in message
     assert sorted(folder.rglob("*")) == before
+
+
+def test_mistakes_in_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options, sentence in (
+        (["--crop", 30], "multiple of 64"),
+        (["--device", "abacus"], "abacus"),
+        (["--cooldown"], "nothing to cool down"),
+    ):
+        assert mlic("train", folder / "in", folder / "run", "--steps", 1, *options) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_strip_turns_pictures_upright(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photograph(40, 30).save(folder / "x.jpg", exif=exif)
+    assert mlic("encode", folder / "x.jpg", "--strip") == 0
+    with Image.open(folder / "x.mlic") as image:
+        assert image.size == (30, 40)
 
 
 def test_one_bad_file_does_not_stop_the_others(
@@ -170,23 +191,11 @@ def test_training_from_the_command_line(folder: Path) -> None:
     run = folder / "run"
     common = [folder / "in", run, "--batch", 1, "--crop", 64]
     assert mlic("train", *common, "--steps", 1) == 0
-    assert (
-        mlic(
-            "train",
-            folder / "in",
-            run,
-            "--steps",
-            1,
-            "--cooldown",
-            "--out",
-            folder / "w.safetensors",
-        )
-        == 0
-    )
+    assert mlic("train", folder / "in", run, "--steps", 1, "--cooldown") == 0
     assert (run / "mlicv2-lite.safetensors").exists()
     log = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert log == [1, 2]
-    assert (folder / "w.safetensors").exists()
+    assert (run / "mlicv2-lite-cooldown-1.safetensors").exists()
 
 
 def test_as_a_program_in_another_process(folder: Path) -> None:

@@ -40,8 +40,9 @@ MAY_IMPORT = {
     "packs": {"models", "entropy.tables", "exceptions"},
     "codec": {"entropy", "models.base", "packs", "exceptions"},
     "plugin": {"container", "codec", "models", "packs", "devices", "exceptions"},
-    "training": {"models", "packs"},
+    "training": {"models", "packs", "devices"},
     "evaluation": {"version"},
+    "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},
 }
 
 

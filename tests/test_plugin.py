@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
-from pillow_mlic import ContainerError, DecodeError, WeightsError
+import pillow_mlic
+from pillow_mlic import ContainerError, DecodeError, WeightsError, packs
 
 from .conftest import photograph
 
@@ -138,6 +139,18 @@ def test_metadata_round_trip() -> None:
     assert not {"exif", "icc_profile", "xmp"} & set(bare.info)
 
 
+@pytest.mark.parametrize(
+    ("mode", "value", "expected"), [("L", 7, "LA"), ("RGB", (1, 2, 3), "RGBA")]
+)
+def test_transparent_colour_becomes_alpha(mode: str, value: object, expected: str) -> None:
+    image = photograph(16, 16).convert(mode)
+    image.putpixel((0, 0), value)
+    image.info["transparency"] = value
+    again = Image.open(saved(image))
+    assert again.mode == expected
+    assert again.getchannel("A").getpixel((0, 0)) == 0
+
+
 def test_metadata_of_a_wrong_kind() -> None:
     with pytest.raises(ValueError, match="icc_profile must be bytes"):
         saved(photograph(8, 8), icc_profile=17)
@@ -235,11 +248,77 @@ def test_flipped_payload_with_a_matching_chunk_checksum_is_still_found() -> None
 
 def test_wrong_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = saved(photograph(32, 32))
-    monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path] * 3)
+    monkeypatch.delenv("MLIC_WEIGHTS")
+    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path])
     image = Image.open(data)
     with pytest.raises(WeightsError, match="written with the weights"):
         image.load()
+
+
+def test_mlic_weights_goes_before_what_is_bundled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_weights: Path
+) -> None:
+    """A pack of any name, chosen by the user, beats one that is called like the model."""
+    bundled = tmp_path / "mlicv2-lite.safetensors"
+    bundled.write_bytes(small_weights.read_bytes())
+    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path])
+    assert packs.find("mlicv2-lite").path == small_weights
+    assert packs.find("small").path == small_weights
+    monkeypatch.delenv("MLIC_WEIGHTS")
+    assert packs.find("mlicv2-lite").path == bundled
+    monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path / "misspelt"))
+    with pytest.raises(WeightsError, match="misspelt"):
+        packs.find()
+
+
+def test_verify_checks_every_checksum() -> None:
+    data = bytearray(saved(photograph(64, 64), exif=b"II*\0\x08\0\0\0\0\0\0\0\0\0").getvalue())
+    Image.open(io.BytesIO(bytes(data))).verify()
+    data[-10] ^= 1
+    with pytest.raises(ContainerError):
+        Image.open(io.BytesIO(bytes(data))).verify()
+
+
+def test_loaded_pixels_may_be_changed(tmp_path: Path) -> None:
+    """... and the file is closed, so it may be written over."""
+    path = tmp_path / "x.mlic"
+    for mode, colour in (("RGB", (1, 2, 3)), ("L", 7)):
+        photograph(32, 16).convert(mode).save(path)
+        image = Image.open(path)
+        access = image.load()
+        assert access is not None
+        access[0, 0] = colour
+        assert image.getpixel((0, 0)) == colour
+        image.save(path)
+
+
+def test_thumbnail() -> None:
+    image = Image.open(saved(photograph(200, 100)))
+    image.thumbnail((50, 50))
+    assert image.size == (50, 25)
+
+
+def test_damaged_metadata_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytearray(saved(photograph(16, 16), xmp=b"some text").getvalue())
+    data[data.index(b"some text")] ^= 1
+    with pytest.raises(ContainerError, match="XMP"):
+        Image.open(io.BytesIO(bytes(data)))
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    image = Image.open(io.BytesIO(bytes(data)))
+    image.load()
+    assert "xmp" not in image.info
+
+
+def test_device_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLIC_DEVICE", "abacus")
+    with pytest.raises(ValueError, match="abacus"):
+        saved(photograph(8, 8))
+    saved(photograph(8, 8), device="cpu")
+    pillow_mlic.set_device("cpu")
+    try:
+        saved(photograph(8, 8))
+    finally:
+        pillow_mlic.set_device(None)
 
 
 def test_truncated_files_on_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The trainer: exact resume, falling loss, several processes, export."""
+"""The trainer: exact resume, falling loss, bounds, export."""
 
 import json
 from pathlib import Path

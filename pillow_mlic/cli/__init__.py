@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from PIL import Image
+
 from ..version import __version__
 from . import bench, demo, files, info, selftest, train, weights
 
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mlic: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except ValueError as error:
+    except (ValueError, ImportError, Image.DecompressionBombError) as error:
         print(f"mlic: {error}", file=sys.stderr)
         return EXIT_USAGE
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1 or mps; default: MLIC_DEVICE, or a GPU if there is one"
     )
+
+
+FILE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What reading or writing one picture may raise: that file has failed, the others go on."""
 
 
 def expand(inputs: list[Path], suffixes: set[str]) -> list[tuple[Path, Path]]:
@@ -46,10 +58,15 @@ def outputs(
 ) -> list[tuple[Path, Path]]:
     """Input and output of each file. `out`: a folder, or a file's name for a single input.
 
-    Without `out` the output lies beside the input. Raises ValueError where two inputs would give
-    one output, or one would be overwritten without `force`.
+    A file's name has an extension that Pillow can write. Without `out` the output lies beside the
+    input. Raises ValueError where two inputs would give one output, where one would be
+    overwritten without `force`, and where a file's extension is not `suffix` if that is .mlic.
     """
-    single = out is not None and out.suffix != "" and not out.is_dir()
+    writable = {e for e, name in Image.registered_extensions().items() if name in Image.SAVE}
+    single = out is not None and out.suffix.lower() in writable and not out.is_dir()
+    if single and suffix == ".mlic" and out is not None and out.suffix.lower() != suffix:
+        msg = f"{out} is no .mlic file, which is what encoding makes; give -o a name with .mlic"
+        raise ValueError(msg)
     if single and len(files) != 1:
         msg = f"{out} is one file, but there are {len(files)} inputs; give a folder to -o"
         raise ValueError(msg)

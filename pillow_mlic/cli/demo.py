@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     outcomes = compare.compare(image, args.quality, say)
     args.output.mkdir(parents=True, exist_ok=True)
     with common.whole_file(args.output / "grace_hopper.mlic") as file:
-        image.save(file, format="MLIC", quality=args.quality)
+        file.write(outcomes[0].data)
     picture = args.output / "comparison.png"
     with common.whole_file(picture) as file:
         compare.sheet(image, outcomes, DETAIL).save(file, format="PNG", optimize=True)

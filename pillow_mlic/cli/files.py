@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-from .. import plugin
+from .. import devices, plugin
 from . import common
 
 Subparsers = Any
@@ -31,7 +31,9 @@ def add_to(subparsers: Subparsers) -> None:
     )
     encode.add_argument("--model", help="model or weight pack; default mlicv2-lite")
     encode.add_argument(
-        "--strip", action="store_true", help="leave out EXIF, XMP and the colour profile"
+        "--strip",
+        action="store_true",
+        help="leave out EXIF and XMP (the picture is turned upright, its colour profile kept)",
     )
     encode.set_defaults(run=run_encode)
     decode = subparsers.add_parser(
@@ -59,15 +61,15 @@ def _add_common(parser: argparse.ArgumentParser, what: str) -> None:
 
 def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
+    plugin.check_options(args.quality, args.model, args.device)
     pairs = common.outputs(
         common.expand(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
     )
 
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
-        options: dict[str, Any] = {}
-        if args.strip:
-            options = {"exif": None, "xmp": None, "icc_profile": None}
-        with Image.open(source) as image, common.whole_file(target) as file:
+        options: dict[str, Any] = {"exif": None, "xmp": None} if args.strip else {}
+        with Image.open(source) as opened, common.whole_file(target) as file:
+            image = ImageOps.exif_transpose(opened) if args.strip else opened
             image.save(
                 file,
                 format=plugin.FORMAT,
@@ -86,6 +88,7 @@ def run_decode(args: argparse.Namespace) -> int:
     suffix = "." + args.format.lower().lstrip(".")
     files = common.expand(args.inputs, {".mlic"})
     pairs = common.outputs(files, args.output, suffix, args.force)
+    devices.resolve(args.device)
     formats = Image.registered_extensions()
     for _, target in pairs:
         if formats.get(target.suffix.lower()) not in Image.SAVE:
@@ -96,7 +99,7 @@ def run_decode(args: argparse.Namespace) -> int:
         with Image.open(source, formats=[plugin.FORMAT]) as image:
             assert isinstance(image, plugin.MlicImageFile)
             image.decode(args.device, progress)
-            keep = {k: image.info[k] for k in ("exif", "icc_profile") if k in image.info}
+            keep = {k: image.info[k] for k in plugin.METADATA.values() if k in image.info}
             with common.whole_file(target) as file:
                 image.save(file, format=formats[target.suffix.lower()], **keep)
 
@@ -117,7 +120,7 @@ def _convert_all(
         record: dict[str, Any] = {"input": str(source), "output": str(target)}
         try:
             convert(source, target, bar.file())
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except common.FILE_ERRORS as error:
             failed += 1
             record["error"] = str(error)
             bar.say(f"mlic: {source}: {error}")

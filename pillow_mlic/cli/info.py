@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +26,45 @@ def add_to(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """mlic info."""
+    failed = False
     for path, _ in common.expand(args.inputs, {".mlic"}):
-        with Image.open(path, formats=[plugin.FORMAT]) as image:
-            facts = {
-                "file": str(path),
-                "bytes": path.stat().st_size,
-                "width": image.width,
-                "height": image.height,
-                "mode": image.mode,
-                **{k: image.info[k] for k in ("model", "weights", "quality")},
-                "bpp": round(image.info["bpp"], 4),
-                "metadata": {
-                    name: len(image.info[name])
-                    for name in plugin.METADATA.values()
-                    if name in image.info
-                },
-            }
-        if args.json:
-            print(json.dumps(facts))
+        try:
+            facts = describe(path)
+        except common.FILE_ERRORS as error:
+            failed = True
+            print(f"mlic: {path}: {error}", file=sys.stderr)
+            if args.json:
+                print(json.dumps({"file": str(path), "error": str(error)}))
             continue
-        kept = ", ".join(f"{k} {common.bytes_text(v)}" for k, v in facts["metadata"].items())
-        print(
-            f"{path}: {facts['width']} x {facts['height']} {facts['mode']}, "
-            f"{common.bytes_text(facts['bytes'])} ({facts['bpp']:.3f} bpp), "
-            f"{facts['model']} quality {facts['quality']:g}, weights {facts['weights']}"
-            + (f", {kept}" if kept else "")
-        )
-    return 0
+        print(json.dumps(facts) if args.json else sentence(facts))
+    return 1 if failed else 0
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What the header and the metadata say."""
+    with Image.open(path, formats=[plugin.FORMAT]) as image:
+        kept = [name for name in plugin.METADATA.values() if name in image.info]
+        return {
+            "file": str(path),
+            "bytes": path.stat().st_size,
+            "width": image.width,
+            "height": image.height,
+            "mode": image.mode,
+            **{k: image.info[k] for k in ("model", "weights", "quality")},
+            "bpp": round(image.info["bpp"], 4),
+            "metadata": {name: len(image.info[name]) for name in kept},
+        }
+
+
+def sentence(facts: dict[str, Any]) -> str:
+    """The same for people."""
+    kept = [f"{k} {common.bytes_text(v)}" for k, v in facts["metadata"].items()]
+    return ", ".join(
+        [
+            f"{facts['file']}: {facts['width']} x {facts['height']} {facts['mode']}",
+            f"{common.bytes_text(facts['bytes'])} ({facts['bpp']:.3f} bpp)",
+            f"{facts['model']} quality {facts['quality']:g}",
+            f"weights {facts['weights']}",
+            *kept,
+        ]
+    )

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import common
+
 if TYPE_CHECKING:
     from ..training.loop import Report
 
@@ -32,8 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--steps", type=int, help="stop after this many steps")
     parser.add_argument("--cooldown", action="store_true", help="branch off and anneal")
-    parser.add_argument("--out", type=Path, help="pack to write; default RUN/MODEL.safetensors")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps")
+    parser.add_argument(
+        "--out", type=Path, help="pack to write; default RUN/MODEL[-cooldown-STEP].safetensors"
+    )
+    common.add_device(parser)
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--batch", type=int, help="crops a step; default 32")
     parser.add_argument("--crop", type=int, help="side of a crop in pixels; default 128")

@@ -37,6 +37,9 @@ def near_thresholds(scale: Tensor, classes: Indexes, tables: Tables, guard: floa
     values = scale.double().flatten().cpu().numpy()
     bounds = np.concatenate([[0.0], tables.thresholds, [np.inf]])
     below, above = bounds[classes], bounds[classes + 1]
+    # A decoder's deviation is relative to its scale, this distance to the threshold: twice the
+    # guard band squared is more than the difference.
+    guard *= 1 + 2 * guard
     just_above = (classes > 0) & (values - below <= guard * below)
     just_below = (classes < len(tables.thresholds)) & (above - values <= guard * above)
     positions = np.flatnonzero(just_above | just_below)

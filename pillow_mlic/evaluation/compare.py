@@ -21,11 +21,16 @@ class Outcome:
 
     label: str
     setting: float
-    size: int
+    data: bytes
     psnr: float
     encode_seconds: float
     decode_seconds: float
     image: Image.Image
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def code(
     return Outcome(
         label=label,
         setting=setting,
-        size=buffer.tell(),
+        data=buffer.getvalue(),
         psnr=psnr(np.asarray(image), np.asarray(decoded)),
         encode_seconds=encoded - start,
         decode_seconds=done - encoded,

@@ -1,14 +1,25 @@
 """Training pictures: a folder, decoded once into memory, served as random crops."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
+
+READ_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow's plugins raise for broken files."""
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -31,8 +42,8 @@ def load_folder(
             with Image.open(path) as image:
                 if min(image.size) >= min_side:
                     pictures.append(np.asarray(image.convert("RGB")))
-        except (UnidentifiedImageError, OSError):
-            continue  # a broken file is no reason to stop; an empty folder is (below)
+        except READ_ERRORS:
+            pass  # a broken file is no reason to stop; an empty folder is (below)
         if progress is not None:
             progress(done, len(files))
     if not pictures:

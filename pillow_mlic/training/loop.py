@@ -25,6 +25,8 @@ from .optimiser import Average, gradients, make_adam, set_rate
 
 STATE = "state.pt"
 LOG = "log.jsonl"
+MOST_SKIPPED = 100
+"""Steps in a row without finite gradients after which training gives up."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,28 @@ class Report(NamedTuple):
     crops_per_second: float
     rate: float
     skipped: int
+    cooldown: bool
 
 
 class Group:
     """The processes that train together (one, or as many as torchrun started)."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         if self.size > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
     def sum(self, tensor: Tensor) -> None:
         """Sum over processes, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
+
+    def share(self, module: nn.Module) -> None:
+        """Give every process the first one's weights: their own may differ in the last bit."""
+        if self.size > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, src=0)
 
 
 class Trainer:
@@ -83,8 +92,9 @@ class Trainer:
         settings: Settings,
         device: torch.device,
     ) -> None:
-        self.group = Group()
+        self.group = Group(device)
         self.model = model.to(device)
+        self.group.share(self.model)
         self.settings = settings
         self.run = run
         self.device = device
@@ -94,8 +104,11 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.skipped = 0
-        if settings.batch % self.group.size:
+        if settings.batch < 1 or settings.batch % self.group.size:
             msg = f"a batch of {settings.batch} cannot be shared by {self.group.size} processes"
+            raise ValueError(msg)
+        if settings.crop < 1 or settings.crop % 64:
+            msg = f"the side of a crop is {settings.crop}, but must be a multiple of 64"
             raise ValueError(msg)
 
     # ---- state -------------------------------------------------------------------------------
@@ -195,7 +208,7 @@ class Trainer:
         start = begin = last_report = last_save = time.monotonic()
         first = self.step
         sums = torch.zeros(3)
-        counted = 0
+        counted = row = 0
         fraction = 0.0
         while fraction < 1:
             elapsed = time.monotonic() - start
@@ -216,8 +229,16 @@ class Trainer:
                 self.optimiser.step()
                 sums += numbers[:3]
                 counted += 1
+                row = 0
             else:
                 self.skipped += 1
+                row += 1
+                if row == MOST_SKIPPED:
+                    msg = (
+                        f"{row} steps in a row gave numbers that are not finite: training has "
+                        "diverged; go back to an earlier state and lower --rate"
+                    )
+                    raise ValueError(msg)
             self.optimiser.zero_grad(set_to_none=True)
             self.step += 1
             if self.step % 4 == 0:
@@ -240,6 +261,7 @@ class Trainer:
                         crops_per_second=s.batch * counted / (now - last_report),
                         rate=rate,
                         skipped=self.skipped,
+                        cooldown=cooldown,
                     ),
                 )
                 sums.zero_()
@@ -264,6 +286,8 @@ class Trainer:
 
 
 def _rounded(value: float) -> float | None:
+    if isinstance(value, int):
+        return value
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
@@ -276,6 +300,9 @@ def load_state(path: Path) -> dict[str, Any]:
     except Exception as error:
         msg = f"{path} is not a training state ({error}); delete it to start afresh"
         raise ValueError(msg) from error
+    if not isinstance(state, dict) or not {"model", "config", "settings"} <= set(state):
+        msg = f"{path} is not a training state; delete it to start afresh"
+        raise ValueError(msg)
     return state
 
 

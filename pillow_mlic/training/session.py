@@ -1,5 +1,6 @@
 """One call of `mlic train`: load pictures, start or resume a run, train, export."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import models
+from .. import devices, models, packs
 from .data import Crops, load_folder
 from .export import export
 from .loop import STATE, Report, Trainer, load_state, settings_from
@@ -27,7 +28,7 @@ class Request:
     steps: int | None = None
     cooldown: bool = False
     out: Path | None = None
-    device: str = "cpu"
+    device: str | None = None
     threads: int | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -39,24 +40,28 @@ def train(
 ) -> Path:
     """Train as `request` says; -> the pack that was written.
 
-    A trunk writes its averaged weights to RUN/MODEL.safetensors at every checkpoint; a cooldown
-    (branching off the trunk's state, which it leaves alone) writes its weights to `out`.
+    A trunk writes its averaged weights to RUN/MODEL.safetensors at every checkpoint. A cooldown
+    branches off the trunk's state, which it leaves alone, and writes its weights to `out`, by
+    default RUN/MODEL-cooldown-STEP.safetensors.
     Raises ValueError for a folder without pictures or a state that is none.
     """
-    if request.minutes is None and request.steps is None:
-        msg = "say how long to train: --minutes, --steps or both"
+    bounds = [b for b in (request.minutes, request.steps) if b is not None]
+    if not bounds or min(bounds) <= 0:
+        msg = "say how long to train: --minutes, --steps or both, more than 0"
         raise ValueError(msg)
     if request.threads:
         torch.set_num_threads(request.threads)
     request.run.mkdir(parents=True, exist_ok=True)
+    if request.out is not None:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
     state_path = request.run / STATE
     state = load_state(state_path) if state_path.exists() else None
     if state is None and request.cooldown:
         msg = f"there is nothing to cool down in {request.run}; train a trunk there first"
         raise ValueError(msg)
     settings = settings_from(state, **request.changes)
+    device = _local(devices.resolve(request.device))
     pictures = load_folder(request.data, settings.crop, loading)
-    device = torch.device(request.device)
     if state is not None:
         model = models.create(request.model, state["config"])
     else:
@@ -67,7 +72,8 @@ def train(
     trainer = Trainer(model, pictures, request.run, settings, device)
     if state is not None:
         trainer.load(state)
-    out = request.out or request.run / f"{request.model}.safetensors"
+    branch = f"-cooldown-{trainer.step}" if request.cooldown else ""
+    out = request.out or request.run / f"{request.model}{branch}{packs.SUFFIX}"
 
     def checkpoint() -> None:
         """Weights worth looking at, at any time."""
@@ -83,3 +89,10 @@ def train(
     if trainer.group.rank == 0:
         export(trainer, request.model, out, averaged=not request.cooldown)
     return out
+
+
+def _local(device: torch.device) -> torch.device:
+    """With several processes on one machine, each has a GPU of its own."""
+    if str(device) == "cuda" and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device

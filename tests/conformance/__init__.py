@@ -1,0 +1,1 @@
+"""Networks against results of the published code; see `recipe.py` for the stand-in weights."""
