@@ -28,6 +28,10 @@ SMALL = LiteConfig(
 )
 
 
+# One thread a process: several workers with several threads each are slower than none.
+torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No surprises from the caller's settings."""
