@@ -3,12 +3,13 @@
     x -> LN -> Omni-Shift -> k, v, r;  output(sigmoid(r) * WKV(k, v)) * gamma1 -> + x
       -> LN -> Omni-Shift -> k, r;     sigmoid(r) * value(relu(k)^2)  * gamma2 -> + x
 
-From LALIC (Feng et al., "Linear Attention Modeling for Learned Image Compression", CVPR 2025,
-section 3.2), whose operator comes from Vision-RWKV and Omni-Shift from Restore-RWKV. Positions are
-tokens in raster order. Tensors between layers are channels-last, (B, H, W, C); inside the operator
-tokens come last, so that both a linear layer's result and the operator's matrix products need no
-copies.
+The blocks of LALIC (Feng et al., arXiv 2502.05741), whose operator comes from Vision-RWKV and whose
+Omni-Shift comes from Restore-RWKV. Positions are tokens in raster order. Tensors between layers
+are channels-last, (B, H, W, C); inside the operator tokens come last, so that both a linear layer's
+result and the operator's matrix products need no copies.
 """
+
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ CHUNK = 32
 _EMPTY = -1e30
 """Exponent of an empty sum. Finite, so that differences of exponents are never NaN."""
 
+_LARGEST = 50.0
+"""Largest exponent of what comes from outside a chunk, relative to the chunk itself."""
+
 
 def bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Bidirectional WKV as the published kernel computes it.
@@ -35,17 +39,21 @@ def bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
         e^{u}                                 for i = t
         (1 - e^{w}) e^{w (t - i)} in addition for s < i <= t
 
-    where s is the first token of t's run of S = ceil(T / 32) tokens. The formula in the paper has
-    |t - i| - 1 everywhere, no last row and no runs; the kernel that all published results were
-    made with differs from it to first order in w. Its 1e-6 in the denominator is left out.
+    where s is the first token of t's run of S = ceil(T / 32) tokens. The documented formula has
+    |t - i| - 1 everywhere, no last row and no runs; the published kernel differs from it to first
+    order in w. Its 1e-6 in the denominator is left out.
 
-    Linear in T. Any T and any finite keys: sums carry their own exponents, and the largest
-    ratio of weights that has to fit in a number is e^{|w| CHUNK}. Computed in float32 for the
-    half types and returned in the type of `v`.
+    Linear in T. Any T and any keys (below 1e29): sums carry their own exponents. Decays may differ
+    from zero by |w| T <= 100; published ones do by 1 to 4, and for w T above 15 the kernel's own
+    denominator may vanish. Computed in float32 for the half types and returned in the type of `v`.
     """
-    given = v.dtype
-    dtype = torch.promote_types(torch.promote_types(k.dtype, given), torch.float32)
-    w, u, k, v = (t.to(dtype) for t in (w, u, k, v))
+    dtype = torch.promote_types(torch.promote_types(k.dtype, v.dtype), torch.float32)
+    with torch.autocast(k.device.type, enabled=False):
+        return _bi_wkv(*(t.to(dtype) for t in (w, u, k, v))).to(v.dtype)
+
+
+def _bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`bi_wkv` in the type of its arguments."""
     batch, channels, tokens = k.shape
     size = -(-tokens // RUNS)  # S
     runs = -(-tokens // size)
@@ -58,9 +66,9 @@ def bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
     # Within chunks: everything relative to the largest key of the chunk.
     peak = k.detach().amax(-1)
-    weight = (k - peak[..., None]).exp()
+    weight = (k - peak[..., None]).exp_()
     weighted = weight * v
-    t = torch.arange(length, dtype=dtype, device=k.device)
+    t = torch.arange(length, dtype=k.dtype, device=k.device)
     rate = w[:, None]
     sum_weights = torch.stack(
         [(-rate * (length - t)).exp(), (rate * (length - t)).exp(), (-rate * (t + 1)).exp()], -1
@@ -70,24 +78,26 @@ def bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
     first = k.reshape(*shape, length)[:, :, :, :1, 0], v.reshape(*shape, length)[:, :, :, :1, 0]
     past, growing, future = _carries(w, sums, peak.reshape(shape), first, size, length)
 
-    # One exponent for each chunk, then one matrix product for each channel.
-    top = torch.stack([peak.reshape(shape), past[1], growing[1], future[1]]).amax(0).detach()
+    # Relative to the chunk's own largest key, too, but never so much larger that numbers overflow:
+    # beyond e^50 nothing of the chunk itself is left in the result.
+    place = peak.reshape(shape)
+    top = torch.stack([place, past[1], growing[1], future[1]]).amax(0).detach()
+    lift = (top - place).clamp(max=_LARGEST).exp()
     carry = torch.stack(
         [
-            past[0] * (past[1] - top).exp(),
-            growing[0] * (growing[1] - top).exp() * -torch.expm1(w)[:, None, None, None],
-            future[0] * (future[1] - top).exp(),
+            past[0] * ((past[1] - top).exp() * lift),
+            growing[0] * ((growing[1] - top).exp() * lift * -torch.expm1(w)[:, None, None, None]),
+            future[0] * ((future[1] - top).exp() * lift),
         ],
         -1,
     ).reshape(2, channels, -1, 3)
     spread = torch.stack([(-rate * t).exp(), (rate * t).exp(), (-rate * (length - 1 - t)).exp()], 1)
-    scale = (peak - top.reshape(channels, -1)).exp()[..., None]
     inside = _weights_within(w, u, t)
-    top_sum = torch.baddbmm(carry[0] @ spread, weighted * scale, inside)
-    bottom_sum = torch.baddbmm(carry[1] @ spread, weight * scale, inside)
+    top_sum = (carry[0] @ spread).baddbmm_(weighted, inside)
+    bottom_sum = (carry[1] @ spread).baddbmm_(weight, inside)
     out = (top_sum / bottom_sum).reshape(channels, batch, runs, count * length)
     out = out[..., :size].reshape(channels, batch, runs * size)[..., :tokens]
-    return out.transpose(0, 1).to(given)
+    return out.transpose(0, 1)
 
 
 def _cut(x: Tensor, runs: int, size: int, count: int, length: int, fill: float) -> Tensor:
@@ -132,7 +142,7 @@ def _carries(
     same three of each chunk alone, relative to `peak`, and as seen from just outside the chunk;
     `first` are key and value (C, B, runs, 1) of each run's first token.
     """
-    runs, count = peak.shape[2:]
+    count = peak.shape[-1]
     rate = w[:, None, None, None]
     first_key, first_value = first
     nothing = torch.zeros_like(first_value)
@@ -189,22 +199,34 @@ def _carries(
 
 
 def _scan(value: Tensor, exponent: Tensor, decay: Tensor) -> _Sum:
-    """Running sums over the last axis in a logarithmic number of steps.
+    """Running sums over the last axis: linear work in a logarithmic number of steps.
 
     out_j = sum over i <= j of e^{-decay (j - i)} value_i e^{exponent_i}; value (2, ..., K),
     exponent (..., K), decay broadcasts to (..., 1). Exponents only normalise: they carry no
     gradient.
     """
-    step = 1
-    while step < exponent.shape[-1]:
-        new, top = _add(
-            (value[..., step:], exponent[..., step:]),
-            (value[..., :-step], exponent[..., :-step] - step * decay),
-        )
-        value = torch.cat([value[..., :step], new], -1)
-        exponent = torch.cat([exponent[..., :step], top], -1)
-        step *= 2
-    return value, exponent
+    if exponent.shape[-1] == 1:
+        return value, exponent
+    even, even_exponent = value[..., 0::2], exponent[..., 0::2]
+    odd, odd_exponent = value[..., 1::2], exponent[..., 1::2]
+    pairs = odd.shape[-1]
+    pair = _add((odd, odd_exponent), (even[..., :pairs], even_exponent[..., :pairs] - decay))
+    odd, odd_exponent = _scan(*pair, 2 * decay)
+    rest = even.shape[-1] - 1
+    later, later_exponent = _add(
+        (even[..., 1:], even_exponent[..., 1:]),
+        (odd[..., :rest], odd_exponent[..., :rest] - decay),
+    )
+    even = torch.cat([even[..., :1], later], -1)
+    even_exponent = torch.cat([even_exponent[..., :1], later_exponent], -1)
+    return _interleave(even, odd), _interleave(even_exponent, odd_exponent)
+
+
+def _interleave(even: Tensor, odd: Tensor) -> Tensor:
+    """(..., n + 1) or (..., n), and (..., n) -> elements of both in turn."""
+    pairs = odd.shape[-1]
+    both = torch.stack([even[..., :pairs], odd], -1).flatten(-2)
+    return both if even.shape[-1] == pairs else torch.cat([both, even[..., pairs:]], -1)
 
 
 def _add(a: _Sum, b: _Sum) -> _Sum:
@@ -235,21 +257,37 @@ class OmniShift(nn.Module):
 
     def kernel(self) -> Tensor:
         """The merged kernel (C, 1, 5, 5)."""
-        merged = self.alpha[3] * self.conv5x5.weight
-        merged[..., 1:4, 1:4] += self.alpha[2] * self.conv3x3.weight
-        merged[..., 2:3, 2:3] += self.alpha[1] * self.conv1x1.weight + self.alpha[0]
-        return merged
+        centre = self.alpha[0] + self.alpha[1] * self.conv1x1.weight
+        inner = self.alpha[2] * self.conv3x3.weight
+        outer = self.alpha[3] * self.conv5x5.weight
+        return F.pad(centre, (2, 2, 2, 2)) + F.pad(inner, (1, 1, 1, 1)) + outer
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float64 and x.device.type == "cpu":
+            return _depthwise(x, self.kernel())
         x = F.conv2d(x.permute(0, 3, 1, 2), self.kernel(), padding=2, groups=x.shape[-1])
         return x.permute(0, 2, 3, 1)
+
+
+def _depthwise(x: Tensor, kernel: Tensor) -> Tensor:
+    """Depthwise 5x5 convolution of (B, H, W, C) with (C, 1, 5, 5), tap by tap.
+
+    Five times as fast as conv2d in float64, for which PyTorch has no depthwise one on CPUs.
+    """
+    height, width = x.shape[1:3]
+    padded = F.pad(x, (0, 0, 2, 2, 2, 2))
+    taps = kernel[:, 0].permute(1, 2, 0).contiguous()
+    out = torch.zeros_like(x)
+    for i, j in product(range(5), repeat=2):
+        out.addcmul_(padded[:, i : i + height, j : j + width], taps[i, j])
+    return out
 
 
 def _store_kernel(module: nn.Module, *_: object) -> None:
     """Hook: bring the stored copy of the merged kernel up to date."""
     assert isinstance(module, OmniShift)
     with torch.no_grad():
-        module.conv5x5_reparam.weight.copy_(module.kernel())
+        module.conv5x5_reparam.weight.data = module.kernel()  # what was loaded may be shared
 
 
 class SpatialMixing(nn.Module):
@@ -278,6 +316,12 @@ class SpatialMixing(nn.Module):
         return self.output(mixed).unflatten(1, (height, width))
 
 
+def _squared_relu(x: Tensor) -> Tensor:
+    """relu(x)^2, by a product: pow costs twice the time."""
+    x = F.relu(x)
+    return x * x
+
+
 class ChannelMixing(nn.Module):
     """sigmoid(r) * value(relu(k)^2) of the shifted input: (B, H, W, C) -> (B, H, W, C)."""
 
@@ -290,7 +334,7 @@ class ChannelMixing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.omni_shift(x)
-        return torch.sigmoid(self.receptance(x)) * self.value(F.relu(self.key(x)).square())
+        return torch.sigmoid(self.receptance(x)) * self.value(_squared_relu(self.key(x)))
 
 
 class BiRwkvBlock(nn.Module):
@@ -332,4 +376,4 @@ class PointwiseMixing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.linear(x, self.mix.weight.flatten(1), self.mix.bias)
         n = self.norm(x)
-        return x + torch.sigmoid(self.receptance(n)) * self.value(F.relu(self.key(n)).square())
+        return x + torch.sigmoid(self.receptance(n)) * self.value(_squared_relu(self.key(n)))

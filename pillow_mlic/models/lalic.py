@@ -1,0 +1,363 @@
+"""LALIC (Feng et al., arXiv 2502.05741), the published network: its weights load as they are.
+
+    x -> g_a -> y                                    /16, M channels
+    y -> h_a -> z                                    /64, coded with a factorised prior
+    z -> h_s -> hyper parameters; for each group: these and earlier groups -> anchors,
+                these, earlier groups and the anchors -> non-anchors          code_y
+    y -> g_s -> x
+
+Convolutions change the resolution, Bi-RWKV blocks (`layers.rwkv`) do the rest. Five groups of 16 to
+192 channels, two checkerboard halves each (figure 3: RWKV-SCCTX). Modules and their names are
+those of the published state dict. (B, C, H, W) layout but for what a coder sees, which is
+channels-last (see `base`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import Coder, Latents
+from .layers import checkerboard
+from .layers.checkerboard import put, take
+from .layers.factorised import FactorisedPrior, GaussianModel
+from .layers.rwkv import BiRwkvBlock, PointwiseMixing
+from .mlicpp import LikelihoodCoder, Likelihoods, Output
+
+ANCHOR, NON_ANCHOR = checkerboard.NON_ANCHOR, checkerboard.ANCHOR
+"""Anchors are the positions with row + column even, the other half than in the MLIC family."""
+
+
+@dataclass(frozen=True)
+class LalicConfig:
+    """Widths, depths and group sizes; the defaults are the published ones.
+
+    `dims` are the widths of g_a's stages at 1/2, 1/4, 1/8 and 1/16 (the latents), of h_a and of
+    its hyper latents; `depths` the blocks behind each stage but that of the latents, and of h_a.
+    `width` is the published N, of which only the narrowest parameter network, 2N, is left. In the
+    published state dict M, the width of y, is also that of the channel contexts.
+    """
+
+    width: int = 128
+    latents: int = 320
+    dims: tuple[int, ...] = (96, 144, 256, 320, 256, 192)
+    depths: tuple[int, ...] = (2, 4, 6, 6)
+    groups: tuple[int, ...] = (16, 16, 32, 64, 192)
+
+    def __post_init__(self) -> None:
+        if len(self.dims) != 6 or len(self.depths) != 4:
+            msg = f"six widths and four depths are needed, not {self.dims} and {self.depths}"
+            raise ValueError(msg)
+        if self.dims[3] != self.latents:
+            msg = f"the analysis ends in {self.dims[3]} channels, not in {self.latents} latents"
+            raise ValueError(msg)
+        if sum(self.groups) != self.latents:
+            msg = f"groups {self.groups} do not add up to {self.latents} latents"
+            raise ValueError(msg)
+
+
+def config_from_state_dict(state: Mapping[str, Tensor]) -> LalicConfig:
+    """The configuration that a published state dict (or one of ours) belongs to, by its shapes.
+
+    Raises ValueError if the state dict is not one of a LALIC network.
+    """
+    try:
+        downs = [_indexes(state, part) for part in ("g_a", "h_a")]
+        dims = [
+            state[f"{part}.{i}.weight"].shape[0]
+            for part, places in zip(("g_a", "h_a"), downs, strict=True)
+            for i in places
+        ]
+        depths = [b - a - 1 for places in downs for a, b in pairwise(places)]
+        contexts = "latent_codec.y.latent_codec.y"
+        count = len({key.split(".")[3] for key in state if key.startswith(contexts)})
+        groups = [state[f"{contexts}{i}.context_prediction.weight"].shape[1] for i in range(count)]
+        # All that shows of it is the lower bound of these.
+        narrowest = [
+            state[f"{contexts}{i}.entropy_parameters.2.mix.weight"].shape[0] for i in range(count)
+        ]
+        return LalicConfig(
+            width=min(narrowest) // 2,
+            latents=sum(groups),
+            dims=tuple(dims),
+            depths=tuple(depths),
+            groups=tuple(groups),
+        )
+    except (KeyError, ValueError) as error:
+        msg = f"these weights are not of LALIC: {error}"
+        raise ValueError(msg) from None
+
+
+def _indexes(state: Mapping[str, Tensor], part: str) -> list[int]:
+    """Where the convolutions between the blocks of transform `part` stand."""
+    return sorted(
+        int(key.split(".")[1])
+        for key in state
+        if key.startswith(f"{part}.") and key.endswith(".bias") and key.count(".") == 2
+    )
+
+
+def _down(c_in: int, c_out: int, kernel: int) -> nn.Conv2d:
+    """(B, c_in, H, W) -> (B, c_out, H/2, W/2)."""
+    return nn.Conv2d(c_in, c_out, kernel, stride=2, padding=kernel // 2)
+
+
+def _up(c_in: int, c_out: int, kernel: int) -> nn.ConvTranspose2d:
+    """(B, c_in, H, W) -> (B, c_out, 2H, 2W)."""
+    return nn.ConvTranspose2d(c_in, c_out, kernel, stride=2, padding=kernel // 2, output_padding=1)
+
+
+def _blocks(width: int, depth: int) -> list[nn.Module]:
+    return [BiRwkvBlock(width) for _ in range(depth)]
+
+
+def _analysis(c: LalicConfig) -> nn.Sequential:
+    """g_a: pixels (B, 3, H, W) in 0..1 -> latents (B, M, H/16, W/16)."""
+    d, depth = c.dims, c.depths
+    return nn.Sequential(
+        _down(3, d[0], 5),
+        *_blocks(d[0], depth[0]),
+        _down(d[0], d[1], 3),
+        *_blocks(d[1], depth[1]),
+        _down(d[1], d[2], 3),
+        *_blocks(d[2], depth[2]),
+        _down(d[2], d[3], 3),
+    )
+
+
+def _synthesis(c: LalicConfig) -> nn.Sequential:
+    """g_s: latents (B, M, H/16, W/16) -> pixels (B, 3, H, W), nominally in 0..1, not clamped."""
+    d, depth = c.dims, c.depths
+    return nn.Sequential(
+        _up(d[3], d[2], 3),
+        *_blocks(d[2], depth[2]),
+        _up(d[2], d[1], 3),
+        *_blocks(d[1], depth[1]),
+        _up(d[1], d[0], 3),
+        *_blocks(d[0], depth[0]),
+        _up(d[0], 3, 5),
+    )
+
+
+def _hyper_analysis(c: LalicConfig) -> nn.Sequential:
+    """h_a: latents (B, M, H/16, W/16) -> hyper latents (B, Z, H/64, W/64)."""
+    d = c.dims
+    return nn.Sequential(_down(d[3], d[4], 5), *_blocks(d[4], c.depths[3]), _down(d[4], d[5], 5))
+
+
+def _hyper_synthesis(c: LalicConfig) -> nn.Sequential:
+    """h_s: hyper latents (B, Z, H/64, W/64) -> hyper parameters (B, M, H/16, W/16)."""
+    d = c.dims
+    return nn.Sequential(_up(d[5], d[4], 5), *_blocks(d[4], c.depths[3]), _up(d[4], d[3], 5))
+
+
+def _channel_context(previous: int, width: int, channels: int) -> nn.Sequential:
+    """Earlier groups (B, previous, H, W) -> context (B, 2 channels, H, W)."""
+    return nn.Sequential(
+        nn.Conv2d(previous, width, 3, padding=1),
+        BiRwkvBlock(width, rate=8),
+        BiRwkvBlock(width, rate=8),
+        nn.Conv2d(width, 2 * channels, 1),
+    )
+
+
+def _parameter_network(c_in: int, c_out: int, least: int) -> nn.Sequential:
+    """Contexts (..., c_in) -> raw scales and means (..., c_out), for each position by itself."""
+    a, b = (max((c_in * (3 - j) + c_out * j) // 3, least) for j in (1, 2))
+    return nn.Sequential(
+        PointwiseMixing(c_in, a),
+        nn.Identity(),
+        PointwiseMixing(a, b),
+        nn.Identity(),
+        PointwiseMixing(b, c_out),
+    )
+
+
+class CheckerboardConv(nn.Module):
+    """5x5 convolution that sees only the other half of the checkerboard than the one it is at.
+
+    (B, c, H, W) -> (B, 2c, H, W). `mask` is part of the published state dict.
+    """
+
+    mask: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d(channels, 2 * channels, 5)
+        assert conv.bias is not None
+        self.weight = conv.weight
+        self.bias = conv.bias
+        tap = torch.arange(5)
+        other_half = (tap[:, None] + tap[None, :]) % 2
+        self.register_buffer("mask", other_half.expand(self.weight.shape).to(self.weight.dtype))
+
+    def forward(self, anchors: Tensor) -> Tensor:
+        return F.conv2d(anchors, self.weight * self.mask, self.bias, padding=2)
+
+
+class _Conditional(nn.Module):
+    """A level of the published names, `y.gaussian_conditional`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gaussian_conditional = GaussianModel()
+
+
+class GroupContext(nn.Module):
+    """Distribution of one group from side information, and for its second half from the first.
+
+    Spatial context and side information -> parameter network -> scales and means. For anchors the
+    spatial context is zero. The network works on single positions: it runs on the coded half only.
+    """
+
+    def __init__(self, side: int, channels: int, least: int) -> None:
+        super().__init__()
+        self.entropy_parameters = _parameter_network(2 * channels + side, 2 * channels, least)
+        self.context_prediction = CheckerboardConv(channels)
+        self.y = _Conditional()
+
+    def forward(self, side: Tensor, coder: Coder, start: int) -> Tensor:
+        """Code the group whose first channel is `start`: side (B, S, H, W) -> (B, c, H, W)."""
+        stop = start + self.context_prediction.weight.shape[1]
+        side = side.permute(0, 2, 3, 1)
+
+        def code(spatial: Tensor, half: int) -> Tensor:
+            contexts = torch.cat([spatial, take(side, half)], dim=-1)
+            scale, mean = self.entropy_parameters(contexts).chunk(2, dim=-1)
+            gain = mean.new_ones(1)
+            symbols = coder(
+                mean, scale, gain, lambda latents: take(latents.y[..., start:stop], half)
+            )
+            return put(symbols + mean, half).permute(0, 3, 1, 2)
+
+        b, h, w, _ = side.shape
+        anchors = code(side.new_zeros(b, h, w // 2, 2 * (stop - start)), ANCHOR)
+        spatial = self.context_prediction(anchors).permute(0, 2, 3, 1)
+        return anchors + code(take(spatial, NON_ANCHOR), NON_ANCHOR)
+
+
+class GroupContexts(nn.Module):
+    """The walk through all groups of y."""
+
+    def __init__(self, c: LalicConfig) -> None:
+        super().__init__()
+        self.groups = c.groups
+        # The first group has no earlier ones: published names begin at y1.
+        self.channel_context = nn.ModuleDict(
+            {
+                f"y{i}": _channel_context(sum(c.groups[:i]), c.latents, c.groups[i])
+                for i in range(1, len(c.groups))
+            }
+        )
+        self.latent_codec = nn.ModuleDict(
+            {
+                f"y{i}": GroupContext(c.latents + (2 * channels if i else 0), channels, 2 * c.width)
+                for i, channels in enumerate(c.groups)
+            }
+        )
+
+    def forward(self, hyper: Tensor, coder: Coder) -> Tensor:
+        """Hyper parameters (B, M, H/16, W/16) -> y_hat (B, M, H/16, W/16)."""
+        done: list[Tensor] = []
+        for i in range(len(self.groups)):
+            side = hyper
+            if done:
+                context = self.channel_context[f"y{i}"](torch.cat(done, dim=1))
+                side = torch.cat([context, hyper], dim=1)
+            done.append(self.latent_codec[f"y{i}"](side, coder, sum(self.groups[:i])))
+        return torch.cat(done, dim=1)
+
+
+class Hyperprior(nn.Module):
+    """Prior of z and the transforms around it; the published names list these twice."""
+
+    def __init__(self, channels: int, h_a: nn.Module, h_s: nn.Module) -> None:
+        super().__init__()
+        self.entropy_bottleneck = FactorisedPrior(channels)
+        self.h_a = h_a
+        self.h_s = h_s
+
+
+class LatentCodec(nn.Module):
+    """A level of the published names: all that is about the distributions of y and z."""
+
+    def __init__(self, c: LalicConfig, h_a: nn.Module, h_s: nn.Module) -> None:
+        super().__init__()
+        self.y = GroupContexts(c)
+        self.hyper = Hyperprior(c.dims[5], h_a, h_s)
+
+
+class Lalic(nn.Module):
+    """The published network; see the module's docstring for the flow of data."""
+
+    stride = 64
+    """Pictures are padded to multiples of this before analysis."""
+
+    def __init__(self, config: LalicConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or LalicConfig()
+        h_a, h_s = _hyper_analysis(c), _hyper_synthesis(c)
+        self.g_a = _analysis(c)
+        self.g_s = _synthesis(c)
+        self.latent_codec = LatentCodec(c, h_a, h_s)
+        self.h_a = h_a
+        self.h_s = h_s
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Lalic":
+        """Build from the plain dictionary that `config_dict` gave (as stored in a pack)."""
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
+        }
+        return cls(LalicConfig(**fields))
+
+    def config_dict(self) -> dict[str, Any]:
+        """Widths, depths and groups as plain JSON values."""
+        config = asdict(self.config)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor]) -> "Lalic":
+        """Build the network that `state` belongs to, and load it; ValueError if it is another's."""
+        model = cls(config_from_state_dict(state))
+        model.load_state_dict(state)
+        return model
+
+    @property
+    def entropy_bottleneck(self) -> FactorisedPrior:
+        """The prior of z."""
+        return self.latent_codec.hyper.entropy_bottleneck
+
+    def forward(self, x: Tensor) -> Output:
+        """Pixels (B, 3, H, W) in 0..1, sides multiples of 64 -> reconstruction and likelihoods."""
+        y = self.g_a(x)
+        z = self.h_a(y)
+        z_hat, z_likelihoods = self.entropy_bottleneck(z)
+        latents = Latents(y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1))
+        # All groups have a Gaussian model of their own in the files; they are all the same.
+        first = self.latent_codec.y.latent_codec["y0"]
+        assert isinstance(first, GroupContext)
+        coder = LikelihoodCoder(latents, first.y.gaussian_conditional, self.training)
+        y_hat = self.code_y(self.h_s(z_hat), coder)
+        likelihoods = Likelihoods(y=_unpack(coder.steps), z=z_likelihoods)
+        return Output(x_hat=self.g_s(y_hat), likelihoods=likelihoods)
+
+    def code_y(self, hyper_parameters: Tensor, coder: Coder) -> Tensor:
+        """Walk through all coding steps of y: (B, M, H, W) of h_s -> y_hat (B, M, H, W).
+
+        The coder is called for the anchors and then the non-anchors of each group; means and
+        scales are (B, H, W/2, c), the packed half of `checkerboard.take`, the gain is one. Scales
+        are as the network gives them: not bounded, even negative.
+        """
+        return self.latent_codec.y(hyper_parameters, coder)
+
+
+def _unpack(steps: list[Tensor]) -> Tensor:
+    """What each step of a walk gave, (B, H, W/2, c) -> (B, M, H, W)."""
+    pairs = zip(steps[0::2], steps[1::2], strict=True)
+    groups = [put(anchors, ANCHOR) + put(others, NON_ANCHOR) for anchors, others in pairs]
+    return torch.cat(groups, dim=-1).permute(0, 3, 1, 2)
