@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from pillow_mlic import cli, models, packs
 from pillow_mlic.checkpoints import export_checkpoint, import_checkpoint, quality_of, read
 from pillow_mlic.exceptions import WeightsError

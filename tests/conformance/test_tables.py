@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from pillow_mlic.entropy.published import published_tables
 from pillow_mlic.models.layers.factorised import FactorisedPrior
 
