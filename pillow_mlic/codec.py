@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from .entropy.payload import Payload, PayloadError
 from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
-from .models.base import Latents
+from .models.base import Latents, Model
 
 if TYPE_CHECKING:
     from .packs import Pack
@@ -128,7 +128,7 @@ def encode(
                 Latents(part.to(where), z.to(where)), pack.tables, guard, estimate
             )
             exact_q = torch.tensor([quality], dtype=torch.float64, device=where)
-            decoded = canonical(exact_q, (z.shape[1], z.shape[2]), coder)
+            decoded = canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
             _cut(y_hat, box).copy_(decoded)
             payloads += coder.payloads()
             bits += coder.estimated_bits
@@ -161,8 +161,7 @@ def decode(
     grid = Grid(*size, tile, model.stride)
     with plain_arithmetic(device):
         width, height = (-(-side // model.stride) * model.stride for side in size)
-        channels = model.config.latents
-        y_hat = torch.zeros(1, height // 16, width // 16, channels, device=device)
+        y_hat = torch.zeros(1, height // 16, width // 16, model.channels[0], device=device)
         for index, box in enumerate(grid.boxes()):
             if index not in tiles:
                 continue
@@ -214,11 +213,10 @@ def walk(
 ) -> Tensor:
     """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
     where = _entropy_device(device)
-    config = pack.model(where).config
-    total = z_size[0] * z_size[1] * (16 * config.latents + config.hyper_latents)
+    total = symbols_of(pack.model(where), z_size)
     parsed = [Payload.from_bytes(data, total) for data in payloads]
     coder = DecodingCoder(parsed, pack.tables, total)
-    entropy = pack.canonical(where) if exact else pack.model(where).entropy
+    model = pack.canonical(where) if exact else pack.model(where)
     dtype = torch.float64 if exact else torch.float32
     q = torch.full((len(parsed),), quality, dtype=dtype, device=where)
     with contextlib.ExitStack() as stack:
@@ -226,9 +224,15 @@ def walk(
             stack.enter_context(_whole_float32)
             if where.type == "cuda":
                 stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
-        y_hat = entropy(q, z_size, coder)
+        y_hat = model.entropy(q, z_size, coder)
     coder.finish()
     return y_hat.float().to(device)
+
+
+def symbols_of(model: Model, z_size: tuple[int, int]) -> int:
+    """Number of latents and hyper latents of a tile with `z_size` (height, width) hyper latents."""
+    y, z = model.channels
+    return z_size[0] * z_size[1] * (16 * y + z)
 
 
 def _silent(_: float) -> None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +20,11 @@ from . import models
 from .exceptions import WeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
-    from torch import nn
 
     from .entropy.tables import Tables
-    from .models.mlicv2_lite import Entropy, MlicV2Lite
-
-    M = TypeVar("M", bound=nn.Module)
 
 FORMAT = "pillow-mlic pack 1"
 SUFFIX = ".safetensors"
@@ -43,6 +41,8 @@ class PackFile:
     config: dict[str, Any]
     card: dict[str, Any]
     guard: float
+    quality: float | None = None
+    """The quality that the weights are for; None where one network serves all."""
 
     @property
     def name(self) -> str:
@@ -56,30 +56,25 @@ class PackFile:
 
 
 class Pack:
-    """A loaded pack: model and tables.
+    """A loaded pack: model and tables. Models are as models.base.Model describes them."""
 
-    `canonical` is the entropy part in float64, whose choices are the truth of every stream.
-    """
-
-    def __init__(
-        self, file: PackFile, digest: bytes, model: "MlicV2Lite", tables: "Tables"
-    ) -> None:
+    def __init__(self, file: PackFile, digest: bytes, model: Any, tables: "Tables") -> None:
         self.file = file
         self.hash = digest[:HASH_BYTES]
         self.tables = tables
         self._models = {"cpu": model}
-        self._canonicals = {"cpu": copy.deepcopy(model.entropy).double()}
+        self._canonicals = {"cpu": copy.deepcopy(model.entropy_only()).double()}
         self._lock = threading.Lock()
 
-    def model(self, device: "torch.device") -> "MlicV2Lite":
+    def model(self, device: "torch.device") -> Any:
         """The model in float32 on `device`."""
         return self._placed(self._models, device)
 
-    def canonical(self, device: "torch.device") -> "Entropy":
-        """The entropy part in float64 on `device`."""
+    def canonical(self, device: "torch.device") -> Any:
+        """The model without its transforms in float64, whose choices are the truth of streams."""
         return self._placed(self._canonicals, device)
 
-    def _placed(self, modules: "dict[str, M]", device: "torch.device") -> "M":
+    def _placed(self, modules: dict[str, Any], device: "torch.device") -> Any:
         with self._lock:
             if str(device) not in modules:
                 modules[str(device)] = copy.deepcopy(modules["cpu"]).to(device)
@@ -141,25 +136,27 @@ def inspect(path: Path) -> PackFile:
             config=json.loads(metadata["config"]),
             card=json.loads(metadata["card"]),
             guard=float(metadata["guard"]),
+            quality=float(metadata["quality"]) if "quality" in metadata else None,
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         msg = f"{path} is not a weight pack of pillow-mlic: {error}"
         raise WeightsError(msg) from error
 
 
-def find(name: str = DEFAULT_MODEL) -> PackFile:
-    """The preferred pack of this name; a model's name finds its first pack.
+def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
+    """The pack of this name; for a model's name its first one, or the one nearest to `quality`.
 
     Raises ValueError for a name that is neither, WeightsError where a model has no weights here.
     """
     packs = installed()
-    first = chosen()
     # What MLIC_WEIGHTS names goes before a pack that only has the better name.
-    for candidates in (first, packs):
-        for matches in (lambda p: p.name == name, lambda p: p.model == name):
-            found = next(filter(matches, candidates), None)
-            if found is not None:
-                return found
+    for candidates in (chosen(), packs):
+        named = [pack for pack in candidates if pack.name == name]
+        of_model = [pack for pack in candidates if pack.model == name]
+        if named:
+            return named[0]
+        if of_model:
+            return min(of_model, key=lambda p: 0 if p.quality is None else abs(p.quality - quality))
     have = ", ".join(pack.name for pack in packs) or "none"
     if name in models.names():
         msg = (
@@ -232,13 +229,16 @@ def _load(file: PackFile, digest: bytes) -> Pack:
             cdfs=np.split(tables["cdfs"], np.cumsum(lengths)[:-1]),
             offsets=tables["offsets"],
             skip=bool(tables["skip"]),
+            fixed=int(tables.get("fixed", 0)),
         )
         model = models.create(file.model, file.config)
         for name, tensor in tensors.items():
             if not torch.isfinite(tensor).all():
                 msg = f"{name} holds numbers that are not finite"
                 raise ValueError(msg)
-        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        model.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+        )
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         msg = f"{file.path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
@@ -247,22 +247,27 @@ def _load(file: PackFile, digest: bytes) -> Pack:
 
 
 def write(
-    path: Path, model_name: str, model: "nn.Module", card: dict[str, Any], guard: float
+    path: Path,
+    model_name: str,
+    config: dict[str, Any],
+    state: "Mapping[str, torch.Tensor]",
+    tables: "Tables",
+    card: dict[str, Any],
+    guard: float,
+    quality: float | None = None,
 ) -> None:
-    """Write `model` as a pack: weights in half precision, tables as integers.
+    """Write a pack: the tensors of `state` as they are, `tables` as integers.
 
-    `guard` is the relative bound on the scale's error in float32 arithmetic (DESIGN section 4).
-    The file is written beside and renamed.
+    `guard` is the relative bound on the scale's error in float32 arithmetic (DESIGN section 4),
+    `quality` that of weights for one lambda. The file is written beside and renamed.
     """
     import torch
     from safetensors.torch import save
 
-    from .entropy.tables import gaussian_tables
-
-    tables = gaussian_tables()
-    tensors = {k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()}
+    # Copies: safetensors refuses tensors that share memory, as some of LALIC's do.
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
     if any(not torch.isfinite(v).all() for v in tensors.values()):
-        msg = "the weights do not fit into half precision, or training has diverged"
+        msg = "these weights hold numbers that are not finite: training has diverged"
         raise WeightsError(msg)
     tensors |= {
         "tables.thresholds": torch.from_numpy(tables.thresholds),
@@ -271,13 +276,17 @@ def write(
         "tables.offsets": torch.from_numpy(tables.offsets),
         "tables.skip": torch.tensor(tables.skip),
     }
-    part = path.with_suffix(".part")
+    if tables.fixed:
+        tensors["tables.fixed"] = torch.tensor(tables.fixed)
     metadata = {
         "format": FORMAT,
         "model": model_name,
-        "config": json.dumps(model.config_dict()),  # type: ignore[operator]
+        "config": json.dumps(config),
         "card": json.dumps(card),
         "guard": repr(guard),
     }
+    if quality is not None:
+        metadata["quality"] = repr(quality)
+    part = path.with_suffix(".part")
     part.write_bytes(save(tensors, metadata=metadata))
     part.replace(path)

@@ -271,7 +271,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
     from . import codec, devices, packs
 
     options: dict[str, Any] = image.encoderinfo
-    code = container.quality_code(_quality(options.get("quality", DEFAULT_QUALITY)))
+    quality = _quality(options.get("quality", DEFAULT_QUALITY))
     tile_code = _tile_code(options.get("tile", 2048))
     metadata = _metadata(image, options)
     if 0 in image.size:
@@ -281,14 +281,16 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         msg = f"MLIC pictures have sides of at most {container.MAX_SIDE} pixels"
         raise ValueError(msg)
     native = _native(image)
-    pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL))
+    pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL, quality))
+    if pack.file.quality is not None:  # weights for one lambda: the nearest there are
+        quality = pack.file.quality
     header = Header(
         mode=native.mode,
         width=native.width,
         height=native.height,
         model=models.number_of(pack.file.model),
         pack=pack.hash,
-        quality_code=code,
+        quality_code=container.quality_code(quality),
         guard_code=0,
         tile_code=tile_code,
     )

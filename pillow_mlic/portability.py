@@ -201,33 +201,28 @@ def _drift(pack: "Pack", job: dict[str, Any]) -> float:
     """Largest relative deviation of float32 scales from float64 ones, where symbols are coded."""
     import torch
 
+    from . import codec
     from .entropy.payload import Payload
     from .entropy.walk import DecodingCoder
 
+    class Watching(DecodingCoder):
+        """A decoder that keeps the scales it sees."""
+
+        def __call__(self, mean: Any, scale: Any, gain: Any, select: Any) -> Any:
+            seen.append(scale.double().flatten())
+            return super().__call__(mean, scale, gain, select)
+
     cpu = torch.device("cpu")
     z_size = tuple(job["size"])
-    config = pack.model(cpu).config
-    total = z_size[0] * z_size[1] * (16 * config.latents + config.hyper_latents)
-    scales: dict[torch.dtype, list[torch.Tensor]] = {torch.float64: [], torch.float32: []}
-    for dtype, seen in scales.items():
-        coder = DecodingCoder(
-            [Payload.from_bytes(bytes.fromhex(job["fast"]), total)], pack.tables, total
-        )
-
-        def watch(
-            mean: torch.Tensor,
-            scale: torch.Tensor,
-            gain: torch.Tensor,
-            select: Any,
-            seen: list[torch.Tensor] = seen,
-            coder: DecodingCoder = coder,
-        ) -> torch.Tensor:
-            seen.append(scale.double().flatten())
-            return coder(mean, scale, gain, select)
-
-        entropy = pack.canonical(cpu) if dtype is torch.float64 else pack.model(cpu).entropy
-        entropy(torch.tensor([job["quality"]], dtype=dtype), z_size, watch)
-    exact, single = (torch.cat(seen) for seen in scales.values())
+    total = codec.symbols_of(pack.model(cpu), z_size)
+    payload = Payload.from_bytes(bytes.fromhex(job["fast"]), total)
+    scales = []
+    for model, dtype in ((pack.canonical(cpu), torch.float64), (pack.model(cpu), torch.float32)):
+        seen: list[torch.Tensor] = []
+        quality = torch.tensor([job["quality"]], dtype=dtype)
+        model.entropy(quality, z_size, Watching([payload], pack.tables, total))
+        scales.append(torch.cat(seen))
+    exact, single = scales
     coded = exact > pack.tables.thresholds[0]
     return float((single[coded] / exact[coded] - 1).abs().max())
 

@@ -7,7 +7,7 @@ import os
 
 from PIL import Image
 
-from pillow_mlic import packs
+from pillow_mlic.training.export import write_half
 from tests.conftest import GOLDEN, make_small_model, photograph
 
 CASES = {
@@ -22,7 +22,7 @@ def main() -> None:
     """Write pack, files and pictures."""
     GOLDEN.mkdir(exist_ok=True)
     pack = GOLDEN / "small.safetensors"
-    packs.write(pack, "mlicv2-lite", make_small_model(), {"name": "small, untrained"}, 1e-5)
+    write_half(pack, "mlicv2-lite", make_small_model(), {"name": "small, untrained"})
     os.environ["MLIC_WEIGHTS"] = str(pack)
     for name, options in CASES.items():
         image = photograph(150, 100).convert(name.split("_")[0].upper())

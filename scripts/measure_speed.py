@@ -62,7 +62,7 @@ def main() -> None:
         z_size = (z.shape[1], z.shape[2])
         analysis = gmac(lambda: (model.analysis(x, q), model.hyper_analysis(y)))
         walk = 2 * gmac(
-            lambda: canonical(q.double(), z_size, lambda mean, *_: torch.zeros_like(mean))
+            lambda: canonical.entropy(q.double(), z_size, lambda mean, *_: torch.zeros_like(mean))
         )
         synthesis = gmac(lambda: model.synthesis(y, q))
     a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)

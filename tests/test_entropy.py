@@ -121,7 +121,7 @@ def encode_latents(pack: Pack, guard: float, tiles: int = 2) -> tuple[EncodingCo
     coder = EncodingCoder(latents, pack.tables, guard)
     quality = torch.full((tiles,), 4.0, dtype=torch.float64)
     with torch.inference_mode():
-        return coder, pack.canonical(CPU)(quality, (2, 3), coder)
+        return coder, pack.canonical(CPU).entropy(quality, (2, 3), coder)
 
 
 class NoisyEntropy:
@@ -147,7 +147,7 @@ def test_walk_with_injected_noise(
     coder, y_hat = encode_latents(small_pack, guard)
     payloads = coder.payloads()
     decoder = DecodingCoder(payloads, small_pack.tables, 8 * 12 * 48 + 6 * 8)
-    entropy = NoisyEntropy(small_pack.canonical(CPU), noise)
+    entropy = NoisyEntropy(small_pack.canonical(CPU).entropy, noise)
     quality = torch.full((2,), 4.0, dtype=torch.float64)
 
     def decode() -> torch.Tensor:
@@ -194,7 +194,7 @@ def test_a_float32_mismatch_is_decoded_again_in_float64(
     coder, y_hat = encode_latents(small_pack, 1e-5, tiles=1)
     (payload,) = coder.payloads()
     entropy = small_pack.model(CPU).entropy
-    monkeypatch.setattr(entropy, "forward", NoisyEntropy(small_pack.canonical(CPU), 0.05))
+    monkeypatch.setattr(entropy, "forward", NoisyEntropy(small_pack.canonical(CPU).entropy, 0.05))
     with codec.plain_arithmetic(CPU):
         decoded = codec.decode_batch([payload.to_bytes()], small_pack, 4.0, (2, 3), 1e-5, CPU)
     assert torch.equal(decoded, y_hat.float())

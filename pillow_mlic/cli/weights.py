@@ -1,7 +1,8 @@
-"""`mlic weights list`."""
+"""`mlic weights list | import | export`."""
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from .. import packs
@@ -15,6 +16,26 @@ def add_to(subparsers: Any) -> None:
     listing = actions.add_parser("list", help="list the weight packs that can be found")
     listing.add_argument("--json", action="store_true", help="one JSON object a pack")
     listing.set_defaults(run=run_list)
+    importing = actions.add_parser(
+        "import",
+        help="make a pack of a published checkpoint",
+        description="Make a weight pack of a published MLIC++ or LALIC checkpoint (.pth.tar).",
+    )
+    importing.add_argument("file", type=Path, help="the checkpoint")
+    importing.add_argument(
+        "--lambda",
+        dest="lam",
+        type=float,
+        required=True,
+        help="lambda that it was trained for: 0.0018 to 0.0483 (MSE) or 2.4 to 60.5 (MS-SSIM)",
+    )
+    importing.add_argument("--folder", type=Path, help="where to; default: the user's folder")
+    importing.set_defaults(run=run_import)
+    exporting = actions.add_parser("export", help="write the tensors of a pack as a checkpoint")
+    exporting.add_argument("pack", help="name of the pack, from `mlic weights list`")
+    exporting.add_argument("-o", "--output", type=Path, required=True, help="file to write")
+    exporting.add_argument("--format", choices=["compressai"], default="compressai")
+    exporting.set_defaults(run=run_export)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -30,4 +51,22 @@ def run_list(args: argparse.Namespace) -> int:
             print(f"{pack.name}  {pack.model}  {digest}  {common.bytes_text(size)}  {pack.path}")
     if not found and not args.json:
         print("no weight packs found in " + ", ".join(map(str, packs.folders())))
+    return 0
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """mlic weights import."""
+    from ..checkpoints import import_checkpoint
+
+    path = import_checkpoint(args.file, args.lam, args.folder)
+    pack = packs.inspect(path)
+    print(f"{path}\nuse it with: mlic encode PHOTO --model {pack.model} -q {pack.quality:g}")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """mlic weights export."""
+    from ..checkpoints import export_checkpoint
+
+    export_checkpoint(args.pack, args.output)
     return 0

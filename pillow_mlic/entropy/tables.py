@@ -25,20 +25,27 @@ class Tables:
 
     A scale's class is the number of `thresholds` strictly below it. With `skip` class 0 is not
     coded at all (its symbols are zero) and class k uses row k - 1; without, class k uses row k.
+    The last `fixed` rows belong to the channels of a factorised prior.
     """
 
     thresholds: NDArray[np.float64]
     cdfs: list[Ints]
     offsets: Ints
     skip: bool
+    fixed: int = 0
 
     def __post_init__(self) -> None:
         _validate(self)
 
     @property
     def classes(self) -> int:
-        """Number of classes: rows, and the skipped one if there is one."""
+        """Number of classes that scales fall into."""
         return len(self.thresholds) + 1
+
+    @property
+    def first_fixed(self) -> int:
+        """The row of the factorised prior's first channel."""
+        return self.classes - self.skip
 
 
 def _validate(tables: Tables) -> None:
@@ -49,7 +56,7 @@ def _validate(tables: Tables) -> None:
         problem = "thresholds are not positive finite numbers"
     elif np.any(np.diff(thresholds) <= 0):
         problem = "thresholds do not increase"
-    elif len(tables.cdfs) != tables.classes - tables.skip:
+    elif tables.fixed < 0 or len(tables.cdfs) != tables.first_fixed + tables.fixed:
         problem = f"{len(tables.cdfs)} rows for {tables.classes} classes"
     elif tables.offsets.shape != (len(tables.cdfs),) or np.any(np.abs(tables.offsets) > 1 << 20):
         problem = "offsets out of range"

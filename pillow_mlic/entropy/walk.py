@@ -16,12 +16,15 @@ from ..models.layers.quantise import gaussian_bits
 from . import range_coder
 from .indexes import Corrections, classify, correct, near_thresholds
 from .payload import Payload, checksum
-from .tables import Tables
+from .tables import PRECISION, Tables
 
 Ints = NDArray[np.int32]
 
 LARGEST = 1 << 26
 """Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
+
+
+NOT_FINITE = "the network gave numbers that are not finite: its weights are broken"
 
 
 class SymbolMismatchError(ValueError):
@@ -33,6 +36,30 @@ def _rows(classes: NDArray[np.int64], tables: Tables) -> tuple[NDArray[np.bool_]
     rows = (classes - tables.skip).astype(np.int32)
     coded = rows >= 0
     return coded, rows[coded]
+
+
+def _fixed_rows(mean: Tensor, tables: Tables) -> Ints:
+    """Table rows of a step (h, w, C) of a factorised prior: one a channel."""
+    channels = mean.shape[-1]
+    if channels != tables.fixed:
+        msg = f"the tables have {tables.fixed} fixed rows, the model {channels} hyper latents"
+        raise ValueError(msg)
+    rows = np.arange(tables.first_fixed, tables.first_fixed + channels, dtype=np.int32)
+    return np.tile(rows, mean.numel() // channels)
+
+
+def _table_bits(symbols: Tensor, rows: Ints, tables: Tables) -> float:
+    """Bits of (B, h, w, C) symbols by their tables' counts; escapes as 16 bits more."""
+    bits = 0.0
+    for values in symbols.flatten(1).cpu().numpy().astype(np.int64):
+        for row in np.unique(rows):
+            cdf = tables.cdfs[row]
+            place = values[rows == row] - tables.offsets[row]
+            outside = (place < 0) | (place >= len(cdf) - 2)
+            place = np.where(outside, len(cdf) - 2, place)
+            counts = np.diff(cdf)[place]
+            bits += float((PRECISION - np.log2(counts) + 16 * outside).sum())
+    return bits
 
 
 class EncodingCoder:
@@ -56,25 +83,44 @@ class EncodingCoder:
         self._position = 0
 
     def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        symbols = (select(self._latents) * gain - mean).round()
-        if not torch.isfinite(symbols).all() or not torch.isfinite(scale).all():
-            msg = "the network gave numbers that are not finite: its weights are broken"
-            raise ValueError(msg)
-        symbols = symbols.clamp(-LARGEST, LARGEST)
+        symbols = self._round(select(self._latents) * gain - mean)
+        if not torch.isfinite(scale).all():
+            raise ValueError(NOT_FINITE)
         for tile, (tile_scale, tile_symbols) in enumerate(zip(scale, symbols, strict=True)):
             classes = classify(tile_scale, self._tables)
-            values = tile_symbols.flatten().cpu().numpy().astype(np.int32)
             coded, rows = _rows(classes, self._tables)
-            values[~coded] = 0
             near = near_thresholds(tile_scale, classes, self._tables, self._guard)
-            self._symbols[tile].append(values)
-            self._coded[tile].append((values[coded], rows))
             self._corrections[tile].append(near._replace(positions=near.positions + self._position))
-            tile_symbols.copy_(torch.from_numpy(values).view(tile_symbols.shape))
+            self._put(tile, tile_symbols, coded, rows)
         self._position += symbols[0].numel()
         if self._estimate:
             self.estimated_bits += float(gaussian_bits(symbols, scale).sum())
         return symbols
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols of a factorised prior; see models.base.TableCoder."""
+        symbols = self._round(select(self._latents) - mean)
+        rows = _fixed_rows(mean[0], self._tables)
+        for tile, tile_symbols in enumerate(symbols):
+            self._put(tile, tile_symbols, np.ones(len(rows), dtype=np.bool_), rows)
+        self._position += symbols[0].numel()
+        if self._estimate:
+            self.estimated_bits += _table_bits(symbols, rows, self._tables)
+        return symbols
+
+    @staticmethod
+    def _round(exact: Tensor) -> Tensor:
+        if not torch.isfinite(exact).all():
+            raise ValueError(NOT_FINITE)
+        return exact.round().clamp(-LARGEST, LARGEST)
+
+    def _put(self, tile: int, symbols: Tensor, coded: NDArray[np.bool_], rows: Ints) -> None:
+        """Note a step's symbols; those that are not coded become zero, in `symbols`, too."""
+        values = symbols.flatten().cpu().numpy().astype(np.int32)
+        values[~coded] = 0
+        self._symbols[tile].append(values)
+        self._coded[tile].append((values[coded], rows))
+        symbols.copy_(torch.from_numpy(values).view(symbols.shape))
 
     def payloads(self) -> list[Payload]:
         """What was coded, one payload a tile."""
@@ -111,14 +157,29 @@ class DecodingCoder:
             classes = correct(classes, tile_scale, self._listed(tile, len(classes)), self._tables)
             coded, rows = _rows(classes, self._tables)
             values = np.zeros(len(classes), dtype=np.int32)
-            try:
-                values[coded] = self._streams[tile].take(rows)
-            except range_coder.StreamError as error:
-                raise SymbolMismatchError(str(error)) from error
+            values[coded] = self._take(tile, rows)
             self._symbols[tile].append(values)
             out[tile] = torch.from_numpy(values).view(tile_scale.shape)
         self._position += scale[0].numel()
         return out.to(scale.device)
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols of a factorised prior; see models.base.TableCoder."""
+        del select  # a decoder reads what an encoder computes from this
+        rows = _fixed_rows(mean[0], self._tables)
+        out = torch.empty(mean.shape, dtype=mean.dtype)
+        for tile in range(len(mean)):
+            values = self._take(tile, rows)
+            self._symbols[tile].append(values)
+            out[tile] = torch.from_numpy(values).view(mean.shape[1:])
+        self._position += mean[0].numel()
+        return out.to(mean.device)
+
+    def _take(self, tile: int, rows: Ints) -> Ints:
+        try:
+            return self._streams[tile].take(rows)
+        except range_coder.StreamError as error:
+            raise SymbolMismatchError(str(error)) from error
 
     def _listed(self, tile: int, count: int) -> Corrections:
         """The tile's corrections within the current step of `count` latents."""

@@ -1,10 +1,7 @@
 """The models of the MLIC family. A new model is one file here and one line in `REGISTRY`."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from .mlicv2_lite import MlicV2Lite
+from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
@@ -17,7 +14,13 @@ class Entry(NamedTuple):
 
 REGISTRY = {
     "mlicv2-lite": Entry(1, "mlicv2_lite", "MlicV2Lite"),
+    "mlic++": Entry(2, "mlicpp", "MlicPlusPlus"),
+    "lalic": Entry(3, "lalic", "Lalic"),
 }
+
+
+PUBLISHED = ("mlic++", "lalic")
+"""Networks whose authors have published weights."""
 
 
 def names() -> list[str]:
@@ -35,14 +38,35 @@ def name_of(number: int) -> str | None:
     return next((name for name, entry in REGISTRY.items() if entry.number == number), None)
 
 
-def create(name: str, config: dict[str, Any] | None = None) -> "MlicV2Lite":
-    """A fresh model (torch.nn.Module); `config` as stored in a weight pack, or the default one.
+def create(name: str, config: dict[str, Any] | None = None) -> Any:
+    """A fresh model (a torch.nn.Module that is a base.Model); `config` as in a pack, or default.
 
     Raises ValueError for unknown names.
     """
     entry = _entry(name)
     model = getattr(import_module(f".{entry.module}", __name__), entry.class_name)
     return model() if config is None else model.from_config(config)
+
+
+def identify(state: Any) -> tuple[str, Any]:
+    """Name and model (loaded) that a published state dict belongs to.
+
+    Raises ValueError with the nearest network's first differing keys and shapes otherwise.
+    """
+    problems = []
+    for name in PUBLISHED:
+        entry = REGISTRY[name]
+        module = import_module(f".{entry.module}", __name__)
+        try:
+            module.config_from_state_dict(state)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        return name, getattr(module, entry.class_name).from_state_dict(state)
+    msg = "this is not a checkpoint of a published network that is known here: " + "; ".join(
+        problems
+    )
+    raise ValueError(msg)
 
 
 def _entry(name: str) -> Entry:

@@ -5,13 +5,16 @@
     y_hat -> synthesis -> pixels
 
 `entropy` holds all that decides which distribution a symbol is coded with, and nothing else: a
-copy of it in float64 is the canonical one.
+copy of it in float64 is the canonical one. Tensors are channels-last, (B, H, W, C).
 """
 
+import copy
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Latents(NamedTuple):
@@ -36,3 +39,53 @@ class Coder(Protocol):
         them from the stream, training relaxes them.
         """
         ...
+
+
+class TableCoder(Coder, Protocol):
+    """A coder that also knows the tables of a factorised prior."""
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols round(select(latents) - mean), whose table is that of their channel alone."""
+        ...
+
+
+class Model(Protocol):
+    """What the codec needs of a model (a torch.nn.Module)."""
+
+    stride: int
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of y and of z."""
+        ...
+
+    def config_dict(self) -> dict[str, Any]:
+        """Widths and depths as plain JSON values."""
+        ...
+
+    def analysis(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Pixels (B, H, W, 3) in 0..1 -> y (B, H/16, W/16, M)."""
+        ...
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        """y -> z (B, H/64, W/64, Z)."""
+        ...
+
+    def entropy(self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder) -> Tensor:
+        """Walk through all coding steps; quality (B,), z_size (H/64, W/64) -> y_hat."""
+        ...
+
+    def synthesis(self, y_hat: Tensor, quality: Tensor) -> Tensor:
+        """y_hat -> pixels (B, H, W, 3), nominally in 0..1, not clamped."""
+        ...
+
+    def entropy_only(self) -> "Model":
+        """The model (sharing its weights) without what `entropy` does not need."""
+        ...
+
+
+def without(module: M, *names: str) -> M:
+    """A copy of `module` that shares its weights but lacks the children of these names."""
+    rest = copy.copy(module)
+    rest._modules = {k: v for k, v in module._modules.items() if k not in names}
+    return rest

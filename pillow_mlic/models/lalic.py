@@ -27,6 +27,7 @@ from .layers.checkerboard import put, take
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.rwkv import BiRwkvBlock, PointwiseMixing
 from .mlicpp import LikelihoodCoder, Likelihoods, Output
+from .published import PublishedNetwork, load_strictly
 
 ANCHOR, NON_ANCHOR = checkerboard.NON_ANCHOR, checkerboard.ANCHOR
 """Anchors are the positions with row + column even, the other half than in the MLIC family."""
@@ -291,11 +292,8 @@ class LatentCodec(nn.Module):
         self.hyper = Hyperprior(c.dims[5], h_a, h_s)
 
 
-class Lalic(nn.Module):
+class Lalic(PublishedNetwork):
     """The published network; see the module's docstring for the flow of data."""
-
-    stride = 64
-    """Pictures are padded to multiples of this before analysis."""
 
     def __init__(self, config: LalicConfig | None = None) -> None:
         super().__init__()
@@ -324,19 +322,24 @@ class Lalic(nn.Module):
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> "Lalic":
         """Build the network that `state` belongs to, and load it; ValueError if it is another's."""
         model = cls(config_from_state_dict(state))
-        model.load_state_dict(state)
+        load_strictly(model, state)
         return model
 
     @property
-    def entropy_bottleneck(self) -> FactorisedPrior:
+    def prior(self) -> FactorisedPrior:
         """The prior of z."""
         return self.latent_codec.hyper.entropy_bottleneck
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of y and of z."""
+        return self.config.latents, self.config.dims[5]
 
     def forward(self, x: Tensor) -> Output:
         """Pixels (B, 3, H, W) in 0..1, sides multiples of 64 -> reconstruction and likelihoods."""
         y = self.g_a(x)
         z = self.h_a(y)
-        z_hat, z_likelihoods = self.entropy_bottleneck(z)
+        z_hat, z_likelihoods = self.prior(z)
         latents = Latents(y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1))
         # All groups have a Gaussian model of their own in the files; they are all the same.
         first = self.latent_codec.y.latent_codec["y0"]

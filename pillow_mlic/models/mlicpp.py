@@ -25,6 +25,7 @@ from .layers.checkerboard import ANCHOR, NON_ANCHOR, put, take
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.quantise import round_straight_through
 from .layers.residual import ResidualBlock, ResidualDown, ResidualUp, conv, subpixel_conv
+from .published import PublishedNetwork, load_strictly
 
 
 @dataclass(frozen=True)
@@ -244,11 +245,8 @@ class LikelihoodCoder:
         return torch.cat(slices, dim=-1).permute(0, 3, 1, 2)
 
 
-class MlicPlusPlus(nn.Module):
+class MlicPlusPlus(PublishedNetwork):
     """The published network; see the module's docstring for the flow of data."""
-
-    stride = 64
-    """Pictures are padded to multiples of this before analysis."""
 
     def __init__(self, config: MlicPlusPlusConfig | None = None) -> None:
         super().__init__()
@@ -293,8 +291,18 @@ class MlicPlusPlus(nn.Module):
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> "MlicPlusPlus":
         """Build the variant that `state` belongs to, and load it; ValueError if it is another's."""
         model = cls(config_from_state_dict(state))
-        model.load_state_dict(state)
+        load_strictly(model, state)
         return model
+
+    @property
+    def prior(self) -> FactorisedPrior:
+        """The prior of z."""
+        return self.entropy_bottleneck
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of y and of z."""
+        return self.config.latents, self.config.width
 
     def forward(self, x: Tensor) -> Output:
         """Pixels (B, 3, H, W) in 0..1, sides multiples of 64 -> reconstruction and likelihoods."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Coder, Latents
+from .base import Coder, Latents, without
 from .layers.blocks import (
     Conv3x3,
     Merge,
@@ -258,6 +258,15 @@ class MlicV2Lite(nn.Module):
     def config_dict(self) -> dict[str, Any]:
         """Widths and depths as plain JSON values."""
         return {**asdict(self.config), "slices": list(self.config.slices)}
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of y and of z."""
+        return self.config.latents, self.config.hyper_latents
+
+    def entropy_only(self) -> "MlicV2Lite":
+        """The model (sharing its weights) without its transforms."""
+        return without(self, "analysis", "hyper_analysis", "synthesis")
 
     def latents(self, x: Tensor, quality: Tensor) -> Latents:
         """Pixels (B, H, W, 3) in 0..1, sides multiples of 64, quality (B,) -> latents."""

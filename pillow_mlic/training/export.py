@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import packs
+from ..entropy.tables import gaussian_tables
 from .loop import Trainer
 
 FLOAT32_GUARD = 1e-5
@@ -16,11 +17,18 @@ def export(trainer: Trainer, model_name: str, path: Path, averaged: bool) -> dic
         trainer.average.swap(trainer.model)
     try:
         card = describe(trainer, averaged)
-        packs.write(path, model_name, trainer.model, card, FLOAT32_GUARD)
+        write_half(path, model_name, trainer.model, card)
     finally:
         if averaged:
             trainer.average.swap(trainer.model)
     return card
+
+
+def write_half(path: Path, model_name: str, model: Any, card: dict[str, Any]) -> None:
+    """Write one of this project's own models as a pack, its weights in half precision."""
+    state = {k: v.half() for k, v in model.state_dict().items()}
+    config = model.config_dict()
+    packs.write(path, model_name, config, state, gaussian_tables(), card, FLOAT32_GUARD)
 
 
 def describe(trainer: Trainer, averaged: bool) -> dict[str, Any]:

@@ -45,6 +45,9 @@ def train(
     default RUN/MODEL-cooldown-STEP.safetensors.
     Raises ValueError for a folder without pictures or a state that is none.
     """
+    if request.model in models.PUBLISHED:
+        msg = f"model {request.model!r} cannot be trained here yet; import its published weights"
+        raise ValueError(msg)
     bounds = [b for b in (request.minutes, request.steps) if b is not None]
     if not bounds or min(bounds) <= 0:
         msg = "say how long to train: --minutes, --steps or both, more than 0"

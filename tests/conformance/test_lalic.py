@@ -198,7 +198,7 @@ def run(model: Lalic, x: Tensor) -> dict[str, Array]:
         likelihoods = out["likelihoods"][name][0]
         found[f"{name}_likelihoods"] = likelihoods
         found[f"{name}_bits"] = -likelihoods.log2().sum(dtype=torch.float64)
-    medians = model.entropy_bottleneck.medians()
+    medians = model.prior.medians()
     found["z_symbols"] = (found["z_hat"] - medians[0]).round()
     found["stream_symbols"] = in_stream_order(coder.symbols)
     found["stream_indexes"] = indexes(in_stream_order(coder.scales))

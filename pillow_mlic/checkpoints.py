@@ -1,0 +1,119 @@
+"""Published checkpoints in and out: `mlic weights import` and `export`."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import models, packs
+from .exceptions import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+PREFIXES = ("module.", "_orig_mod.")
+QUALITY_OF_LAMBDA = {
+    0.0018: 1,
+    0.0035: 2,
+    0.0067: 3,
+    0.0130: 4,
+    0.0250: 5,
+    0.0483: 6,
+    2.4: 1,
+    4.58: 2,
+    8.73: 3,
+    16.64: 4,
+    31.73: 5,
+    60.5: 6,
+}
+"""Lambdas of the published weights: for MSE (CompressAI's convention) and, above 1, for MS-SSIM."""
+
+UNMEASURED_GUARD = 1e-4
+"""Float32 guard band of imported weights, before anyone has measured their drift."""
+
+
+def read(path: Path) -> "dict[str, Tensor]":
+    """The state dict in a checkpoint, plain or wrapped, without prefixes; no code is run.
+
+    Raises WeightsError with a sentence where there is none.
+    """
+    import torch
+
+    try:
+        # Training options often lie beside the weights; a Namespace is a bag of values.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:
+        msg = f"{path} cannot be read as a checkpoint of tensors: {str(error).splitlines()[0]}"
+        raise WeightsError(msg) from error
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        msg = f"{path} holds no state dict"
+        raise WeightsError(msg)
+    state = {}
+    for key, value in content.items():
+        if not isinstance(value, torch.Tensor):
+            msg = f"{path} holds no state dict: {key!r} is no tensor"
+            raise WeightsError(msg)
+        while key.startswith(PREFIXES):
+            key = key.split(".", 1)[1]
+        state[key] = value
+    return state
+
+
+def quality_of(lam: float) -> int:
+    """Quality 1 to 6 of a published lambda; ValueError with the known ones otherwise."""
+    for known, quality in QUALITY_OF_LAMBDA.items():
+        if abs(lam / known - 1) < 0.02:
+            return quality
+    msg = (
+        f"no published weights have lambda {lam:g}; known: {', '.join(map(str, QUALITY_OF_LAMBDA))}"
+    )
+    raise ValueError(msg)
+
+
+def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Path:
+    """Make a weight pack of a published checkpoint; -> its path in `folder` or the user's folder.
+
+    `lam` is the lambda that the weights were trained for. Tensors are kept as they are.
+    """
+    from .entropy.published import published_tables
+
+    quality = quality_of(lam)
+    state = read(path)
+    try:
+        name, model = models.identify(dict(state))
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise WeightsError(msg) from error
+    target = folder or packs.folders()[0]
+    target.mkdir(parents=True, exist_ok=True)
+    kind = "-msssim" if lam > 1 else ""
+    out = target / f"{name}{kind}-{quality}{packs.SUFFIX}"
+    packs.write(
+        out,
+        name,
+        model.config_dict(),
+        state,
+        published_tables(model.prior),
+        {"source": path.name, "lambda": lam},
+        UNMEASURED_GUARD,
+        float(quality),
+    )
+    return out
+
+
+def export_checkpoint(name: str, path: Path) -> None:
+    """Write the tensors of a pack as a plain state dict, equal to the one that was imported."""
+    import torch
+    from safetensors.torch import load_file
+
+    file = packs.find(name)
+    tensors = load_file(file.path)
+    # Copies: tensors of a mapped file share one storage, which torch.save would write whole.
+    torch.save({k: v.clone() for k, v in tensors.items() if not k.startswith("tables.")}, path)

@@ -1,0 +1,162 @@
+"""Published networks through the format: import, files, export. Small widths, random weights."""
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pillow_mlic import cli, models, packs
+from pillow_mlic.checkpoints import export_checkpoint, import_checkpoint, quality_of, read
+from pillow_mlic.exceptions import WeightsError
+from pillow_mlic.models.lalic import Lalic, LalicConfig
+from pillow_mlic.models.mlicpp import MlicPlusPlus, MlicPlusPlusConfig
+
+from .conftest import photograph
+
+SMALL: dict[str, Any] = {
+    "mlic++": lambda: MlicPlusPlus(MlicPlusPlusConfig(width=8, latents=64, slices=2)),
+    "mlic++ 2023": lambda: MlicPlusPlus(
+        MlicPlusPlusConfig(width=8, latents=64, slices=2, variant_2023=True)
+    ),
+    "lalic": lambda: Lalic(
+        LalicConfig(
+            width=8,
+            latents=24,
+            dims=(8, 8, 16, 24, 16, 8),
+            depths=(1, 1, 2, 1),
+            groups=(4, 4, 16),
+        )
+    ),
+}
+
+
+def small(name: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    model: torch.nn.Module = SMALL[name]()
+    with torch.no_grad():
+        # Latents of several steps, so that there is something to code.
+        for key, parameter in model.named_parameters():
+            if key.startswith("g_a") and key.endswith("weight"):
+                parameter.mul_(1.5)
+    return model.eval()
+
+
+@pytest.fixture(autouse=True)
+def user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    return tmp_path / "packs"
+
+
+def wrapped(state: dict[str, torch.Tensor], how: str) -> Any:
+    old = {"matrices.": "_matrix", "biases.": "_bias", "factors.": "_factor"}
+    if how == "old spelling":
+        return {
+            next((k.replace(a, b) for a, b in old.items() if f"bottleneck.{a}" in k), k): v
+            for k, v in state.items()
+        }
+    return {
+        "plain": state,
+        "state_dict": {"epoch": 3, "state_dict": state, "args": argparse.Namespace(lmbda=0.0067)},
+        "model_state_dict": {"model_state_dict": state},
+        "module.": {f"module.{k}": v for k, v in state.items()},
+        "_orig_mod.": {f"module._orig_mod.{k}": v for k, v in state.items()},
+    }[how]
+
+
+WRAPPINGS = ["plain", "state_dict", "model_state_dict", "module.", "_orig_mod.", "old spelling"]
+
+
+@pytest.mark.parametrize("how", WRAPPINGS)
+def test_every_wrapping_imports_and_exports_equal(tmp_path: Path, how: str) -> None:
+    state = small("mlic++").state_dict()
+    torch.save(wrapped(dict(state), how), tmp_path / "a.pth.tar")
+    path = import_checkpoint(tmp_path / "a.pth.tar", 0.0067)
+    assert path.name == "mlic++-3.safetensors"
+    loaded = packs.load(packs.inspect(path)).model(torch.device("cpu")).state_dict()
+    assert list(loaded) == list(state)
+    assert all(torch.equal(loaded[k], state[k]) for k in state)
+    export_checkpoint("mlic++-3", tmp_path / "b.pth")
+    back = torch.load(tmp_path / "b.pth", weights_only=True)
+    came = read(tmp_path / "a.pth.tar")
+    assert set(back) == set(came)
+    assert all(torch.equal(back[k], came[k]) and back[k].dtype == came[k].dtype for k in came)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_files_of_published_models(tmp_path: Path, name: str) -> None:
+    """Through Pillow: the decoder's picture is the network's own, cut to 8 bits."""
+    model = small(name)
+    torch.save(model.state_dict(), tmp_path / "a.pth")
+    import_checkpoint(tmp_path / "a.pth", 0.0067)
+    image = photograph(128, 64)
+    buffer = io.BytesIO()
+    image.save(buffer, "MLIC", model=name.split()[0], quality=4.4)
+    with Image.open(buffer) as coded:
+        assert coded.info["model"] == name.split()[0]
+        assert coded.info["quality"] == 3
+        decoded = np.asarray(coded, dtype=float)
+    x = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None].double() / 255
+    with torch.inference_mode():
+        out = model.double()(x)
+    expected = out["x_hat"][0].permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy()
+    assert np.abs(decoded - expected).max() <= 1
+
+
+def test_the_nearest_quality_is_taken(tmp_path: Path) -> None:
+    torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
+    for lam in (0.0018, 0.0130):
+        import_checkpoint(tmp_path / "a.pth", lam)
+    assert packs.find("lalic", 1.4).name == "lalic-1"
+    assert packs.find("lalic", 7).name == "lalic-4"
+    assert packs.find("lalic-1", 7).name == "lalic-1"
+
+
+def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "text.pth").write_text("no weights")
+    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    state = small("mlic++").state_dict()
+    del state["h_s.increase.0.weight"]
+    torch.save(state, tmp_path / "part.pth")
+    for name, sentence in (
+        ("text.pth", "cannot be read"),
+        ("other.pth", "not a checkpoint of a published network"),
+        ("list.pth", "no state dict"),
+        ("part.pth", "h_s.increase.0.weight"),
+    ):
+        with pytest.raises(WeightsError, match=sentence):
+            import_checkpoint(tmp_path / name, 0.0067)
+
+
+def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (open, (str(tmp_path / "trapped"), "w"))
+
+    torch.save({"state_dict": Trap()}, tmp_path / "trap.pth")
+    with pytest.raises(WeightsError):
+        import_checkpoint(tmp_path / "trap.pth", 0.0067)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_unknown_lambda() -> None:
+    assert quality_of(0.0483) == quality_of(60.5) == 6
+    with pytest.raises(ValueError, match=r"0\.0018"):
+        quality_of(0.5)
+
+
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
+    assert cli.main(["weights", "import", str(tmp_path / "a.pth"), "--lambda", "0.0018"]) == 0
+    assert "--model lalic -q 1" in capsys.readouterr().out
+    assert cli.main(["weights", "export", "lalic-1", "-o", str(tmp_path / "b.pth")]) == 0
+    assert cli.main(["weights", "import", str(tmp_path / "no.pth"), "--lambda", "0.0018"]) == 1
+
+
+def test_create_knows_the_published_names() -> None:
+    assert {"mlic++", "lalic"} <= set(models.names())
