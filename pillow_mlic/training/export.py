@@ -36,7 +36,7 @@ def describe(trainer: Trainer, averaged: bool) -> dict[str, Any]:
     s = trainer.settings
     return {
         "steps": trainer.step,
-        "crops": trainer.step * s.batch,
+        "crops": trainer.seen,
         "hours": round(trainer.seconds / 3600, 3),
         "processes": trainer.group.size,
         "device": trainer.device.type,

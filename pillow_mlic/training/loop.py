@@ -102,6 +102,7 @@ class Trainer:
         self.optimiser = make_adam(model, device)
         self.average = Average(model, settings.average)
         self.step = 0
+        self.seen = 0
         self.seconds = 0.0
         self.skipped = 0
         if settings.batch < 1 or settings.batch % self.group.size:
@@ -123,6 +124,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "settings": asdict(self.settings),
             "step": self.step,
+            "seen": self.seen,
             "seconds": self.seconds,
             "skipped": self.skipped,
         }
@@ -135,6 +137,7 @@ class Trainer:
             mine.copy_(saved)
         self.average.steps = state.get("average_steps", 0)
         self.step = state["step"]
+        self.seen = state.get("seen", self.step * self.settings.batch)
         self.seconds = state["seconds"]
         self.skipped = state["skipped"]
 
@@ -241,6 +244,7 @@ class Trainer:
                     raise ValueError(msg)
             self.optimiser.zero_grad(set_to_none=True)
             self.step += 1
+            self.seen += s.batch
             if self.step % 4 == 0:
                 self.average.update(self.model, 4)
             now = time.monotonic()
