@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     picture = args.output / "comparison.png"
     with common.whole_file(picture) as file:
         compare.sheet(image, outcomes, DETAIL).save(file, format="PNG", optimize=True)
-    print(f"grace_hopper.jpg, {image.width} x {image.height}, each codec at the same size:\n")
+    print(f"grace_hopper.jpg, {image.width} x {image.height}, each codec at about the same size:\n")
     print(compare.table(outcomes, image.width * image.height))
     print(f"\nfile:    {args.output / 'grace_hopper.mlic'}\npicture: {picture}")
     return 0

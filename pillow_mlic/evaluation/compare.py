@@ -74,17 +74,22 @@ def code(
 
 
 def match_size(image: Image.Image, peer: Peer, size: int) -> Outcome:
-    """The codec's highest quality whose file is not larger than `size` bytes (or its lowest)."""
+    """The codec at the quality whose file is nearest to `size` bytes."""
     low, high = peer.lowest, peer.highest
-    while low < high:
-        middle = (low + high + 1) // 2
-        buffer = io.BytesIO()
-        image.save(buffer, peer.format, quality=middle, **peer.options)
-        if buffer.tell() <= size:
-            low = middle
+    while low < high:  # the lowest quality whose file is not smaller
+        middle = (low + high) // 2
+        if _size(image, peer, middle) < size:
+            low = middle + 1
         else:
-            high = middle - 1
-    return code(image, peer.label, low, peer.format, peer.options)
+            high = middle
+    nearest = min({max(low - 1, peer.lowest), low}, key=lambda q: abs(_size(image, peer, q) - size))
+    return code(image, peer.label, nearest, peer.format, peer.options)
+
+
+def _size(image: Image.Image, peer: Peer, quality: int) -> int:
+    buffer = io.BytesIO()
+    image.save(buffer, peer.format, quality=quality, **peer.options)
+    return buffer.tell()
 
 
 def compare(
