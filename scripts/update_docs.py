@@ -87,7 +87,8 @@ def headline(kodak: dict[str, Any]) -> str:
         f"On the 24 Kodak photographs, at the PSNR of its default quality 3 ({psnr:.1f} dB, "
         f"{bpp:.2f} bits a pixel), a `.mlic` file is {', '.join(parts[:-1])} and {parts[-1]} (real "
         f"files through Pillow, its default speed for AVIF, 4:4:4; [how it was measured]"
-        f"(docs/benchmarks.md)). AVIF's default is tuned for how pictures look, not for PSNR.{behind}"
+        "(docs/benchmarks.md)). AVIF's default is tuned for how pictures look, not for PSNR."
+        + behind
     )
 
 
