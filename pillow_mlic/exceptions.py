@@ -1,5 +1,19 @@
 """Errors that users can meet; all of them say what to do next."""
 
+import struct
+
+from PIL import Image
+
+PICTURE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow's plugins raise for one broken picture, where the others should go on."""
+
 
 class DecodeError(OSError):
     """A .mlic file cannot be decoded: damaged, or its weights are not the ones here."""

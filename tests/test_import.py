@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "packs": {"models", "entropy.tables", "exceptions"},
     "codec": {"entropy", "models.base", "packs", "exceptions"},
     "plugin": {"container", "codec", "models", "packs", "devices", "exceptions"},
-    "training": {"models", "packs", "devices", "entropy.tables"},
+    "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},
     "checkpoints": {"models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version"},
     "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import struct
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,17 +17,6 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1 or mps; default: MLIC_DEVICE, or a GPU if there is one"
     )
-
-
-FILE_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-"""What reading or writing one picture may raise: that file has failed, the others go on."""
 
 
 def expand(inputs: list[Path], suffixes: set[str]) -> list[tuple[Path, Path]]:

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from .. import devices, plugin
+from ..exceptions import PICTURE_ERRORS
 from . import common
 
 Subparsers = Any
@@ -120,7 +121,7 @@ def _convert_all(
         record: dict[str, Any] = {"input": str(source), "output": str(target)}
         try:
             convert(source, target, bar.file())
-        except common.FILE_ERRORS as error:
+        except PICTURE_ERRORS as error:
             failed += 1
             record["error"] = str(error)
             bar.say(f"mlic: {source}: {error}")

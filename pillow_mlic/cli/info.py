@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from .. import plugin
+from ..exceptions import PICTURE_ERRORS
 from . import common
 
 
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     for path, _ in common.expand(args.inputs, {".mlic"}):
         try:
             facts = describe(path)
-        except common.FILE_ERRORS as error:
+        except PICTURE_ERRORS as error:
             failed = True
             print(f"mlic: {path}: {error}", file=sys.stderr)
             if args.json:

@@ -1,6 +1,5 @@
 """Training pictures: a folder, decoded once into memory, served as random crops."""
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +8,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
+from ..exceptions import PICTURE_ERRORS
 
-READ_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow's plugins raise for broken files."""
+Pixels = NDArray[np.uint8]
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -42,7 +33,7 @@ def load_folder(
             with Image.open(path) as image:
                 if min(image.size) >= min_side:
                     pictures.append(np.asarray(image.convert("RGB")))
-        except READ_ERRORS:
+        except PICTURE_ERRORS:
             pass  # a broken file is no reason to stop; an empty folder is (below)
         if progress is not None:
             progress(done, len(files))
