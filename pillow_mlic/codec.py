@@ -111,6 +111,7 @@ def encode(
     where = _entropy_device(device)
     canonical = pack.canonical(where)
     q = torch.tensor([quality], device=device)
+    exact_q = torch.tensor([quality], dtype=torch.float64, device=where)
     grid = Grid(pixels.shape[1], pixels.shape[0], tile, model.stride)
     with plain_arithmetic(device):
         x = _to_tensor(pixels, model.stride, device)
@@ -118,7 +119,7 @@ def encode(
         del x
         report(0.3)
         payloads: list[Payload] = []
-        y_hat = torch.empty_like(y)
+        y_hat = torch.empty_like(y) if reconstruct else None
         bits = 0.0
         boxes = list(grid.boxes())
         for done, box in enumerate(boxes, start=1):
@@ -127,14 +128,14 @@ def encode(
             coder = EncodingCoder(
                 Latents(part.to(where), z.to(where)), pack.tables, guard, estimate
             )
-            exact_q = torch.tensor([quality], dtype=torch.float64, device=where)
             decoded = canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
-            _cut(y_hat, box).copy_(decoded)
+            if y_hat is not None:
+                _cut(y_hat, box).copy_(decoded)
             payloads += coder.payloads()
             bits += coder.estimated_bits
             report(0.3 + 0.6 * done / len(boxes))
         picture = None
-        if reconstruct:
+        if y_hat is not None:
             picture = _to_pixels(model.synthesis(y_hat, q), grid)
         report(1.0)
     return Encoded([p.to_bytes() for p in payloads], picture, bits if estimate else None)

@@ -106,7 +106,12 @@ def chosen() -> list[PackFile]:
 
 def installed() -> list[PackFile]:
     """All packs that can be found, in order of preference."""
-    return chosen() + [pack for place in folders() for pack in _packs_in(place)]
+    return chosen() + _kept()
+
+
+def _kept() -> list[PackFile]:
+    """The packs in the folders."""
+    return [pack for place in folders() for pack in _packs_in(place)]
 
 
 def _packs_in(folder: Path) -> Iterator[PackFile]:
@@ -148,16 +153,16 @@ def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
 
     Raises ValueError for a name that is neither, WeightsError where a model has no weights here.
     """
-    packs = installed()
+    first, others = chosen(), _kept()
     # What MLIC_WEIGHTS names goes before a pack that only has the better name.
-    for candidates in (chosen(), packs):
+    for candidates in (first, others):
         named = [pack for pack in candidates if pack.name == name]
         of_model = [pack for pack in candidates if pack.model == name]
         if named:
             return named[0]
         if of_model:
             return min(of_model, key=lambda p: 0 if p.quality is None else abs(p.quality - quality))
-    have = ", ".join(pack.name for pack in packs) or "none"
+    have = ", ".join(pack.name for pack in first + others) or "none"
     if name in models.names():
         msg = (
             f"no weights of model {name!r} are installed (packs found: {have}); see `mlic weights`"
