@@ -101,17 +101,64 @@ class MlicImageFile(ImageFile.ImageFile):
     def _decode(
         self, device: str | None, progress: "Callable[[float], object] | None" = None
     ) -> None:
+        picture = self._decode_box(None, device, progress)
+        self._im = picture.im
+        self.readonly = 0
+        self._pending = False
+        if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+            self._stream().close()
+        self.fp = None
+
+    def decode_region(
+        self,
+        box: tuple[int, int, int, int],
+        device: str | None = None,
+        progress: "Callable[[float], object] | None" = None,
+    ) -> Image.Image:
+        """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
+
+        Only the tiles that these pixels depend on are decoded. Raises ValueError where the box is
+        empty or reaches beyond the picture.
+        """
+        left, top, right, bottom = box
+        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
+            msg = (
+                f"the box {tuple(box)} is empty or reaches beyond the picture; left, top, right, "
+                f"bottom must lie within (0, 0, {self.width}, {self.height})"
+            )
+            raise ValueError(msg)
+        if not getattr(self, "_pending", False):
+            return self.crop(box)
+        return self._decode_box((left, top, right, bottom), device, progress)
+
+    def _decode_box(
+        self,
+        box: tuple[int, int, int, int] | None,
+        device: str | None,
+        progress: "Callable[[float], object] | None",
+    ) -> Image.Image:
         from . import codec, devices, packs
 
         fp, header = self._stream(), self._header
+        where = devices.resolve(device)
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         places = container.scan(fp, header, self._end, allow_truncated=truncated)
+        if models.name_of(header.model) is None:
+            msg = (
+                f"this .mlic file needs model number {header.model}, which this version does not "
+                "know: update pillow-mlic"
+            )
+            raise DecodeError(msg)
+        pack = packs.load(packs.find_hash(header.pack))
+        whole = (0, 0, *self._size)
+        box = box or whole
+        needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
         tiles: dict[int, bytes] = {}
         alpha = None
         for place in places:
             try:
-                if place.type == ChunkType.TILE:
+                if place.type == ChunkType.TILE and place.index in needed:
                     tiles[place.index] = container.read_chunk(fp, place)
                 elif place.type == ChunkType.ALPHA:
                     alpha = container.read_chunk(fp, place)
@@ -121,32 +168,50 @@ class MlicImageFile(ImageFile.ImageFile):
         if not tiles:
             msg = "not one tile of this .mlic file is whole; fetch it again"
             raise container.TruncatedError(msg)
-        if models.name_of(header.model) is None:
-            msg = (
-                f"this .mlic file needs model number {header.model}, which this version does not "
-                "know: update pillow-mlic"
-            )
-            raise DecodeError(msg)
-        pixels = codec.decode(
+        left, top, right, bottom = box
+        picture = Image.new(header.mode, (right - left, bottom - top))
+
+        def put(region: tuple[int, int, int, int], pixels: "NDArray[np.uint8]") -> None:
+            part = Image.fromarray(_to_mode(pixels, header.mode))
+            picture.paste(part, (region[0] - left, region[1] - top))
+
+        codec.decode_into(
+            put,
             tiles,
-            (header.width, header.height),
-            packs.load(packs.find_hash(header.pack)),
+            self._size,
+            pack,
             header.quality,
             header.tile_size,
             header.guard,
-            devices.resolve(device),
+            where,
             progress,
+            box,
         )
-        planes = _to_mode(pixels, header.mode)
-        picture = Image.fromarray(planes).copy()  # memory of its own, that may be written to
         if header.has_alpha:
-            picture.putalpha(_read_alpha(alpha, picture.size, truncated))
-        self._im = picture.im
-        self.readonly = 0
-        self._pending = False
-        if self._exclusive_fp and self._close_exclusive_fp_after_loading:
-            fp.close()
-        self.fp = None
+            plane = _read_alpha(alpha, self._size, truncated)
+            picture.putalpha(plane if box == whole else plane.crop(box))
+        return picture
+
+
+def decode_region(
+    fp: str | os.PathLike[str] | IO[bytes],
+    box: tuple[int, int, int, int],
+    device: str | None = None,
+    progress: "Callable[[float], object] | None" = None,
+) -> Image.Image:
+    """The pixels of a part of a .mlic file: `box` is (left, top, right, bottom).
+
+    Costs time and memory by the size of the box, not of the picture: Pillow's limit for
+    decompression bombs is applied to the box. Raises ValueError for a box that is empty or reaches
+    beyond the picture, ContainerError or DecodeError for a broken file.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    if limit is not None and area > 2 * limit:
+        msg = f"the box has {area} pixels, more than twice Pillow's limit: set MAX_IMAGE_PIXELS"
+        raise Image.DecompressionBombError(msg)
+    with MlicImageFile(fp) as image:
+        return image.decode_region(box, device, progress)
 
 
 def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
@@ -294,10 +359,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         guard_code=0,
         tile_code=tile_code,
     )
-    import numpy as np
-
     encoded = codec.encode(
-        np.asarray(native.convert("RGB")),
+        _Picture(native),
         pack,
         header.quality,
         header.tile_size,
@@ -310,6 +373,21 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         chunks.append(Chunk(ChunkType.ALPHA, _write_alpha(native.getchannel("A"))))
     chunks += [Chunk(ChunkType.TILE, tile) for tile in encoded.tiles]
     container.write(cast(BinaryIO, fp), header, chunks)
+
+
+class _Picture:
+    """An image as `codec.encode` reads it, piece by piece: RGB pixels of some rows and columns."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self.shape = (image.height, image.width, 3)
+
+    def __getitem__(self, key: tuple[slice, slice]) -> "NDArray[np.uint8]":
+        import numpy as np
+
+        rows, columns = key
+        part = self._image.crop((columns.start, rows.start, columns.stop, rows.stop))
+        return np.asarray(part.convert("RGB"))
 
 
 def _tile_code(size: object) -> int:
