@@ -63,7 +63,7 @@ class Pack:
         self.hash = digest[:HASH_BYTES]
         self.tables = tables
         self._models = {"cpu": model}
-        self._canonicals = {"cpu": copy.deepcopy(model.entropy_only()).double()}
+        self._canonicals = {"cpu": model.exact()}
         self._lock = threading.Lock()
 
     def model(self, device: "torch.device") -> Any:
@@ -72,6 +72,8 @@ class Pack:
 
     def canonical(self, device: "torch.device") -> Any:
         """The model without its transforms in float64, whose choices are the truth of streams."""
+        if self._canonicals["cpu"] is self._models["cpu"]:
+            return self.model(device)
         return self._placed(self._canonicals, device)
 
     def _placed(self, modules: dict[str, Any], device: "torch.device") -> Any:

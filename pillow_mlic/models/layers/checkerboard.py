@@ -30,3 +30,11 @@ def put(packed: Tensor, half: int) -> Tensor:
     rows_even = torch.stack((even, zero) if half == 0 else (zero, even), dim=3)
     rows_odd = torch.stack((zero, odd) if half == 0 else (odd, zero), dim=3)
     return torch.stack((rows_even, rows_odd), dim=2).reshape(b, h, 2 * w, c)
+
+
+def keep(x: Tensor, half: int) -> Tensor:
+    """One half of (B, H, W, C), zero at the other."""
+    kept = torch.zeros_like(x)
+    kept[:, 0::2, half::2] = x[:, 0::2, half::2]
+    kept[:, 1::2, 1 - half :: 2] = x[:, 1::2, 1 - half :: 2]
+    return kept
