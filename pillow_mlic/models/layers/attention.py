@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
+from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take, windows
 from .conv import Conv2d, LayerNorm, Linear
 
 MASKED = -1e4
@@ -75,7 +75,7 @@ class LocalContext(nn.Module):
         margin = (0, 0, reach, reach, reach, reach)
         pairs = F.pad(torch.cat([q, k], -1), margin).flatten(0, 2)
         singles = F.pad(torch.cat([v, shared, inside], -1), margin).flatten(0, 2)
-        index = _windows(batch, height, width, self.window).to(anchors.device)
+        index = windows(batch, height, width, self.window, NON_ANCHOR).to(anchors.device)
         # In a window's order of rows, anchors are the odd pixels.
         attended = self._attend(F.embedding(index[1::2], pairs), F.embedding(index, singles))
         weight = self.fusion.weight.to(anchors.dtype).permute(0, 2, 3, 1).flatten(1)
@@ -138,18 +138,6 @@ class LocalContext(nn.Module):
         outside = inside.T[border, :, None] == 0
         out[border] = torch.where(outside, means, out[border])
         return out
-
-
-def _windows(batch: int, height: int, width: int, window: int) -> Tensor:
-    """Where the pixels of the windows around all non-anchors are: (k k, B H W / 2).
-
-    Numbers count pixels of maps with a margin of k // 2, sample by sample and row by row.
-    """
-    size = (height + window - 1, width + window - 1)
-    pixel = torch.arange(batch * size[0] * size[1]).view(batch, *size, 1)
-    centre = take(pixel[:, :height, :width], NON_ANCHOR)  # corners, rather
-    offset = pixel[0, :window, :window]
-    return offset.reshape(-1, 1) + centre.flatten()
 
 
 def _relative_positions(window: int) -> Tensor:

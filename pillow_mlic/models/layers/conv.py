@@ -41,31 +41,26 @@ def convolve(
     groups: int = 1,
     finish: Finish = _as_it_is,
     others: tuple[Tensor, ...] = (),
+    overwrite: bool = False,
 ) -> Tensor:
     """finish(convolution of x (B, H, W, C) with padding k // 2, *others); others (B, H f, W f, ...).
 
-    Heights of `others` are those of the convolution's result, or multiples.
+    Heights of `others` are those of the convolution's result, or multiples. With `overwrite` the
+    result may take the place of the first of them.
     """
-    if stride == groups == 1 and winograd.pays(x, weight):
-        return _assemble(x, weight, bias, finish, others)
-    return finish(_direct(x, weight, bias, stride, groups), *others)
-
-
-def _assemble(
-    x: Tensor, weight: Tensor, bias: Tensor | None, finish: Finish, others: tuple[Tensor, ...]
-) -> Tensor:
-    """`convolve`, band by band."""
+    if stride != 1 or groups != 1 or not winograd.pays(x, weight):
+        return finish(_direct(x, weight, bias, stride, groups), *others)
     batch, height = x.shape[:2]
-    out: Tensor | None = None
-    for sample, start, stop, values in winograd.bands(x, weight, bias):
+    out = others[0] if overwrite else None
+    for band in winograd.bands(x, weight, bias):
 
-        def rows(of: Tensor, b: int = sample, i: int = start, j: int = stop) -> Tensor:
+        def rows(of: Tensor, band: winograd.Band = band) -> Tensor:
             factor = of.shape[1] // height
-            return of[b : b + 1, i * factor : j * factor]
+            return of[band.sample, None, band.start * factor : band.stop * factor]
 
-        done = finish(values, *map(rows, others))
+        done = finish(band.values, *map(rows, others))
         if out is None:
-            factor = done.shape[1] // values.shape[1]
+            factor = done.shape[1] // band.values.shape[1]
             out = done.new_empty(batch, height * factor, *done.shape[2:])
         rows(out).copy_(done)
     assert out is not None
@@ -82,7 +77,7 @@ def _direct(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, groups:
             return _depthwise(x, weight.to(x.dtype), bias)
         if groups == 1:
             return _patch_product(x, weight, bias, stride)
-    x = x.permute(0, 3, 1, 2)  # a view: memory stays channels-last
+    x = x.permute(0, 3, 1, 2)
     x = F.conv2d(x, weight.to(x.dtype), bias, stride, kernel // 2, groups=groups)
     return x.permute(0, 2, 3, 1)
 
@@ -134,8 +129,24 @@ class Conv2d(nn.Conv2d):
     ) -> None:
         super().__init__(c_in, c_out, kernel, stride, kernel // 2, groups=groups)
 
-    def forward(self, x: Tensor, finish: Finish = _as_it_is, *others: Tensor) -> Tensor:
-        return convolve(x, self.weight, self.bias, self.stride[0], self.groups, finish, others)
+    def forward(
+        self, x: Tensor, finish: Finish = _as_it_is, *others: Tensor, overwrite: bool = False
+    ) -> Tensor:
+        stride, groups = self.stride[0], self.groups
+        return convolve(x, self.weight, self.bias, stride, groups, finish, others, overwrite)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """(B, H, W, c_in) -> (B, 2H, 2W, c_out): transposed convolution of stride 2."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
+        super().__init__(c_in, c_out, kernel, 2, kernel // 2, output_padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        weight, bias = self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype)
+        margin = self.kernel_size[0] // 2
+        x = F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, bias, 2, margin, 1)
+        return x.permute(0, 2, 3, 1)
 
 
 class SubpixelConv(nn.Sequential):

@@ -65,4 +65,5 @@ class ResidualUp(nn.Module):
         def finish(y: Tensor, skip: Tensor) -> Tensor:
             return igdn(y) + skip
 
-        return self.conv(self.subpel_conv(x, F.gelu), finish, self.upsample(x))
+        skip = self.upsample(x)
+        return self.conv(self.subpel_conv(x, F.gelu), finish, skip, overwrite=True)

@@ -36,7 +36,7 @@ OUTPUTS = 4
 BAND = 96
 """Tiles that are worked on together, at least: what they need about fits into a core's cache."""
 
-PART = 1 << 18
+PART = 1 << 20
 """Weights that are transformed at a time where they serve one band only, about."""
 
 LEAST_POSITIONS = 768
