@@ -7,6 +7,8 @@ folder, and the packs that came with the package. A file says by its hash which 
 import copy
 import hashlib
 import json
+import math
+import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -58,10 +60,13 @@ class PackFile:
 class Pack:
     """A loaded pack: model and tables. Models are as models.base.Model describes them."""
 
-    def __init__(self, file: PackFile, digest: bytes, model: Any, tables: "Tables") -> None:
+    def __init__(
+        self, file: PackFile, digest: bytes, model: Any, tables: "Tables", memory: mmap.mmap
+    ) -> None:
         self.file = file
         self.hash = digest[:HASH_BYTES]
         self.tables = tables
+        self._memory = memory
         self._models = {"cpu": model}
         self._canonicals = {"cpu": model.exact()}
         self._lock = threading.Lock()
@@ -75,6 +80,10 @@ class Pack:
         if self._canonicals["cpu"] is self._models["cpu"]:
             return self.model(device)
         return self._placed(self._canonicals, device)
+
+    def rest(self) -> None:
+        """Give back the memory of weights that are mapped; they come back when next looked at."""
+        _give_back(self._memory)
 
     def _placed(self, modules: dict[str, Any], device: "torch.device") -> Any:
         with self._lock:
@@ -216,12 +225,11 @@ def load(file: PackFile) -> Pack:
 def _load(file: PackFile, digest: bytes) -> Pack:
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     from .entropy.tables import Tables
 
     try:
-        tensors = load_file(file.path)
+        memory, tensors = _map(file.path)
         tables = {
             key.removeprefix("tables."): tensors.pop(key).numpy()
             for key in list(tensors)
@@ -238,19 +246,83 @@ def _load(file: PackFile, digest: bytes) -> Pack:
             skip=bool(tables["skip"]),
             fixed=int(tables.get("fixed", 0)),
         )
-        model = models.create(file.model, file.config)
         for name, tensor in tensors.items():
-            if not torch.isfinite(tensor).all():
-                msg = f"{name} holds numbers that are not finite"
-                raise ValueError(msg)
+            if tensor.is_floating_point() and tensor.numel():
+                # Their difference is finite only if both are, and they are only if all are.
+                least, largest = tensor.aminmax()
+                _give_back(memory)
+                if not torch.isfinite(largest - least):
+                    msg = f"{name} holds numbers that are not finite"
+                    raise ValueError(msg)
+        model = _unset(file.model, file.config)
         model.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, assign=True
         )
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         msg = f"{file.path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
     model.eval().requires_grad_(False)
-    return Pack(file, digest, model, entropy_tables)
+    pack = Pack(file, digest, model, entropy_tables, memory)
+    pack.rest()
+    return pack
+
+
+def _give_back(memory: mmap.mmap) -> None:
+    if hasattr(mmap, "MADV_DONTNEED"):
+        memory.madvise(mmap.MADV_DONTNEED)
+
+
+def _unset(name: str, config: dict[str, Any]) -> Any:
+    """A model that takes neither time nor memory for a random start."""
+    from torch.overrides import TorchFunctionMode
+
+    class WithoutStart(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, _: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            kwargs = kwargs or {}
+            if getattr(func, "__module__", None) == "torch.nn.init":
+                return args[0] if args else kwargs["tensor"]
+            return func(*args, **kwargs)
+
+    with WithoutStart():
+        return models.create(name, config)
+
+
+def _map(path: Path) -> "tuple[mmap.mmap, dict[str, torch.Tensor]]":
+    """The tensors of a safetensors file as views of a (private) mapping of it.
+
+    What is never looked at takes no memory. Raises SafetensorError for a damaged file.
+    """
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(path, "pt"):  # checks lengths, places and shapes
+        pass
+    with open(path, "rb") as file:
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    start = 8 + int.from_bytes(memory[:8], "little")
+    types = {
+        "F64": torch.float64,
+        "F32": torch.float32,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "BOOL": torch.bool,
+    }
+    tensors = {}
+    for name, entry in json.loads(memory[8:start]).items():
+        if name == "__metadata__":
+            continue
+        dtype, shape = types[entry["dtype"]], entry["shape"]
+        count, place = math.prod(shape), start + entry["data_offsets"][0]
+        if count:
+            tensors[name] = torch.frombuffer(memory, dtype=dtype, count=count, offset=place)
+            tensors[name] = tensors[name].view(shape)
+        else:  # as tables of a fresh model are
+            tensors[name] = torch.empty(shape, dtype=dtype)
+    return memory, tensors
 
 
 def write(

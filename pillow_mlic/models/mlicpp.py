@@ -25,7 +25,7 @@ from .layers.attention import InterSliceContext, IntraSliceContext, LocalContext
 from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
 from .layers.conv import Conv2d, SubpixelConv
 from .layers.factorised import FactorisedPrior, GaussianModel
-from .layers.residual import ResidualBlock, ResidualDown, ResidualUp
+from .layers.residual import ResidualBlock, ResidualDown, ResidualStack, ResidualUp
 from .published import PublishedNetwork, load_strictly
 
 
@@ -93,7 +93,7 @@ class Analysis(nn.Module):
     def __init__(self, c: MlicPlusPlusConfig) -> None:
         super().__init__()
         n = c.width
-        self.analysis_transform = nn.Sequential(
+        self.analysis_transform = ResidualStack(
             ResidualDown(3, n),
             ResidualBlock(n, n),
             ResidualDown(n, n),
@@ -114,7 +114,7 @@ class Synthesis(nn.Module):
         super().__init__()
         n = c.width
         first = n if c.variant_2023 else c.latents
-        self.synthesis_transform = nn.Sequential(
+        self.synthesis_transform = ResidualStack(
             ResidualBlock(c.latents, first),
             ResidualUp(first, n),
             ResidualBlock(n, n),

@@ -19,11 +19,14 @@ class ResidualBlock(nn.Module):
         self.conv2 = Conv2d(c_out, c_out)
         self.skip = Conv2d(c_in, c_out, 1) if c_in != c_out else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        """With `overwrite` the result may take the place of x."""
+
         def finish(y: Tensor, x: Tensor) -> Tensor:
             return F.gelu(y) + (x if self.skip is None else self.skip(x))
 
-        return self.conv2(self.conv1(x, F.gelu), finish, x)
+        overwrite = overwrite and self.skip is None
+        return self.conv2(self.conv1(x, F.gelu), finish, x, overwrite=overwrite)
 
 
 class ResidualDown(nn.Module):
@@ -67,3 +70,12 @@ class ResidualUp(nn.Module):
 
         skip = self.upsample(x)
         return self.conv(self.subpel_conv(x, F.gelu), finish, skip, overwrite=True)
+
+
+class ResidualStack(nn.Sequential):
+    """The layers one after the other; a residual block after another layer needs no new memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for place, layer in enumerate(self):
+            x = layer(x, overwrite=place > 0) if isinstance(layer, ResidualBlock) else layer(x)
+        return x

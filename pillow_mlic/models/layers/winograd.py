@@ -36,8 +36,8 @@ OUTPUTS = 4
 BAND = 96
 """Tiles that are worked on together, at least: what they need about fits into a core's cache."""
 
-PART = 1 << 20
-"""Weights that are transformed at a time where they serve one band only, about."""
+PART = 1 << 19
+"""Weights that are transformed at a time, about: four times as many numbers come of them."""
 
 LEAST_POSITIONS = 768
 """Maps with fewer positions than this do not repay the transformation of the weights."""
@@ -95,11 +95,12 @@ def bands(x: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[Band]:
     starts = range(0, height, down * m)
     bias = x.new_zeros(c_out) if bias is None else bias.to(x.dtype)
 
-    step = c_out if len(starts) * batch > 1 else max(PART // (c_in * kernel**2), 16)
+    parts = -(-weight.numel() // PART)
+    step = -(-c_out // parts)
     transformed: Iterator[Tensor] | list[Tensor] = (
         _transform(weight[i : i + step], matrices) for i in range(0, c_out, step)
     )
-    if len(starts) * batch > 1:
+    if len(starts) * batch > 1:  # they are needed again
         transformed = [part.contiguous() for part in transformed]
 
     rows = x.new_zeros(down * m + kernel - 1, across * m + kernel - 1, c_in)
