@@ -20,7 +20,7 @@ from torch import Tensor
 from .entropy.payload import Payload, PayloadError
 from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
-from .models.base import Latents, Model, Select, TableCoder
+from .models.base import Latents, Model
 from .regions import (
     LATENT,
     Box,
@@ -116,12 +116,11 @@ def encode(
             for box in grid.boxes():
                 y = analyse(picture, box, model, grid, q)
                 z = model.hyper_analysis(y)
-                pack.rest()
                 steps.done(3 * _area(box))
                 coder = EncodingCoder(
                     Latents(y.to(where), z.to(where)), pack.tables, guard, estimate
                 )
-                canonical.entropy(exact_q, (z.shape[1], z.shape[2]), _Resting(coder, pack))
+                canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
                 payloads += [payload.to_bytes() for payload in coder.payloads()]
                 bits += coder.estimated_bits
                 steps.done(7 * _area(box))
@@ -305,22 +304,6 @@ def _on_device(work: Callable[[torch.device], T], device: torch.device) -> T:
     return work(torch.device("cpu"))
 
 
-class _Resting:
-    """A coder that gives back, after each step, the memory of the weights that led to it."""
-
-    def __init__(self, coder: TableCoder, pack: "Pack") -> None:
-        self._coder = coder
-        self._pack = pack
-
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        symbols = self._coder(mean, scale, gain, select)
-        self._pack.rest()
-        return symbols
-
-    def fixed(self, mean: Tensor, select: Select) -> Tensor:
-        return self._coder.fixed(mean, select)
-
-
 def decode_batch(
     payloads: Sequence[bytes],
     pack: "Pack",
@@ -370,7 +353,7 @@ def walk(
             stack.enter_context(_whole_float32)
             if where.type == "cuda":
                 stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
-        y_hat = model.entropy(q, z_size, _Resting(coder, pack))
+        y_hat = model.entropy(q, z_size, coder)
     coder.finish()
     return y_hat.float().to(device)
 

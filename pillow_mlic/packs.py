@@ -34,6 +34,10 @@ HASH_BYTES = 8
 DEFAULT_MODEL = "mlicv2-lite"
 
 
+LARGE = 1 << 18
+"""A module with more weights than this gives their memory back whenever it has been used."""
+
+
 @dataclass(frozen=True)
 class PackFile:
     """A pack on disk: what can be said of it without loading it."""
@@ -60,13 +64,10 @@ class PackFile:
 class Pack:
     """A loaded pack: model and tables. Models are as models.base.Model describes them."""
 
-    def __init__(
-        self, file: PackFile, digest: bytes, model: Any, tables: "Tables", memory: mmap.mmap
-    ) -> None:
+    def __init__(self, file: PackFile, digest: bytes, model: Any, tables: "Tables") -> None:
         self.file = file
         self.hash = digest[:HASH_BYTES]
         self.tables = tables
-        self._memory = memory
         self._models = {"cpu": model}
         self._canonicals = {"cpu": model.exact()}
         self._lock = threading.Lock()
@@ -80,10 +81,6 @@ class Pack:
         if self._canonicals["cpu"] is self._models["cpu"]:
             return self.model(device)
         return self._placed(self._canonicals, device)
-
-    def rest(self) -> None:
-        """Give back the memory of weights that are mapped; they come back when next looked at."""
-        _give_back(self._memory)
 
     def _placed(self, modules: dict[str, Any], device: "torch.device") -> Any:
         with self._lock:
@@ -262,12 +259,14 @@ def _load(file: PackFile, digest: bytes) -> Pack:
         msg = f"{file.path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
     model.eval().requires_grad_(False)
-    pack = Pack(file, digest, model, entropy_tables, memory)
-    pack.rest()
-    return pack
+    for module in model.modules():
+        if sum(parameter.numel() for parameter in module.parameters()) > LARGE:
+            module.register_forward_hook(lambda *_: _give_back(memory))
+    return Pack(file, digest, model, entropy_tables)
 
 
 def _give_back(memory: mmap.mmap) -> None:
+    """Let the system have the memory of mapped weights; they are there again when looked at."""
     if hasattr(mmap, "MADV_DONTNEED"):
         memory.madvise(mmap.MADV_DONTNEED)
 

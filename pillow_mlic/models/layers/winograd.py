@@ -101,7 +101,7 @@ def bands(x: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[Band]:
         _transform(weight[i : i + step], matrices) for i in range(0, c_out, step)
     )
     if len(starts) * batch > 1:  # they are needed again
-        transformed = [part.contiguous() for part in transformed]
+        transformed = list(transformed)
 
     rows = x.new_zeros(down * m + kernel - 1, across * m + kernel - 1, c_in)
     row, column, _ = rows.stride()
@@ -131,10 +131,12 @@ def bands(x: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[Band]:
 
 
 def _transform(weight: Tensor, matrices: Matrices) -> Tensor:
-    """Weights (C_out, C_in, r, r) -> (n^2, C_in, C_out), a view."""
+    """Weights (C_out, C_in, r, r) -> (n^2, C_in, C_out)."""
     c_out, c_in = weight.shape[:2]
-    flat = weight.to(matrices.weights.dtype).reshape(c_out * c_in, -1)
-    return (matrices.weights @ flat.T).view(-1, c_out, c_in).transpose(1, 2)
+    # Transposed as a matrix first, then in long pieces: at once would be a number at a time.
+    taps = weight.flatten(1).T.contiguous().view(c_in, -1, c_out).transpose(0, 1)
+    taps = taps.to(matrices.weights.dtype, memory_format=torch.contiguous_format)
+    return (matrices.weights @ taps.reshape(len(taps), -1)).view(-1, c_in, c_out)
 
 
 def _copy_rows(x: Tensor, start: int, rows: Tensor, margin: int) -> None:
