@@ -126,8 +126,7 @@ def _tables(w: Tensor, u: Tensor, cut: Cut) -> Tables:
 
     def before(rate: Tensor, n: int) -> Tensor:
         """e^{-rate (j - 1 - i)} from i < n to j <= n where i < j: (C, n, n + 1)."""
-        steps = count(n + 1) - 1 - count(n)[:, None]
-        return (-rate[..., None] * steps.clamp(min=0)).exp() * (steps >= 0)
+        return _toeplitz(F.pad((-rate * count(n)).exp(), (n, 0)), n + 1)
 
     rate = w[:, None]
     t, place = count(cut.length), cut.length * count(cut.count)
@@ -150,22 +149,26 @@ def _tables(w: Tensor, u: Tensor, cut: Cut) -> Tables:
         runs_future=runs.flip(1, 2)[..., 1:],
         late=(-rate * place).exp(),
         early=(-rate * (cut.size - cut.length - place)).exp(),
-        mean=torch.cat([_weights_within(w, u, t), torch.stack(arriving, 1)], 1),
+        mean=torch.cat([_weights_within(w, u, cut.length), torch.stack(arriving, 1)], 1),
     )
 
 
-def _weights_within(w: Tensor, u: Tensor, t: Tensor) -> Tensor:
+def _toeplitz(values: Tensor, columns: int) -> Tensor:
+    """(C, rows + columns - 1) -> (C, rows, columns) of values[j - i + rows - 1]."""
+    return values.unfold(1, columns, 1).flip(1)
+
+
+def _weights_within(w: Tensor, u: Tensor, length: int) -> Tensor:
     """Weights (C, L, L) of source i (row) for target t (column) of one chunk.
 
     As in `bi_wkv`, with i > s taken for granted: `Tables.first` takes the first token out again.
     """
-    distance = t[None, :] - t[:, None]
-    rate = w[:, None, None]
-    decayed = (-rate * distance.abs()).exp()
-    remainder = torch.expm1(rate) * (decayed - (rate * distance).exp())
-    past = torch.where(distance > 0, decayed + remainder, decayed)
-    own = (u.exp() - torch.expm1(w))[:, None, None]
-    return torch.where(distance == 0, own, past)
+    rate = w[:, None]
+    distance = torch.arange(1, length, dtype=w.dtype, device=w.device)
+    future = (-rate * distance).exp()
+    past = future + torch.expm1(rate) * (future - (rate * distance).exp())
+    own = u[:, None].exp() - torch.expm1(rate)
+    return _toeplitz(torch.cat([future.flip(1), own, past], 1), length)
 
 
 def _sums(k: Tensor, v: Tensor, tables: Tables, least: float) -> tuple[Tensor, Tensor]:
