@@ -47,7 +47,8 @@ MAY_IMPORT = {
     "plugin": {"container", "codec", "models", "packs", "devices", "exceptions"},
     "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},
     "checkpoints": {"models", "packs", "entropy.published", "exceptions"},
-    "evaluation": {"version"},
+    "evaluation": {"version", "rate"},
+    "rate": set(),
     "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},
 }
 
