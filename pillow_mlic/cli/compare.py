@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,7 +139,7 @@ def print_outcomes(image: Image.Image, outcomes: "Sequence[Outcome]", as_json: b
             "quality": outcome.setting,
             "bytes": outcome.size,
             "bpp": 8 * outcome.size / (image.width * image.height),
-            **{str(metric): value for metric, value in outcome.fidelity.items()},
+            **{m: v if math.isfinite(v) else None for m, v in outcome.fidelity.items()},
             "encode_seconds": round(outcome.encode_seconds, 4),
             "decode_seconds": round(outcome.decode_seconds, 4),
         }
