@@ -165,6 +165,13 @@ def save_sample(detail: Image.Image, path: Path) -> None:
     part.replace(path)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A whole file, or the one that was there before."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
 def file_stem(codec: str) -> str:
     """A file name for a codec's name: "mlic-mlic++" for "mlic:mlic++"."""
     return "".join(c if c.isalnum() or c in "._+-" else "-" for c in codec)

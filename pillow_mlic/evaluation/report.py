@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from . import page, plots
-from .measure import file_stem
+from .measure import file_stem, write_text
 from .metrics import ms_ssim_db
 from .results import TIMES, Curve, Results, codec_json, results_json
 from .tables import markdown_table, percent
@@ -40,8 +40,8 @@ def write(results: Results, out: Path, samples: Path) -> list[Path]:
     for curve in results.curves.values():
         documents[out / f"{file_stem(curve.name)}.json"] = codec_json(curve)
     for path, document in documents.items():
-        _write(path, json.dumps(document, indent=2) + "\n")
-    _write(out / "table.md", markdown(results))
+        write_text(path, json.dumps(document, indent=2) + "\n")
+    write_text(out / "table.md", markdown(results))
     written = [*documents, out / "table.md"]
     drawings = []
     for metric in results.metrics:
@@ -50,15 +50,8 @@ def write(results: Results, out: Path, samples: Path) -> list[Path]:
         plots.rate_distortion(results, metric, paths)
         drawings.append(paths[1])
         written += paths
-    _write(out / "report.html", page.render(results, bd_columns(results), drawings, samples))
+    write_text(out / "report.html", page.render(results, bd_columns(results), drawings, samples))
     return [*written, out / "report.html"]
-
-
-def _write(path: Path, text: str) -> None:
-    """A whole file or the one that was there before."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 # ---- Markdown ------------------------------------------------------------------------------------
