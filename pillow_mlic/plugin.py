@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
 DEFAULT_QUALITY = 3.0
+DEFAULT_TILE = 1024
+"""So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
 WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -118,7 +120,7 @@ class MlicImageFile(ImageFile.ImageFile):
         """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
 
         Only the tiles that these pixels depend on are decoded. Raises ValueError where the box is
-        empty or reaches beyond the picture.
+        empty or reaches beyond the picture, DecompressionBombError by Pillow's rule for pictures.
         """
         left, top, right, bottom = box
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
@@ -127,6 +129,14 @@ class MlicImageFile(ImageFile.ImageFile):
                 f"bottom must lie within (0, 0, {self.width}, {self.height})"
             )
             raise ValueError(msg)
+        limit = Image.MAX_IMAGE_PIXELS
+        pixels = (right - left) * (bottom - top)
+        if limit is not None and pixels > 2 * limit:
+            msg = (
+                f"the box has {pixels} pixels, more than Pillow's limit of {2 * limit} for files "
+                "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
+            )
+            raise Image.DecompressionBombError(msg)
         if not getattr(self, "_pending", False):
             return self.crop(box)
         return self._decode_box((left, top, right, bottom), device, progress)
@@ -205,11 +215,6 @@ def decode_region(
     decompression bombs is applied to the box. Raises ValueError for a box that is empty or reaches
     beyond the picture, ContainerError or DecodeError for a broken file.
     """
-    limit = Image.MAX_IMAGE_PIXELS
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    if limit is not None and area > 2 * limit:
-        msg = f"the box has {area} pixels, more than twice Pillow's limit: set MAX_IMAGE_PIXELS"
-        raise Image.DecompressionBombError(msg)
     with MlicImageFile(fp) as image:
         return image.decode_region(box, device, progress)
 
@@ -337,7 +342,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
 
     options: dict[str, Any] = image.encoderinfo
     quality = _quality(options.get("quality", DEFAULT_QUALITY))
-    tile_code = _tile_code(options.get("tile", 2048))
+    tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
     metadata = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
@@ -394,7 +399,7 @@ def _tile_code(size: object) -> int:
     for code in range(16):
         if size == 64 << code:
             return code
-    msg = f"tile is {size!r}, but must be 64 times a power of two up to {64 << 15}, such as 2048"
+    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {64 << 15}; default {DEFAULT_TILE}"
     raise ValueError(msg)
 
 
