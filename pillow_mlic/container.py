@@ -99,7 +99,7 @@ class Header:
     pack: bytes
     quality_code: int
     guard_code: int = 0
-    tile_code: int = 5
+    tile_code: int = 4
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
 DEFAULT_QUALITY = 3.0
+DEFAULT_TILE = 1024
+"""So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
 WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -101,17 +103,72 @@ class MlicImageFile(ImageFile.ImageFile):
     def _decode(
         self, device: str | None, progress: "Callable[[float], object] | None" = None
     ) -> None:
+        picture = self._decode_box(None, device, progress)
+        self._im = picture.im
+        self.readonly = 0
+        self._pending = False
+        if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+            self._stream().close()
+        self.fp = None
+
+    def decode_region(
+        self,
+        box: tuple[int, int, int, int],
+        device: str | None = None,
+        progress: "Callable[[float], object] | None" = None,
+    ) -> Image.Image:
+        """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
+
+        Only the tiles that these pixels depend on are decoded. Raises ValueError where the box is
+        empty or reaches beyond the picture, DecompressionBombError by Pillow's rule for pictures.
+        """
+        left, top, right, bottom = box
+        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
+            msg = (
+                f"the box {tuple(box)} is empty or reaches beyond the picture; left, top, right, "
+                f"bottom must lie within (0, 0, {self.width}, {self.height})"
+            )
+            raise ValueError(msg)
+        limit = Image.MAX_IMAGE_PIXELS
+        pixels = (right - left) * (bottom - top)
+        if limit is not None and pixels > 2 * limit:
+            msg = (
+                f"the box has {pixels} pixels, more than Pillow's limit of {2 * limit} for files "
+                "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
+            )
+            raise Image.DecompressionBombError(msg)
+        if not getattr(self, "_pending", False):
+            return self.crop(box)
+        return self._decode_box((left, top, right, bottom), device, progress)
+
+    def _decode_box(
+        self,
+        box: tuple[int, int, int, int] | None,
+        device: str | None,
+        progress: "Callable[[float], object] | None",
+    ) -> Image.Image:
         from . import codec, devices, packs
 
         fp, header = self._stream(), self._header
+        where = devices.resolve(device)
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         places = container.scan(fp, header, self._end, allow_truncated=truncated)
+        if models.name_of(header.model) is None:
+            msg = (
+                f"this .mlic file needs model number {header.model}, which this version does not "
+                "know: update pillow-mlic"
+            )
+            raise DecodeError(msg)
+        pack = packs.load(packs.find_hash(header.pack))
+        whole = (0, 0, *self._size)
+        box = box or whole
+        needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
         tiles: dict[int, bytes] = {}
         alpha = None
         for place in places:
             try:
-                if place.type == ChunkType.TILE:
+                if place.type == ChunkType.TILE and place.index in needed:
                     tiles[place.index] = container.read_chunk(fp, place)
                 elif place.type == ChunkType.ALPHA:
                     alpha = container.read_chunk(fp, place)
@@ -121,32 +178,45 @@ class MlicImageFile(ImageFile.ImageFile):
         if not tiles:
             msg = "not one tile of this .mlic file is whole; fetch it again"
             raise container.TruncatedError(msg)
-        if models.name_of(header.model) is None:
-            msg = (
-                f"this .mlic file needs model number {header.model}, which this version does not "
-                "know: update pillow-mlic"
-            )
-            raise DecodeError(msg)
-        pixels = codec.decode(
+        left, top, right, bottom = box
+        picture = Image.new(header.mode, (right - left, bottom - top))
+
+        def put(region: tuple[int, int, int, int], pixels: "NDArray[np.uint8]") -> None:
+            part = Image.fromarray(_to_mode(pixels, header.mode))
+            picture.paste(part, (region[0] - left, region[1] - top))
+
+        codec.decode_into(
+            put,
             tiles,
-            (header.width, header.height),
-            packs.load(packs.find_hash(header.pack)),
+            self._size,
+            pack,
             header.quality,
             header.tile_size,
             header.guard,
-            devices.resolve(device),
+            where,
             progress,
+            box,
         )
-        planes = _to_mode(pixels, header.mode)
-        picture = Image.fromarray(planes).copy()  # memory of its own, that may be written to
         if header.has_alpha:
-            picture.putalpha(_read_alpha(alpha, picture.size, truncated))
-        self._im = picture.im
-        self.readonly = 0
-        self._pending = False
-        if self._exclusive_fp and self._close_exclusive_fp_after_loading:
-            fp.close()
-        self.fp = None
+            plane = _read_alpha(alpha, self._size, truncated)
+            picture.putalpha(plane if box == whole else plane.crop(box))
+        return picture
+
+
+def decode_region(
+    fp: str | os.PathLike[str] | IO[bytes],
+    box: tuple[int, int, int, int],
+    device: str | None = None,
+    progress: "Callable[[float], object] | None" = None,
+) -> Image.Image:
+    """The pixels of a part of a .mlic file: `box` is (left, top, right, bottom).
+
+    Costs time and memory by the size of the box, not of the picture: Pillow's limit for
+    decompression bombs is applied to the box. Raises ValueError for a box that is empty or reaches
+    beyond the picture, ContainerError or DecodeError for a broken file.
+    """
+    with MlicImageFile(fp) as image:
+        return image.decode_region(box, device, progress)
 
 
 def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
@@ -272,7 +342,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
 
     options: dict[str, Any] = image.encoderinfo
     quality = _quality(options.get("quality", DEFAULT_QUALITY))
-    tile_code = _tile_code(options.get("tile", 2048))
+    tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
     metadata = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
@@ -294,10 +364,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         guard_code=0,
         tile_code=tile_code,
     )
-    import numpy as np
-
     encoded = codec.encode(
-        np.asarray(native.convert("RGB")),
+        _Picture(native),
         pack,
         header.quality,
         header.tile_size,
@@ -312,11 +380,26 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
     container.write(cast(BinaryIO, fp), header, chunks)
 
 
+class _Picture:
+    """An image as `codec.encode` reads it, piece by piece: RGB pixels of some rows and columns."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self.shape = (image.height, image.width, 3)
+
+    def __getitem__(self, key: tuple[slice, slice]) -> "NDArray[np.uint8]":
+        import numpy as np
+
+        rows, columns = key
+        part = self._image.crop((columns.start, rows.start, columns.stop, rows.stop))
+        return np.asarray(part.convert("RGB"))
+
+
 def _tile_code(size: object) -> int:
     for code in range(16):
         if size == 64 << code:
             return code
-    msg = f"tile is {size!r}, but must be 64 times a power of two up to {64 << 15}, such as 2048"
+    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {64 << 15}; default {DEFAULT_TILE}"
     raise ValueError(msg)
 
 
