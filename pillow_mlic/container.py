@@ -367,6 +367,12 @@ def write(fp: BinaryIO, header: Header, chunks: Sequence[Chunk]) -> int:
     return size
 
 
+def size(header: Header, chunks: Sequence[Chunk]) -> int:
+    """How many bytes `write` would write."""
+    overheads = (1 + len(leb128.encode(len(chunk.data))) + _CRC_SIZE for chunk in chunks)
+    return header.byte_length + sum(overheads) + sum(len(chunk.data) for chunk in chunks)
+
+
 def _number(data: bytes, position: int, where: str) -> tuple[int, int]:
     """LEB128 number at `position` and the position behind it; `where` is for messages."""
     try:

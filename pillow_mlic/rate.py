@@ -8,11 +8,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-SLOPE_OF_LOG_SIZE = 0.36
-"""How fast the logarithm of a .mlic file's size rises with quality, on photographs."""
-SLOPE_OF_PSNR = 1.75
-"""How many dB a step of quality from 1 to 8 gives, on photographs."""
-
 
 @dataclass(frozen=True)
 class Scale:

@@ -146,7 +146,7 @@ class TestCommand:
             assert picture.width > 4 * 320
 
     def test_json(self, capsys):
-        words = ["--codecs", "jpeg,webp", "--psnr", "32", "--json", "-o", "b.png"]
+        words = ["--codecs", "jpeg,webp", "--target-psnr", "32", "--json", "-o", "b.png"]
         assert cli.main(["compare", "a.png", *words]) == 0
         rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [row["codec"] for row in rows] == ["jpeg", "webp"]

@@ -45,11 +45,12 @@ MAY_IMPORT = {
     "packs": {"models", "entropy.tables", "exceptions"},
     "codec": {"entropy", "models.base", "packs", "exceptions", "regions"},
     "regions": {"models.base"},
-    "plugin": {"container", "codec", "models", "packs", "devices", "exceptions"},
+    "plugin": {"container", "codec", "models", "packs", "devices", "exceptions", "targets"},
     "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},
     "checkpoints": {"models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version", "rate"},
     "rate": set(),
+    "targets": {"container", "rate"},
     "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},
 }
 

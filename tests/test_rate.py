@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from pillow_mlic.rate import SLOPE_OF_LOG_SIZE, Scale, search
+from pillow_mlic.rate import Scale, search
 
-QUALITIES = Scale(1, 8, 1 / 8192, SLOPE_OF_LOG_SIZE)
+QUALITIES = Scale(1, 8, 1 / 8192, 0.36)
 TOLERANCE = math.log(1.01)
 
 

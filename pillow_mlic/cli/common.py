@@ -220,6 +220,23 @@ def positive(text: str) -> int:
     return int(text)
 
 
+UNITS = {"gb": 10**9, "mb": 10**6, "kb": 10**3, "b": 1, "": 1}
+
+
+def size(text: str) -> int:
+    """Bytes, such as 250000, 250kB or 1.5MB, for argparse."""
+    number = text.strip().rstrip("GMkKBgmb")
+    try:
+        value = float(number) * UNITS[text.strip()[len(number) :].lower()]
+    except (ValueError, KeyError) as error:
+        msg = f"{text!r} is not a size such as 250000, 250kB or 1.5MB"
+        raise argparse.ArgumentTypeError(msg) from error
+    if not 1 <= value < math.inf:
+        msg = f"{text!r} is less than one byte"
+        raise argparse.ArgumentTypeError(msg)
+    return int(value)
+
+
 def bytes_text(size: int) -> str:
     """A size for people: 812 B, 41.3 kB, 5.20 MB."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):

@@ -47,8 +47,12 @@ def add_to(subparsers: Any) -> None:
         default=DEFAULT_QUALITY,
         help="of the first codec, the others match it; default: %(default)g",
     )
-    where.add_argument("--bpp", type=float, help="this many bits per pixel for every codec")
-    where.add_argument("--psnr", type=float, help="this PSNR in dB for every codec")
+    where.add_argument(
+        "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel for every codec"
+    )
+    where.add_argument(
+        "--target-psnr", type=float, metavar="DB", help="this PSNR in dB for every codec"
+    )
     parser.add_argument(
         "--match",
         choices=("bytes", "psnr"),
@@ -91,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
         image,
         args.codecs,
         quality=args.quality,
-        size=None if args.bpp is None else max(args.bpp * pixels / 8, 1),
-        psnr=args.psnr,
+        size=None if args.target_bpp is None else max(args.target_bpp * pixels / 8, 1),
+        psnr=args.target_psnr,
         match=args.match,
     )
     write_sheet(target, image, outcomes, boxes, args.zoom)
