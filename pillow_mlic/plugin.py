@@ -335,27 +335,24 @@ def check_options(options: dict[str, Any]) -> None:
     from . import devices, packs
 
     target = Target.of(options)
-    quality = _quality(_given(options, "quality", DEFAULT_QUALITY))
+    quality = _quality(options.get("quality", DEFAULT_QUALITY))
     pack = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
     if target is not None:
         target.check_quality_is_free(pack.name, pack.quality)
     devices.resolve(options.get("device"))
 
 
-def _given(options: dict[str, Any], name: str, default: Any) -> Any:
-    value = options.get(name)
-    return default if value is None else value
-
-
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
-    """Encode and write. Options: quality or one of target_bpp, max_bytes, target_psnr; model,
-    device, progress, exif, icc_profile, xmp, tile.
+    """Encode and write.
+
+    Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize,
+    progress, exif, icc_profile, xmp, tile.
     """
     from . import codec, devices, packs
 
     options: dict[str, Any] = image.encoderinfo
     target = Target.of(options)
-    quality = _quality(_given(options, "quality", DEFAULT_QUALITY))
+    quality = _quality(options.get("quality", DEFAULT_QUALITY))
     tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
     chunks = _metadata(image, options)
     if 0 in image.size:
@@ -370,6 +367,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         target.check_quality_is_free(pack.file.name, pack.file.quality)
     if pack.file.quality is not None:  # weights for one lambda: the nearest there are
         quality = pack.file.quality
+    # Published weights are for one quality, and give what was published unless told otherwise.
+    optimize = bool(options.get("optimize", pack.file.quality is None))
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, _write_alpha(native.getchannel("A"))))
     device, progress = devices.resolve(options.get("device")), options.get("progress")
@@ -386,7 +385,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
             tile_code=tile_code,
         )
         coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
-        tiles = codec.encode(_Picture(native), *coding).tiles
+        tiles = codec.encode(_Picture(native), *coding, optimize=optimize).tiles
         return header, [*chunks, *(Chunk(ChunkType.TILE, tile) for tile in tiles)]
 
     def show(coded: Coded, put: "Put", progress: "Progress") -> None:

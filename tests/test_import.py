@@ -43,7 +43,7 @@ MAY_IMPORT = {
     },
     "models": set(),
     "packs": {"models", "entropy.tables", "exceptions"},
-    "codec": {"entropy", "models.base", "packs", "exceptions", "regions"},
+    "codec": {"entropy", "models.base", "models.layers.quality", "packs", "exceptions", "regions"},
     "regions": {"models.base"},
     "plugin": {"container", "codec", "models", "packs", "devices", "exceptions", "targets"},
     "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},

@@ -19,8 +19,9 @@ pytestmark = pytest.mark.usefixtures("small_weights")
 
 
 def save(image: Image.Image, **options) -> bytes:
+    """Without optimised rounding, under which the sizes of untrained weights jump."""
     buffer = io.BytesIO()
-    image.save(buffer, "MLIC", **options)
+    image.save(buffer, "MLIC", **{"optimize": False} | options)
     return buffer.getvalue()
 
 
@@ -37,9 +38,9 @@ def encodes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     seen: list[float] = []
     encode = codec.encode
 
-    def counting(picture, pack, quality, *rest):
+    def counting(picture, pack, quality, *rest, **options):
         seen.append(quality)
-        return encode(picture, pack, quality, *rest)
+        return encode(picture, pack, quality, *rest, **options)
 
     monkeypatch.setattr(codec, "encode", counting)
     return seen
@@ -77,16 +78,21 @@ def test_metadata_and_alpha_count(mode):
         assert opened.info["exif"] == exif
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "RGB"])
-@pytest.mark.parametrize("wanted", [34.0, 40.0])
-def test_psnr_of_the_colours_is_met(mode, wanted, encodes, monkeypatch):
-    """With the bundled weights: the small ones, untrained, hardly get better with quality."""
+@pytest.mark.parametrize(("mode", "quality"), [("L", 2.3), ("RGBA", 5.7), ("RGB", 4.0)])
+def test_bundled_weights(mode, quality, encodes, monkeypatch):
+    """As users have it. The small weights, untrained, hardly get closer with quality."""
     monkeypatch.delenv("MLIC_WEIGHTS")
     with Image.open(GOLDEN / "photograph.png") as opened:
         image = opened.crop((0, 0, 192, 128)).convert(mode)
     if mode == "RGBA":
         image.putalpha(128)
-    assert abs(psnr(image, save(image, target_psnr=wanted)) - wanted) < 0.04
+    data = save(image, quality=quality, optimize=True)
+    wanted = psnr(image, data)
+    encodes.clear()
+    assert abs(psnr(image, save(image, target_psnr=wanted, optimize=True)) - wanted) < 0.04
+    assert len(encodes) <= targets.TRIALS
+    encodes.clear()
+    assert 0.99 * len(data) <= len(save(image, max_bytes=len(data), optimize=True)) <= len(data)
     assert len(encodes) <= targets.TRIALS
 
 
@@ -201,12 +207,12 @@ class TestCommand:
         photograph(200, 150).save("a.png")
 
     def test_flags(self, capsys):
-        assert cli.main(["encode", "a.png", "--max-bytes", "3kB", "--json"]) == 0
+        assert cli.main(["encode", "a.png", "--max-bytes", "3kB", "--json", "--no-optimize"]) == 0
         assert json.loads(capsys.readouterr().out)["output_bytes"] <= 3000
         assert 0.99 * 3000 <= Path("a.mlic").stat().st_size <= 3000
-        assert cli.main(["encode", "a.png", "--target-bpp", "0.8", "-f"]) == 0
+        assert cli.main(["encode", "a.png", "--target-bpp", "0.8", "-f", "--no-optimize"]) == 0
         assert abs(8 * Path("a.mlic").stat().st_size / 30000 / 0.8 - 1) <= 0.01
-        assert cli.main(["encode", "a.png", "--target-psnr", "25.5", "-f"]) == 0
+        assert cli.main(["encode", "a.png", "--target-psnr", "25.5", "-f", "--no-optimize"]) == 0
         with Image.open("a.png") as image:
             assert abs(psnr(image, Path("a.mlic").read_bytes()) - 25.5) < 0.5
 

@@ -48,6 +48,11 @@ def add_to(subparsers: Subparsers) -> None:
         action="store_true",
         help="leave out EXIF and XMP (the picture is turned upright, its colour profile kept)",
     )
+    encode.add_argument(
+        "--no-optimize",
+        action="store_true",
+        help="half the time for files of about 4 %% more bytes at the same fidelity",
+    )
     encode.set_defaults(run=run_encode)
     decode = subparsers.add_parser(
         "decode", help=".mlic to other formats", description="Decode .mlic files or folders."
@@ -96,7 +101,7 @@ def _region(text: str) -> tuple[int, int, int, int]:
 def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
     names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device")
-    settings = {name: getattr(args, name) for name in names}
+    settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     plugin.check_options(settings)
     pairs = common.outputs(
         common.expand(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
@@ -104,6 +109,8 @@ def run_encode(args: argparse.Namespace) -> int:
 
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
         options: dict[str, Any] = {"exif": None, "xmp": None} if args.strip else {}
+        if args.no_optimize:
+            options["optimize"] = False
         with Image.open(source) as opened, common.whole_file(target) as file:
             image = ImageOps.exif_transpose(opened) if args.strip else opened
             image.save(
