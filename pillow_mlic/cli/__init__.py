@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
-    args = build_parser().parse_args(_join(sys.argv[1:] if argv is None else argv))
+    args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _join(words: Sequence[str]) -> list[str]:
+def join_words(words: Sequence[str]) -> list[str]:
     """The words with a command of two in one of them."""
     if len(words) > 1 and words[1] in SECOND_WORDS.get(words[0], ()):
         return [f"{words[0]} {words[1]}", *words[2:]]
