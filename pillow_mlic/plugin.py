@@ -71,7 +71,7 @@ class MlicImageFile(ImageFile.ImageFile):
         fp = self._stream()
         fp.seek(self._after_header)
         for place in container.scan(fp, self._header, self._end):
-            container.read_chunk(fp, place)
+            container.check_chunk(fp, place)
         super().verify()
 
     def load(self) -> Any:
@@ -121,16 +121,24 @@ class MlicImageFile(ImageFile.ImageFile):
         if not tiles:
             msg = "not one tile of this .mlic file is whole; fetch it again"
             raise container.TruncatedError(msg)
-        if models.name_of(header.model) is None:
+        model = models.name_of(header.model)
+        if model is None:
             msg = (
                 f"this .mlic file needs model number {header.model}, which this version does not "
                 "know: update pillow-mlic"
             )
             raise DecodeError(msg)
+        file = packs.find_hash(header.pack)
+        if file.model != model:
+            msg = (
+                f"this .mlic file says that its model is {model}, but its weights ({file.name}) "
+                f"are those of {file.model}: it was written by a broken program, or forged"
+            )
+            raise DecodeError(msg)
         pixels = codec.decode(
             tiles,
             (header.width, header.height),
-            packs.load(packs.find_hash(header.pack)),
+            packs.load(file),
             header.quality,
             header.tile_size,
             header.guard,
@@ -182,20 +190,33 @@ def _read_alpha(data: bytes | None, size: tuple[int, int], truncated: bool) -> I
         if data[:1] == _ALPHA_ZLIB:
             unzip = zlib.decompressobj()
             plane = unzip.decompress(data[1:], size[0] * size[1] + 1)
+            if not unzip.eof:
+                msg = "it does not end with its last pixel"
+                raise ValueError(msg)
             return Image.frombytes("L", size, plane)
         if data[:1] != _ALPHA_WEBP:
             msg = "it is written in an unknown way"
             raise ValueError(msg)
+        # Looked at here, as a decoder takes memory for a canvas as soon as it is opened.
+        if _webp_size(data[1:]) != size:
+            msg = "it has another size"
+            raise ValueError(msg)
         with Image.open(io.BytesIO(data[1:]), formats=["WEBP"]) as image:
-            if image.size != size:
-                msg = "it has another size"
-                raise ValueError(msg)
             return image.convert("RGB").getchannel("R")
     except (ValueError, OSError, EOFError, zlib.error, Image.DecompressionBombError) as error:
         if truncated:
             return Image.new("L", size, 255)
         msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
         raise container.DamagedError(msg) from error
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """The size that a lossless WebP file claims; ValueError for any other kind of file."""
+    if len(data) < 25 or (data[:4], data[8:16], data[20]) != (b"RIFF", b"WEBPVP8L", 0x2F):
+        msg = "it is no lossless WebP file"
+        raise ValueError(msg)
+    bits = int.from_bytes(data[21:25], "little")
+    return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
 # ---- saving --------------------------------------------------------------------------------------
@@ -313,10 +334,11 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
 
 
 def _tile_code(size: object) -> int:
-    for code in range(16):
+    largest = 64 << container.MAX_TILE_CODE
+    for code in range(container.MAX_TILE_CODE + 1):
         if size == 64 << code:
             return code
-    msg = f"tile is {size!r}, but must be 64 times a power of two up to {64 << 15}, such as 2048"
+    msg = f"tile is {size!r}, but must be 64 times a power of two up to {largest}, such as 2048"
     raise ValueError(msg)
 
 
