@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "container": {"leb128"},
     "leb128": set(),
     "exceptions": set(),
+    "atomic": set(),
     "version": set(),
     "devices": set(),
     "entropy": {
@@ -42,11 +43,11 @@ MAY_IMPORT = {
         "leb128",
     },
     "models": set(),
-    "packs": {"models", "entropy.tables", "exceptions"},
+    "packs": {"atomic", "models", "entropy.tables", "exceptions"},
     "codec": {"entropy", "models.base", "packs", "exceptions"},
     "plugin": {"container", "codec", "models", "packs", "devices", "exceptions"},
     "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},
-    "checkpoints": {"models", "packs", "entropy.published", "exceptions"},
+    "checkpoints": {"atomic", "models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version"},
     "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from . import common
+from ..atomic import whole_file
 
 DETAIL = (196, 70, 452, 310)
 """Face and cap of the photograph."""
@@ -54,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
     outcomes = compare.compare(image, args.quality, say)
     args.output.mkdir(parents=True, exist_ok=True)
-    with common.whole_file(args.output / "grace_hopper.mlic") as file:
+    with whole_file(args.output / "grace_hopper.mlic") as file:
         file.write(outcomes[0].data)
     picture = args.output / "comparison.png"
-    with common.whole_file(picture) as file:
+    with whole_file(picture) as file:
         compare.sheet(image, outcomes, DETAIL).save(file, format="PNG", optimize=True)
     print(f"grace_hopper.jpg, {image.width} x {image.height}, each codec at about the same size:\n")
     print(compare.table(outcomes, image.width * image.height))

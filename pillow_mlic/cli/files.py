@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from .. import devices, plugin
+from ..atomic import whole_file
 from ..exceptions import PICTURE_ERRORS
 from . import common
 
@@ -69,7 +70,7 @@ def run_encode(args: argparse.Namespace) -> int:
 
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
         options: dict[str, Any] = {"exif": None, "xmp": None} if args.strip else {}
-        with Image.open(source) as opened, common.whole_file(target) as file:
+        with Image.open(source) as opened, whole_file(target) as file:
             image = ImageOps.exif_transpose(opened) if args.strip else opened
             image.save(
                 file,
@@ -101,7 +102,7 @@ def run_decode(args: argparse.Namespace) -> int:
             assert isinstance(image, plugin.MlicImageFile)
             image.decode(args.device, progress)
             keep = {k: image.info[k] for k in plugin.METADATA.values() if k in image.info}
-            with common.whole_file(target) as file:
+            with whole_file(target) as file:
                 image.save(file, format=formats[target.suffix.lower()], **keep)
 
     return _convert_all(args, pairs, convert)

@@ -25,7 +25,8 @@ from .layers.checkerboard import ANCHOR, NON_ANCHOR, put, take
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.quantise import round_straight_through
 from .layers.residual import ResidualBlock, ResidualDown, ResidualUp, conv, subpixel_conv
-from .published import PublishedNetwork, load_strictly
+from .loading import build
+from .published import PublishedNetwork
 
 
 @dataclass(frozen=True)
@@ -290,9 +291,7 @@ class MlicPlusPlus(PublishedNetwork):
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> "MlicPlusPlus":
         """Build the variant that `state` belongs to, and load it; ValueError if it is another's."""
-        model = cls(config_from_state_dict(state))
-        load_strictly(model, state)
-        return model
+        return build(lambda: cls(config_from_state_dict(state)), state)
 
     @property
     def prior(self) -> FactorisedPrior:
