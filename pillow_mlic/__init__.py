@@ -10,7 +10,7 @@ Image.open("photo.mlic").show()
 from .container import ContainerError
 from .devices import set_device
 from .exceptions import DecodeError, WeightsError
-from .plugin import MlicImageFile, register
+from .plugin import MlicImageFile, decode_region, register
 from .version import __version__
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "MlicImageFile",
     "WeightsError",
     "__version__",
+    "decode_region",
     "register",
     "set_device",
 ]

@@ -1,31 +1,44 @@
-"""Pictures to tile payloads and back: colour planes, padding, tiles, precision, retry.
+"""Pictures to tile payloads and back: tiles, precision, progress, retry.
 
-    pixels -> analysis -> y, cut into tiles -> walk in float64 -> payloads       encode
+    pixels -> analysis -> y of a tile -> walk in float64 -> payload               encode
     payloads -> walk (float64, or float32 within the guard band) -> y -> synthesis -> pixels
 
-Contexts of the entropy coding never cross a tile's border; the transforms see the whole picture.
+Contexts of the entropy coding never cross a tile's border; the transforms see beyond it
+(`regions`). Neither direction holds more than a few tiles in memory.
 """
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from .entropy.payload import Payload, PayloadError
 from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
 from .models.base import Latents, Model
+from .regions import (
+    LATENT,
+    Box,
+    Grid,
+    Pixels,
+    Source,
+    analyse,
+    overlap,
+    regions,
+    seen,
+    synthesise,
+    within,
+)
 
 if TYPE_CHECKING:
     from .packs import Pack
 
-Pixels = NDArray[np.uint8]
+T = TypeVar("T")
 Progress = Callable[[float], object]
 """Called with the share done, 0..1; an exception that it raises cancels the work."""
 
@@ -34,27 +47,10 @@ EXACT_GUARD = 1e-9
 
 
 class Encoded(NamedTuple):
-    """Tile payloads in raster order, and the picture that a decoder will show."""
+    """Tile payloads in raster order, and the model's own estimate of their bits."""
 
     tiles: list[bytes]
-    reconstruction: Pixels | None
     estimated_bits: float | None
-
-
-class Grid(NamedTuple):
-    """A picture cut into tiles; sizes in pixels, `tile` and `stride` multiples of 64."""
-
-    width: int
-    height: int
-    tile: int
-    stride: int
-
-    def boxes(self) -> Iterator[tuple[int, int, int, int]]:
-        """Tiles of the padded picture in raster order: left, top, right, bottom."""
-        width, height = (-(-side // self.stride) * self.stride for side in self[:2])
-        for top in range(0, height, self.tile):
-            for left in range(0, width, self.tile):
-                yield left, top, min(left + self.tile, width), min(top + self.tile, height)
 
 
 @contextlib.contextmanager
@@ -90,55 +86,57 @@ _whole_float32 = _WholeFloat32()
 
 
 def encode(
-    pixels: Pixels,
+    picture: Source,
     pack: "Pack",
     quality: float,
     tile: int,
     guard: float,
     device: torch.device,
     progress: Progress | None = None,
-    reconstruct: bool = False,
     estimate: bool = False,
 ) -> Encoded:
     """Encode (H, W, 3) uint8 at `quality` 1..8. `tile` is the side of a tile, a multiple of 64.
 
-    With `reconstruct` the picture that a decoder will show comes back too, with `estimate` the
-    model's own estimate of the size in bits.
+    With `estimate` the model's own estimate of the size in bits comes back, too. Should the memory
+    of `device` not suffice, the CPU does the work, with a warning.
     """
-    report = progress or _silent
-    report(0.0)
-    model = pack.model(device)
-    where = _entropy_device(device)
-    canonical = pack.canonical(where)
-    q = torch.tensor([quality], device=device)
-    exact_q = torch.tensor([quality], dtype=torch.float64, device=where)
-    grid = Grid(pixels.shape[1], pixels.shape[0], tile, model.stride)
-    with plain_arithmetic(device):
-        x = _to_tensor(pixels, model.stride, device)
-        y = model.analysis(x, q)
-        del x
-        report(0.3)
-        payloads: list[Payload] = []
-        y_hat = torch.empty_like(y) if reconstruct else None
+    height, width = picture.shape[:2]
+
+    def work(device: torch.device) -> Encoded:
+        model = pack.model(device)
+        where = _entropy_device(device)
+        canonical = pack.canonical(where)
+        q = torch.tensor([quality], device=device)
+        exact_q = q.to(where, torch.float64)
+        grid = Grid(width, height, tile, model.stride)
+        payloads: list[bytes] = []
         bits = 0.0
-        boxes = list(grid.boxes())
-        for done, box in enumerate(boxes, start=1):
-            part = _cut(y, box)
-            z = model.hyper_analysis(part)
-            coder = EncodingCoder(
-                Latents(part.to(where), z.to(where)), pack.tables, guard, estimate
-            )
-            decoded = canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
-            if y_hat is not None:
-                _cut(y_hat, box).copy_(decoded)
-            payloads += coder.payloads()
-            bits += coder.estimated_bits
-            report(0.3 + 0.6 * done / len(boxes))
-        picture = None
-        if y_hat is not None:
-            picture = _to_pixels(model.synthesis(y_hat, q), grid)
-        report(1.0)
-    return Encoded([p.to_bytes() for p in payloads], picture, bits if estimate else None)
+        steps = _Steps(progress, 10 * _area(grid.padded))
+        with plain_arithmetic(device):
+            for box in grid.boxes():
+                y = analyse(picture, box, model, grid, q)
+                z = model.hyper_analysis(y)
+                steps.done(3 * _area(box))
+                coder = EncodingCoder(
+                    Latents(y.to(where), z.to(where)), pack.tables, guard, estimate
+                )
+                canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
+                payloads += [payload.to_bytes() for payload in coder.payloads()]
+                bits += coder.estimated_bits
+                steps.done(7 * _area(box))
+        return Encoded(payloads, bits if estimate else None)
+
+    return _on_device(work, device)
+
+
+def tiles_needed(
+    box: Box, size: tuple[int, int], pack: "Pack", tile: int, device: torch.device
+) -> list[int]:
+    """Indexes of the tiles that must be decoded to see a box of a picture of `size`."""
+    model = pack.model(device)
+    grid = Grid(*size, tile, model.stride)
+    parts = regions(_whole_latents(box, grid), model, grid)
+    return sorted({index for part in parts for index in grid.touched(seen(part, model, grid))})
 
 
 def decode(
@@ -150,30 +148,158 @@ def decode(
     guard: float,
     device: torch.device,
     progress: Progress | None = None,
+    box: Box | None = None,
 ) -> Pixels:
-    """Decode the tiles of a picture of `size` (width, height) to (H, W, 3) uint8.
+    """Decode a picture of `size` (width, height), or a box of it, to (H, W, 3) uint8.
 
-    `tiles` are payloads by their place in raster order; one that is missing comes out grey.
+    See `decode_into`.
+    """
+    box = box or (0, 0, *size)
+    left, top, right, bottom = box
+    picture = np.empty((bottom - top, right - left, 3), dtype=np.uint8)
+
+    def put(region: Box, pixels: Pixels) -> None:
+        x0, y0, x1, y1 = region
+        picture[y0 - top : y1 - top, x0 - left : x1 - left] = pixels
+
+    decode_into(put, tiles, size, pack, quality, tile, guard, device, progress, box)
+    return picture
+
+
+def decode_into(
+    put: Callable[[Box, Pixels], object],
+    tiles: Mapping[int, bytes],
+    size: tuple[int, int],
+    pack: "Pack",
+    quality: float,
+    tile: int,
+    guard: float,
+    device: torch.device,
+    progress: Progress | None = None,
+    box: Box | None = None,
+) -> None:
+    """Decode a picture of `size` (width, height), or a box of it, and `put` its regions one by one.
+
+    `tiles` are payloads by their place in raster order; one that is missing comes out grey. `put`
+    is given the box of a region, in pixels of the picture, and its pixels (h, w, 3) uint8. Should
+    the memory of `device` not suffice, the CPU does it all again, with a warning.
     Raises DecodeError where a tile does not give the symbols that were encoded.
     """
-    report = progress or _silent
-    report(0.0)
-    model = pack.model(device)
-    grid = Grid(*size, tile, model.stride)
-    with plain_arithmetic(device):
-        width, height = (-(-side // model.stride) * model.stride for side in size)
-        y_hat = torch.zeros(1, height // 16, width // 16, model.channels[0], device=device)
-        for index, box in enumerate(grid.boxes()):
-            if index not in tiles:
-                continue
-            shape = ((box[3] - box[1]) // 64, (box[2] - box[0]) // 64)
-            decoded = decode_batch([tiles[index]], pack, quality, shape, guard, device)
-            _cut(y_hat, box).copy_(decoded)
-            report(0.7 * (index + 1) / (max(tiles) + 1))
+    wanted = box or (0, 0, *size)
+
+    def work(device: torch.device) -> None:
+        model = pack.model(device)
+        grid = Grid(*size, tile, model.stride)
         q = torch.tensor([quality], device=device)
-        picture = _to_pixels(model.synthesis(y_hat, q), grid)
-        report(1.0)
-    return picture
+        parts = regions(_whole_latents(wanted, grid), model, grid)
+        needed = {i for part in parts for i in grid.touched(seen(part, model, grid))}
+        steps = _Steps(
+            progress, 7 * sum(_area(grid.box(i)) for i in needed) + 3 * sum(map(_area, parts))
+        )
+
+        def tile_latents(index: int) -> Tensor | None:
+            box = left, top, right, bottom = grid.box(index)
+            y_hat = None
+            if index in tiles:
+                z_size = ((bottom - top) // 64, (right - left) // 64)
+                y_hat = decode_batch([tiles[index]], pack, quality, z_size, guard, device)
+            steps.done(7 * _area(box))
+            return y_hat
+
+        latents = _Latents(tile_latents, grid, model.channels[0], device)
+        with plain_arithmetic(device):
+            for part in parts:
+                pixels = synthesise(latents, part, model, grid, q)
+                shown = overlap(part, wanted)
+                if shown:
+                    left, top, right, bottom = shown
+                    x, y = part[:2]
+                    put(shown, pixels[top - y : bottom - y, left - x : right - x])
+                steps.done(3 * _area(part))
+
+    _on_device(work, device)
+
+
+class _Latents:
+    """The latents of any box of a picture; tiles are decoded when first needed.
+
+    Boxes must be asked for from top to bottom: tiles above the one at hand are forgotten.
+    """
+
+    def __init__(
+        self,
+        decode_tile: Callable[[int], Tensor | None],
+        grid: Grid,
+        channels: int,
+        device: torch.device,
+    ) -> None:
+        self._decode_tile = decode_tile
+        self._grid = grid
+        self._channels = channels
+        self._device = device
+        self._tiles: dict[int, Tensor | None] = {}
+
+    def __call__(self, box: Box) -> Tensor:
+        """(1, h/16, w/16, M); zero where a tile is missing."""
+        left, top, right, bottom = (side // LATENT for side in box)
+        for index in [i for i in self._tiles if self._grid.box(i)[3] <= box[1]]:
+            del self._tiles[index]
+        y_hat = torch.zeros(1, bottom - top, right - left, self._channels, device=self._device)
+        for index in self._grid.touched(box):
+            if index not in self._tiles:
+                self._tiles[index] = self._decode_tile(index)
+            part = self._tiles[index]
+            tile = self._grid.box(index)
+            shared = overlap(tile, box)
+            if part is not None and shared:
+                rows, columns = within(shared, box)
+                tile_rows, tile_columns = within(shared, tile)
+                y_hat[:, rows, columns] = part[:, tile_rows, tile_columns]
+        return y_hat
+
+
+class _Steps:
+    """Adds up work done and reports its share of the whole."""
+
+    def __init__(self, progress: Progress | None, whole: int) -> None:
+        self._progress = progress or _silent
+        self._whole = whole
+        self._sum = 0
+        self._progress(0.0)
+
+    def done(self, amount: int) -> None:
+        self._sum += amount
+        self._progress(self._sum / self._whole)
+
+
+def _silent(_: float) -> None:
+    """Report to nobody."""
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _whole_latents(box: Box, grid: Grid) -> Box:
+    """The box widened to whole latents."""
+    left, top = (side // LATENT * LATENT for side in box[:2])
+    right, bottom = (-(-side // LATENT) * LATENT for side in box[2:])
+    return left, top, min(right, grid.padded[2]), min(bottom, grid.padded[3])
+
+
+def _on_device(work: Callable[[torch.device], T], device: torch.device) -> T:
+    """Do `work` on the device, or on the CPU where the device's memory does not suffice."""
+    try:
+        return work(device)
+    except torch.OutOfMemoryError:
+        if device.type == "cpu":
+            raise
+    warnings.warn(
+        f"the memory of {device} does not suffice for this picture; the CPU does the work",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return work(torch.device("cpu"))
 
 
 def decode_batch(
@@ -236,31 +362,6 @@ def symbols_of(model: Model, z_size: tuple[int, int]) -> int:
     return z_size[0] * z_size[1] * (16 * y + z)
 
 
-def _silent(_: float) -> None:
-    """Report to nobody."""
-
-
 def _entropy_device(device: torch.device) -> torch.device:
     """Where the entropy part runs: the CPU where the device has no float64."""
     return torch.device("cpu") if device.type == "mps" else device
-
-
-def _cut(y: Tensor, box: tuple[int, int, int, int]) -> Tensor:
-    """The latents of a box of pixels, a view."""
-    left, top, right, bottom = (side // 16 for side in box)
-    return y[:, top:bottom, left:right]
-
-
-def _to_tensor(pixels: Pixels, stride: int, device: torch.device) -> Tensor:
-    """(H, W, 3) uint8 -> (1, H', W', 3) in 0..1, edges repeated up to multiples of `stride`."""
-    height, width = pixels.shape[:2]
-    x = torch.from_numpy(np.array(pixels, order="C")).to(device)
-    x = x.permute(2, 0, 1)[None].float().div_(255)
-    x = F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
-    return x.permute(0, 2, 3, 1).contiguous()
-
-
-def _to_pixels(x: Tensor, grid: Grid) -> Pixels:
-    """(1, H', W', 3), nominally in 0..1 -> (H, W, 3) uint8, rounded."""
-    x = x[0, : grid.height, : grid.width].mul(255).nan_to_num(0).round_().clamp_(0, 255)
-    return x.to(torch.uint8).cpu().numpy()

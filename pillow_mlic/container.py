@@ -15,7 +15,7 @@ import math
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -110,7 +110,7 @@ class Header:
     pack: bytes
     quality_code: int
     guard_code: int = 0
-    tile_code: int = 5
+    tile_code: int = 4
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -296,7 +296,12 @@ def read_header(fp: BinaryIO) -> Header:
 
 
 def scan(
-    fp: BinaryIO, header: Header, file_size: int, *, allow_truncated: bool = False
+    fp: BinaryIO,
+    header: Header,
+    file_size: int,
+    *,
+    allow_truncated: bool = False,
+    tiles: Container[int] | None = None,
 ) -> list[ChunkPlace]:
     """Find every chunk by seeking from head to head, without reading the data.
 
@@ -304,7 +309,7 @@ def scan(
     the file's end; no chunk may reach beyond it. Types, order, number of tiles and the presence
     of alpha are checked; unknown chunks that are not critical are listed with the others.
     Raises ContainerError. With `allow_truncated`, a file that ends early gives the chunks that
-    are whole.
+    are whole. With `tiles`, of the TILE chunks only those of these indexes are listed.
     """
     start = fp.tell()
     if not allow_truncated and header.tile_count * _MIN_CHUNK_SIZE > file_size - start:
@@ -315,7 +320,9 @@ def scan(
         raise TruncatedError(msg)
     places: list[ChunkPlace] = []
     try:
-        places.extend(_walk(fp, header, file_size))  # keeps those before an error
+        for place in _walk(fp, header, file_size):
+            if tiles is None or place.type != ChunkType.TILE or place.index in tiles:
+                places.append(place)
     except TruncatedError:
         if not allow_truncated:
             raise

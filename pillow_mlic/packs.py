@@ -142,32 +142,31 @@ def inspect(path: Path) -> PackFile:
         if metadata.get("format") != FORMAT:
             msg = f"its format is not {FORMAT!r}"
             raise ValueError(msg)
-        found = PackFile(
-            path=path,
-            model=str(metadata["model"]),
-            config=json.loads(metadata["config"]),
-            card=json.loads(metadata["card"]),
-            guard=float(metadata["guard"]),
-            quality=float(metadata["quality"]) if "quality" in metadata else None,
-        )
-        _check_facts(found)
-        return found
+        facts = {
+            "model": str(metadata["model"]),
+            "config": json.loads(metadata["config"]),
+            "card": json.loads(metadata["card"]),
+            "guard": float(metadata["guard"]),
+            "quality": float(metadata["quality"]) if "quality" in metadata else None,
+        }
+        _check_facts(facts)
+        return PackFile(path, **facts)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         msg = f"{path} is not a weight pack of pillow-mlic: {error}"
         raise WeightsError(msg) from error
 
 
-def _check_facts(file: PackFile) -> None:
+def _check_facts(facts: dict[str, Any]) -> None:
     """ValueError where the header says what no pack can."""
     problem = None
-    if not file.model.isprintable():
+    if not facts["model"].isprintable():
         problem = "its model's name is no text"
-    elif not isinstance(file.config, dict) or not isinstance(file.card, dict):
+    elif not isinstance(facts["config"], dict) or not isinstance(facts["card"], dict):
         problem = "its configuration or its card is no list of names and values"
-    elif not 0 < file.guard <= MOST_GUARD:
-        problem = f"its guard band is {file.guard}"
-    elif file.quality is not None and not 1 <= file.quality <= 8:
-        problem = f"its quality is {file.quality}"
+    elif not 0 < facts["guard"] <= MOST_GUARD:
+        problem = f"its guard band is {facts['guard']}"
+    elif facts["quality"] is not None and not 1 <= facts["quality"] <= 8:
+        problem = f"its quality is {facts['quality']}"
     if problem is not None:
         raise ValueError(problem)
 

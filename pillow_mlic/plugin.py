@@ -3,15 +3,13 @@
 Opening reads the header and the metadata; torch is imported when pixels are first asked for.
 """
 
-import io
 import numbers
 import os
-import zlib
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
-from PIL import Image, ImageFile, features
+from PIL import Image, ImageFile
 
-from . import container, models
+from . import alpha, container, models
 from .container import Chunk, ChunkType, Header
 from .exceptions import DecodeError
 
@@ -21,9 +19,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .packs import Pack
+
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
 DEFAULT_QUALITY = 3.0
+DEFAULT_TILE = 1024
+"""So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
 WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -101,60 +103,146 @@ class MlicImageFile(ImageFile.ImageFile):
     def _decode(
         self, device: str | None, progress: "Callable[[float], object] | None" = None
     ) -> None:
-        from . import codec, devices, packs
+        picture = self._decode_box(None, device, progress)
+        self._im = picture.im
+        self.readonly = 0
+        self._pending = False
+        if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+            self._stream().close()
+        self.fp = None
+
+    def decode_region(
+        self,
+        box: tuple[int, int, int, int],
+        device: str | None = None,
+        progress: "Callable[[float], object] | None" = None,
+    ) -> Image.Image:
+        """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
+
+        Only the tiles that these pixels depend on are decoded. Raises ValueError where the box is
+        empty or reaches beyond the picture, DecompressionBombError by Pillow's rule for pictures.
+        """
+        left, top, right, bottom = box
+        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
+            msg = (
+                f"the box {tuple(box)} is empty or reaches beyond the picture; left, top, right, "
+                f"bottom must lie within (0, 0, {self.width}, {self.height})"
+            )
+            raise ValueError(msg)
+        limit = Image.MAX_IMAGE_PIXELS
+        pixels = (right - left) * (bottom - top)
+        if limit is not None and pixels > 2 * limit:
+            msg = (
+                f"the box has {pixels} pixels, more than Pillow's limit of {2 * limit} for files "
+                "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
+            )
+            raise Image.DecompressionBombError(msg)
+        if not getattr(self, "_pending", False):
+            return self.crop(box)
+        return self._decode_box((left, top, right, bottom), device, progress)
+
+    def _decode_box(
+        self,
+        box: tuple[int, int, int, int] | None,
+        device: str | None,
+        progress: "Callable[[float], object] | None",
+    ) -> Image.Image:
+        from . import codec, devices
 
         fp, header = self._stream(), self._header
+        where = devices.resolve(device)
+        pack = _pack_of(header)
+        needed = None
+        if box is not None:
+            needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-        places = container.scan(fp, header, self._end, allow_truncated=truncated)
+        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
         tiles: dict[int, bytes] = {}
-        alpha = None
+        coded = None
         for place in places:
             try:
                 if place.type == ChunkType.TILE:
                     tiles[place.index] = container.read_chunk(fp, place)
                 elif place.type == ChunkType.ALPHA:
-                    alpha = container.read_chunk(fp, place)
+                    coded = container.read_chunk(fp, place)
             except container.ContainerError:
                 if not truncated:
                     raise
         if not tiles:
             msg = "not one tile of this .mlic file is whole; fetch it again"
             raise container.TruncatedError(msg)
-        model = models.name_of(header.model)
-        if model is None:
-            msg = (
-                f"this .mlic file needs model number {header.model}, which this version does not "
-                "know: update pillow-mlic"
-            )
-            raise DecodeError(msg)
-        file = packs.find_hash(header.pack)
-        if file.model != model:
-            msg = (
-                f"this .mlic file says that its model is {model}, but its weights ({file.name}) "
-                f"are those of {file.model}: it was written by a broken program, or forged"
-            )
-            raise DecodeError(msg)
-        pixels = codec.decode(
+        left, top, right, bottom = box = box or (0, 0, *self._size)
+        picture = Image.new(header.mode, (right - left, bottom - top))
+
+        def put(region: tuple[int, int, int, int], pixels: "NDArray[np.uint8]") -> None:
+            part = Image.fromarray(_to_mode(pixels, header.mode))
+            picture.paste(part, (region[0] - left, region[1] - top))
+
+        codec.decode_into(
+            put,
             tiles,
-            (header.width, header.height),
-            packs.load(file),
+            self._size,
+            pack,
             header.quality,
             header.tile_size,
             header.guard,
-            devices.resolve(device),
+            where,
             progress,
+            box,
         )
-        planes = _to_mode(pixels, header.mode)
-        picture = Image.fromarray(planes).copy()  # memory of its own, that may be written to
         if header.has_alpha:
-            picture.putalpha(_read_alpha(alpha, picture.size, truncated))
-        self._im = picture.im
-        self.readonly = 0
-        self._pending = False
-        if self._exclusive_fp and self._close_exclusive_fp_after_loading:
-            fp.close()
-        self.fp = None
+            picture.putalpha(self._read_alpha(coded, box))
+        return picture
+
+    def _read_alpha(self, coded: bytes | None, box: container.Box) -> Image.Image:
+        """A box of the alpha plane; with LOAD_TRUNCATED_IMAGES opaque where it is damaged."""
+        try:
+            if coded is None:
+                msg = "the transparency of this .mlic file is missing; fetch the file again"
+                raise container.DamagedError(msg)
+            return alpha.from_bytes(coded, self._size, box)
+        except container.DamagedError:
+            if not ImageFile.LOAD_TRUNCATED_IMAGES:
+                raise
+            return Image.new("L", (box[2] - box[0], box[3] - box[1]), 255)
+
+
+def decode_region(
+    fp: str | os.PathLike[str] | IO[bytes],
+    box: tuple[int, int, int, int],
+    device: str | None = None,
+    progress: "Callable[[float], object] | None" = None,
+) -> Image.Image:
+    """The pixels of a part of a .mlic file: `box` is (left, top, right, bottom).
+
+    Costs time and memory by the size of the box, not of the picture: Pillow's limit for
+    decompression bombs is applied to the box. Raises ValueError for a box that is empty or reaches
+    beyond the picture, ContainerError or DecodeError for a broken file.
+    """
+    with MlicImageFile(fp) as image:
+        return image.decode_region(box, device, progress)
+
+
+def _pack_of(header: Header) -> "Pack":
+    """The weights that a file was written with; DecodeError, WeightsError where there are none."""
+    from . import packs
+
+    model = models.name_of(header.model)
+    if model is None:
+        msg = (
+            f"this .mlic file needs model number {header.model}, which this version does not "
+            "know: update pillow-mlic"
+        )
+        raise DecodeError(msg)
+    file = packs.find_hash(header.pack)
+    if file.model != model:
+        msg = (
+            f"this .mlic file says that its model is {model}, but its weights ({file.name}) "
+            f"are those of {file.model}: it was written by a broken program, or forged"
+        )
+        raise DecodeError(msg)
+    return packs.load(file)
 
 
 def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
@@ -164,59 +252,6 @@ def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
     import numpy as np
 
     return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
-
-
-# ---- alpha ---------------------------------------------------------------------------------------
-
-_ALPHA_WEBP, _ALPHA_ZLIB = b"W", b"Z"
-
-
-def _write_alpha(alpha: Image.Image) -> bytes:
-    """An L picture without loss: lossless WebP or zlib, whichever is smaller; first byte says."""
-    choices = [_ALPHA_ZLIB + zlib.compress(alpha.tobytes(), 9)]
-    if max(alpha.size) <= 16383 and features.check("webp"):
-        buffer = io.BytesIO()
-        Image.merge("RGB", (alpha,) * 3).save(buffer, "WEBP", lossless=True, quality=100)
-        choices.append(_ALPHA_WEBP + buffer.getvalue())
-    return min(choices, key=len)
-
-
-def _read_alpha(data: bytes | None, size: tuple[int, int], truncated: bool) -> Image.Image:
-    """Inverse of `_write_alpha`; opaque where `truncated` permits and there is nothing to read."""
-    try:
-        if data is None:
-            msg = "it is missing"
-            raise ValueError(msg)
-        if data[:1] == _ALPHA_ZLIB:
-            unzip = zlib.decompressobj()
-            plane = unzip.decompress(data[1:], size[0] * size[1] + 1)
-            if not unzip.eof:
-                msg = "it does not end with its last pixel"
-                raise ValueError(msg)
-            return Image.frombytes("L", size, plane)
-        if data[:1] != _ALPHA_WEBP:
-            msg = "it is written in an unknown way"
-            raise ValueError(msg)
-        # Looked at here, as a decoder takes memory for a canvas as soon as it is opened.
-        if _webp_size(data[1:]) != size:
-            msg = "it has another size"
-            raise ValueError(msg)
-        with Image.open(io.BytesIO(data[1:]), formats=["WEBP"]) as image:
-            return image.convert("RGB").getchannel("R")
-    except (ValueError, OSError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        if truncated:
-            return Image.new("L", size, 255)
-        msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
-        raise container.DamagedError(msg) from error
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """The size that a lossless WebP file claims; ValueError for any other kind of file."""
-    if len(data) < 25 or (data[:4], data[8:16], data[20]) != (b"RIFF", b"WEBPVP8L", 0x2F):
-        msg = "it is no lossless WebP file"
-        raise ValueError(msg)
-    bits = int.from_bytes(data[21:25], "little")
-    return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
 # ---- saving --------------------------------------------------------------------------------------
@@ -293,7 +328,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
 
     options: dict[str, Any] = image.encoderinfo
     quality = _quality(options.get("quality", DEFAULT_QUALITY))
-    tile_code = _tile_code(options.get("tile", 2048))
+    tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
     metadata = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
@@ -315,10 +350,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         guard_code=0,
         tile_code=tile_code,
     )
-    import numpy as np
-
     encoded = codec.encode(
-        np.asarray(native.convert("RGB")),
+        _Picture(native),
         pack,
         header.quality,
         header.tile_size,
@@ -328,9 +361,24 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
     )
     chunks = metadata
     if header.has_alpha:
-        chunks.append(Chunk(ChunkType.ALPHA, _write_alpha(native.getchannel("A"))))
+        chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
     chunks += [Chunk(ChunkType.TILE, tile) for tile in encoded.tiles]
     container.write(cast(BinaryIO, fp), header, chunks)
+
+
+class _Picture:
+    """An image as `codec.encode` reads it, piece by piece: RGB pixels of some rows and columns."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self.shape = (image.height, image.width, 3)
+
+    def __getitem__(self, key: tuple[slice, slice]) -> "NDArray[np.uint8]":
+        import numpy as np
+
+        rows, columns = key
+        part = self._image.crop((columns.start, rows.start, columns.stop, rows.stop))
+        return np.asarray(part.convert("RGB"))
 
 
 def _tile_code(size: object) -> int:
@@ -338,7 +386,7 @@ def _tile_code(size: object) -> int:
     for code in range(container.MAX_TILE_CODE + 1):
         if size == 64 << code:
             return code
-    msg = f"tile is {size!r}, but must be 64 times a power of two up to {largest}, such as 2048"
+    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {largest}; default {DEFAULT_TILE}"
     raise ValueError(msg)
 
 

@@ -152,7 +152,7 @@ def test_header_refuses_bad_field(field: str, value: Any) -> None:
 
 
 def test_header_properties() -> None:
-    assert (PHOTO.quality, PHOTO.guard, PHOTO.tile_size, PHOTO.tile_count) == (3.0, 1e-9, 2048, 1)
+    assert (PHOTO.quality, PHOTO.guard, PHOTO.tile_size, PHOTO.tile_count) == (3.0, 1e-9, 1024, 1)
     assert not PHOTO.has_alpha
     header = TWO_BY_TWO
     assert (header.tiles_across, header.tiles_down, header.guard) == (2, 2, 1e-5)

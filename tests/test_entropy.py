@@ -206,12 +206,3 @@ def test_reduced_precision_of_the_caller_does_not_reach_the_walk(small_pack: Pac
     with torch.autocast("cpu", torch.bfloat16):
         inside = codec.encode(pixels, small_pack, 3.0, 2048, 1e-9, CPU)
     assert plain.tiles == inside.tiles
-
-
-def test_decoder_shows_what_the_encoder_saw(small_pack: Pack) -> None:
-    pixels = np.asarray(photograph(130, 70))
-    encoded = codec.encode(pixels, small_pack, 3.0, 64, 1e-9, CPU, reconstruct=True)
-    decoded = codec.decode(
-        dict(enumerate(encoded.tiles)), (130, 70), small_pack, 3.0, 64, 1e-9, CPU
-    )
-    assert np.array_equal(decoded, encoded.reconstruction)

@@ -47,6 +47,12 @@ def add_to(subparsers: Subparsers) -> None:
         default="png",
         help="extension of the outputs where -o names none: png, tif, webp, jpg ...; default png",
     )
+    decode.add_argument(
+        "--region",
+        type=_region,
+        metavar="X,Y,W,H",
+        help="decode only these pixels: left, top, width, height",
+    )
     decode.set_defaults(run=run_decode)
 
 
@@ -55,10 +61,25 @@ def _add_common(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="output folder, or file for one input"
     )
+    parser.add_argument(
+        "--huge",
+        action="store_true",
+        help="also pictures beyond Pillow's limit for files that are not trusted (179 megapixels)",
+    )
     parser.add_argument("-f", "--force", action="store_true", help="replace existing files")
     parser.add_argument("--json", action="store_true", help="one JSON object a file on stdout")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
     common.add_device(parser)
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    """X,Y,W,H -> (left, top, right, bottom)."""
+    try:
+        left, top, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        msg = f"{text!r} is not four whole numbers X,Y,W,H such as 100,50,640,480"
+        raise argparse.ArgumentTypeError(msg) from None
+    return left, top, left + width, top + height
 
 
 def run_encode(args: argparse.Namespace) -> int:
@@ -98,12 +119,12 @@ def run_decode(args: argparse.Namespace) -> int:
             raise ValueError(msg)
 
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
-        with Image.open(source, formats=[plugin.FORMAT]) as image:
-            assert isinstance(image, plugin.MlicImageFile)
-            image.decode(args.device, progress)
+        with plugin.MlicImageFile(source) as image:
+            box = args.region or (0, 0, *image.size)
+            picture = image.decode_region(box, args.device, progress)
             keep = {k: image.info[k] for k in plugin.METADATA.values() if k in image.info}
             with whole_file(target) as file:
-                image.save(file, format=formats[target.suffix.lower()], **keep)
+                picture.save(file, format=formats[target.suffix.lower()], **keep)
 
     return _convert_all(args, pairs, convert)
 
@@ -114,6 +135,8 @@ def _convert_all(
     convert: Callable[[Path, Path, Callable[[float], None]], None],
 ) -> int:
     """Convert every pair; a file that fails is reported and does not stop the others."""
+    if args.huge:
+        Image.MAX_IMAGE_PIXELS = None
     bar = common.Bar(len(pairs), args.quiet or args.json)
     failed = 0
     before = after = 0
@@ -124,8 +147,9 @@ def _convert_all(
             convert(source, target, bar.file())
         except PICTURE_ERRORS as error:
             failed += 1
-            record["error"] = str(error)
-            bar.say(f"mlic: {source}: {error}")
+            hint = "; --huge permits it" if isinstance(error, Image.DecompressionBombError) else ""
+            record["error"] = f"{error}{hint}"
+            bar.say(f"mlic: {source}: {error}{hint}")
         else:
             record |= {
                 "input_bytes": source.stat().st_size,

@@ -53,6 +53,15 @@ class Model(Protocol):
     """What the codec needs of a model (a torch.nn.Module)."""
 
     stride: int
+    """Pictures are padded to multiples of this before analysis."""
+
+    @property
+    def halo(self) -> int | None:
+        """How far, in pixels, analysis and synthesis see at most: a multiple of 16.
+
+        None where they see the whole picture.
+        """
+        ...
 
     @property
     def channels(self) -> tuple[int, int]:

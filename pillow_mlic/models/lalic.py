@@ -296,6 +296,9 @@ class LatentCodec(nn.Module):
 class Lalic(PublishedNetwork):
     """The published network; see the module's docstring for the flow of data."""
 
+    halo = None
+    """Bi-WKV sees every token."""
+
     def __init__(self, config: LalicConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or LalicConfig()

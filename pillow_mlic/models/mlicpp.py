@@ -249,6 +249,9 @@ class LikelihoodCoder:
 class MlicPlusPlus(PublishedNetwork):
     """The published network; see the module's docstring for the flow of data."""
 
+    halo = 112
+    """g_s has 3x3 convolutions: 3 of latents, 4 each at 1/8, 1/4 and 1/2: 104 pixels."""
+
     def __init__(self, config: MlicPlusPlusConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or MlicPlusPlusConfig()

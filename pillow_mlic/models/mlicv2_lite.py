@@ -260,6 +260,12 @@ class MlicV2Lite(nn.Module):
         return {**asdict(self.config), "slices": list(self.config.slices)}
 
     @property
+    def halo(self) -> int:
+        """How far, in pixels, the transforms see: one position a block, of 4, 8 or 16 pixels."""
+        c = self.config
+        return -(-(4 * c.depth4 + 8 * c.depth8 + 16 * c.depth16) // 16) * 16
+
+    @property
     def channels(self) -> tuple[int, int]:
         """Channels of y and of z."""
         return self.config.latents, self.config.hyper_latents

@@ -18,6 +18,8 @@ class PublishedNetwork(nn.Module):
     h_s: nn.Module
     stride = 64
     """Pictures are padded to multiples of this before analysis."""
+    halo: int | None
+    """How far, in pixels, the transforms see; None where they see the whole picture."""
 
     @property
     def prior(self) -> FactorisedPrior:
