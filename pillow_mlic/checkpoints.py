@@ -51,7 +51,8 @@ def read(path: Path) -> "dict[str, Tensor]":
     except OSError:
         raise
     except Exception as error:
-        msg = f"{path} cannot be read as a checkpoint of tensors: {str(error).splitlines()[0]}"
+        reason = (str(error) or repr(error)).splitlines()[0]
+        msg = f"{path} cannot be read as a checkpoint of tensors: {reason}"
         raise WeightsError(msg) from error
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):

@@ -33,6 +33,8 @@ HASH_BYTES = 8
 DEFAULT_MODEL = "mlicv2-lite"
 MOST_ROWS = 4096
 """Most rows of entropy tables in a pack; the widest network here has 256."""
+MOST_CONFIG = 1 << 16
+"""Largest width or depth that a pack's configuration may ask for."""
 MOST_GUARD = 1e-3
 """Widest guard band, relative to the scale, that a file's header can say."""
 MOST_HEADER = 1 << 20
@@ -163,12 +165,22 @@ def _check_facts(facts: dict[str, Any]) -> None:
         problem = "its model's name is no text"
     elif not isinstance(facts["config"], dict) or not isinstance(facts["card"], dict):
         problem = "its configuration or its card is no list of names and values"
+    elif any(number > MOST_CONFIG for number in _numbers(facts["config"])):
+        problem = f"its configuration has numbers above {MOST_CONFIG}"
     elif not 0 < facts["guard"] <= MOST_GUARD:
         problem = f"its guard band is {facts['guard']}"
     elif facts["quality"] is not None and not 1 <= facts["quality"] <= 8:
         problem = f"its quality is {facts['quality']}"
     if problem is not None:
         raise ValueError(problem)
+
+
+def _numbers(config: dict[str, Any]) -> Iterator[float]:
+    """All numbers of a configuration, whose values are numbers and lists of them."""
+    for value in config.values():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int | float):
+                yield number
 
 
 def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
@@ -260,7 +272,7 @@ def _load(file: PackFile, digest: bytes) -> Pack:
         if tables.fixed != fixed:
             msg = f"its tables have {tables.fixed} rows for a prior of {fixed} channels"
             raise ValueError(msg)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         msg = f"{file.path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
     model.eval().requires_grad_(False)

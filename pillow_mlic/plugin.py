@@ -300,6 +300,12 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
         if not isinstance(data, bytes | bytearray):
             msg = f"{name} must be bytes, not {type(data).__name__}"
             raise ValueError(msg)
+        if len(data) > container.MAX_METADATA_BYTES:
+            msg = (
+                f"{name} has {len(data)} bytes, but MLIC files hold {container.MAX_METADATA_BYTES}"
+                f"; shorten it, or leave it out with {name}=None"
+            )
+            raise ValueError(msg)
         chunks.append(Chunk(type_, bytes(data)))
     return chunks
 

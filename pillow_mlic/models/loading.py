@@ -1,30 +1,36 @@
-"""A network from tensors that nobody has checked: built without memory, compared, then filled.
+"""A network from a configuration and tensors that nobody has checked.
 
-    make() on torch's "meta" device -> names and shapes, compared with the state -> the network
+    make(), with no more numbers than the state has -> names and shapes, compared -> the network
 
 A configuration may ask for any width or depth; what is taken is never more than the tensors that
 are there.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TypeVar
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 M = TypeVar("M", bound=nn.Module)
+
+FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
+"""What networks make their parameters with; the first arguments are the shape."""
+
+ALLOWANCE = 1 << 16
+"""Numbers that may be made besides those of the state."""
 
 
 def build(make: Callable[[], M], state: Mapping[str, Tensor]) -> M:
     """The network that `make` gives, with copies of the tensors of `state`, in float32.
 
-    Raises ValueError where `make` fails, and with the first names and shapes that differ.
+    Raises ValueError where `make` fails or asks for more numbers than there are in `state`, and
+    with the first names and shapes that differ.
     """
     try:
-        with torch.device("meta"), _at_most(len(state)):
+        with _Within(sum(tensor.numel() for tensor in state.values())):
             model = make()
     except (RuntimeError, TypeError, ArithmeticError, LookupError) as error:
         msg = f"no network has this configuration: {str(error) or repr(error)}"
@@ -47,21 +53,23 @@ def build(make: Callable[[], M], state: Mapping[str, Tensor]) -> M:
     return model
 
 
-@contextmanager
-def _at_most(count: int) -> Iterator[None]:
-    """Within, a ValueError ends the making of more than `count` parameters by this thread."""
-    thread = threading.get_ident()
-    left = count
+class _Within(TorchFunctionMode):
+    """Within, this thread makes at most so many numbers, and none of them is given a value."""
 
-    def made(module: nn.Module, name: str, parameter: nn.Parameter) -> None:  # noqa: ARG001
-        nonlocal left
-        left -= threading.get_ident() == thread
-        if left < 0:
-            msg = f"these weights do not fit the network: it has more than their {count} tensors"
-            raise ValueError(msg)
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self._left = numbers + ALLOWANCE
 
-    hook = register_module_parameter_registration_hook(made)
-    try:
-        yield
-    finally:
-        hook.remove()
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        if func in FACTORIES:
+            shape = args[0] if args and not isinstance(args[0], int) else args
+            self._left -= math.prod(shape) ** (2 if func is torch.eye else 1)
+            if self._left < 0:
+                msg = "these weights do not fit the network: it is larger than they are"
+                raise ValueError(msg)
+        return func(*args, **kwargs)

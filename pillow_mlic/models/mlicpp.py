@@ -28,6 +28,9 @@ from .layers.residual import ResidualBlock, ResidualDown, ResidualUp, conv, subp
 from .loading import build
 from .published import PublishedNetwork
 
+WIDEST_WINDOW = 31
+"""Attention within a window takes memory by the fourth power of its side."""
+
 
 @dataclass(frozen=True)
 class MlicPlusPlusConfig:
@@ -45,6 +48,9 @@ class MlicPlusPlusConfig:
     variant_2023: bool = False
 
     def __post_init__(self) -> None:
+        if not 1 <= self.window <= WIDEST_WINDOW:
+            msg = f"a window has 1 to {WIDEST_WINDOW} pixels a side, not {self.window}"
+            raise ValueError(msg)
         if self.slices * self.slice_channels != self.latents:
             msg = (
                 f"{self.slices} slices of {self.slice_channels} channels are not "
