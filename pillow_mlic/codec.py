@@ -337,12 +337,13 @@ def walk(
     z_size: tuple[int, int],
     exact: bool,
     device: torch.device,
+    decoder: type[DecodingCoder] = DecodingCoder,
 ) -> Tensor:
     """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
     where = _entropy_device(device)
     total = symbols_of(pack.model(where), z_size)
     parsed = [Payload.from_bytes(data, total) for data in payloads]
-    coder = DecodingCoder(parsed, pack.tables, total)
+    coder = decoder(parsed, pack.tables, total)
     model = pack.canonical(where) if exact else pack.model(where)
     dtype = torch.float64 if exact else torch.float32
     q = torch.full((len(parsed),), quality, dtype=dtype, device=where)

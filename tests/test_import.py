@@ -51,7 +51,14 @@ MAY_IMPORT = {
     "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},
     "checkpoints": {"atomic", "models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version"},
-    "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},
+    "portability": {
+        "codec",
+        "packs",
+        "leb128",
+        "entropy",
+        "models.layers.blocks",
+        "models.published",
+    },
 }
 
 
