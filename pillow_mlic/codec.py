@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from .entropy.payload import Payload, PayloadError
+from .entropy.rounding import FirstWalk, Rounding
 from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
 from .models.base import Latents, Model
+from .models.layers.quality import lambda_of
 from .regions import (
     LATENT,
     Box,
@@ -28,6 +30,7 @@ from .regions import (
     Pixels,
     Source,
     analyse,
+    error_gradient,
     overlap,
     regions,
     seen,
@@ -94,11 +97,13 @@ def encode(
     device: torch.device,
     progress: Progress | None = None,
     estimate: bool = False,
+    optimize: bool = False,
 ) -> Encoded:
     """Encode (H, W, 3) uint8 at `quality` 1..8. `tile` is the side of a tile, a multiple of 64.
 
-    With `estimate` the model's own estimate of the size in bits comes back, too. Should the memory
-    of `device` not suffice, the CPU does the work, with a warning.
+    With `optimize` rounding is rate-distortion optimised (`entropy.rounding`), which takes about
+    as much time again. With `estimate` the model's own estimate of the size in bits comes back,
+    too. Should the memory of `device` not suffice, the CPU does the work, with a warning.
     """
     height, width = picture.shape[:2]
 
@@ -114,11 +119,21 @@ def encode(
         steps = _Steps(progress, 10 * _area(grid.padded))
         with plain_arithmetic(device):
             for box in grid.boxes():
-                y = analyse(picture, box, model, grid, q)
+                outer = seen(box, model, grid) if optimize else box
+                around = analyse(picture, outer, model, grid, q)
+                rows, columns = within(box, outer)
+                y = around[:, rows, columns].clone()
                 z = model.hyper_analysis(y)
                 steps.done(3 * _area(box))
+                rounding = None
+                if optimize:
+                    first = FirstWalk(Latents(y, z))
+                    around[:, rows, columns] = model.entropy(q, (z.shape[1], z.shape[2]), first)
+                    gradient = error_gradient(picture, around, outer, box, model, grid, q)
+                    gradient *= lambda_of(q) * (255**2 / 3)
+                    rounding = Rounding(first, gradient)
                 coder = EncodingCoder(
-                    Latents(y.to(where), z.to(where)), pack.tables, guard, estimate
+                    Latents(y.to(where), z.to(where)), pack.tables, guard, estimate, rounding
                 )
                 canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
                 payloads += [payload.to_bytes() for payload in coder.payloads()]

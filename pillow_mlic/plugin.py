@@ -329,7 +329,10 @@ def check_options(quality: object, model: str | None, device: str | None) -> Non
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
-    """Encode and write. Options: quality, model, device, progress, exif, icc_profile, xmp, tile."""
+    """Encode and write.
+
+    Options: quality, model, device, optimize, progress, exif, icc_profile, xmp, tile.
+    """
     from . import codec, devices, packs
 
     options: dict[str, Any] = image.encoderinfo
@@ -346,6 +349,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
     pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL, quality))
     if pack.file.quality is not None:  # weights for one lambda: the nearest there are
         quality = pack.file.quality
+    # Published weights are for one quality, and give what was published unless told otherwise.
+    optimize = options.get("optimize", pack.file.quality is None)
     header = Header(
         mode=native.mode,
         width=native.width,
@@ -364,6 +369,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         header.guard,
         devices.resolve(options.get("device")),
         options.get("progress"),
+        optimize=bool(optimize),
     )
     chunks = metadata
     if header.has_alpha:

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     },
     "models": set(),
     "packs": {"atomic", "models", "entropy.tables", "exceptions"},
-    "codec": {"entropy", "models.base", "packs", "exceptions", "regions"},
+    "codec": {"entropy", "models.base", "models.layers.quality", "packs", "exceptions", "regions"},
     "regions": {"models.base"},
     "alpha": {"container"},
     "plugin": {"alpha", "container", "codec", "models", "packs", "devices", "exceptions"},

@@ -37,6 +37,11 @@ def add_to(subparsers: Subparsers) -> None:
         action="store_true",
         help="leave out EXIF and XMP (the picture is turned upright, its colour profile kept)",
     )
+    encode.add_argument(
+        "--no-optimize",
+        action="store_true",
+        help="half the time for files of about 4 %% more bytes at the same fidelity",
+    )
     encode.set_defaults(run=run_encode)
     decode = subparsers.add_parser(
         "decode", help=".mlic to other formats", description="Decode .mlic files or folders."
@@ -91,6 +96,8 @@ def run_encode(args: argparse.Namespace) -> int:
 
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
         options: dict[str, Any] = {"exif": None, "xmp": None} if args.strip else {}
+        if args.no_optimize:
+            options["optimize"] = False
         with Image.open(source) as opened, whole_file(target) as file:
             image = ImageOps.exif_transpose(opened) if args.strip else opened
             image.save(

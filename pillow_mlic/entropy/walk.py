@@ -16,6 +16,7 @@ from ..models.layers.quantise import gaussian_bits
 from . import range_coder
 from .indexes import Corrections, classify, correct, near_thresholds
 from .payload import Payload, checksum
+from .rounding import Rounding
 from .tables import PRECISION, Tables
 
 Ints = NDArray[np.int32]
@@ -69,9 +70,15 @@ class EncodingCoder:
     """
 
     def __init__(
-        self, latents: Latents, tables: Tables, guard: float, estimate: bool = False
+        self,
+        latents: Latents,
+        tables: Tables,
+        guard: float,
+        estimate: bool = False,
+        rounding: Rounding | None = None,
     ) -> None:
         self.estimated_bits = 0.0
+        self._rounding = rounding
         self._estimate = estimate
         self._latents = Latents(latents.y.double(), latents.z.double())
         self._tables = tables
@@ -83,9 +90,12 @@ class EncodingCoder:
         self._position = 0
 
     def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        symbols = self._round(select(self._latents) * gain - mean)
         if not torch.isfinite(scale).all():
             raise ValueError(NOT_FINITE)
+        exact = select(self._latents) * gain - mean
+        if self._rounding is not None:
+            exact = self._rounding(exact, mean, scale, gain, select)
+        symbols = self._round(exact)
         for tile, (tile_scale, tile_symbols) in enumerate(zip(scale, symbols, strict=True)):
             classes = classify(tile_scale, self._tables)
             coded, rows = _rows(classes, self._tables)
