@@ -48,6 +48,8 @@ MAY_IMPORT = {
     "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},
     "checkpoints": {"models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version"},
+    "files": set(),
+    "analysis": {"codec", "container", "devices", "packs", "entropy", "models", "exceptions"},
     "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},
 }
 
