@@ -4,6 +4,7 @@ import enum
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -175,9 +176,9 @@ class Batch:
             item.target, item.status = target, Status.WORKING
             self._ticket = self._worker.submit(
                 "convert",
-                done=lambda sizes, item=item: self._done(item, sizes),
-                failed=lambda reason, item=item: self._failed(item, reason),
-                progress=lambda share, item=item: self._progress(item, share),
+                done=partial(self._done, item),
+                failed=partial(self._failed, item),
+                progress=partial(self._progress, item),
                 source=item.source,
                 codec=order.codec,
                 goal=order.goal,

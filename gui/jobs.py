@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -355,4 +355,4 @@ def convert(
     data = coder.encode(quality, **metadata)
     with whole_file(target) as file:
         file.write(data)
-    return cast(int, source.stat().st_size), len(data)
+    return source.stat().st_size, len(data)

@@ -4,6 +4,7 @@ change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` 
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -226,8 +227,8 @@ class Session:
                 self._similarity_tickets[path] = self.staff.pictures.submit(
                     "similarity",
                     priority=LATER,
-                    done=lambda value, path=path: self._similar(path, value),
-                    failed=lambda _, path=path: self._similar(path, None),
+                    done=partial(self._similar, path),
+                    failed=partial(self._dissimilar, path),
                     first=self.picture.raster,
                     second=coded.raster,
                 )
@@ -236,7 +237,7 @@ class Session:
                 self.staff.neural.submit(
                     "bit_map",
                     priority=LATER,
-                    done=lambda bits, path=path: self._mapped(path, bits),
+                    done=partial(self._mapped, path),
                     failed=lambda reason: self._say(f"no bit map: {reason}", True),
                     data=coded.data,
                     device=self.state.device,
@@ -251,6 +252,10 @@ class Session:
         self._similarity_tickets.pop(path, None)
         self._similarities[path] = value
         self._changed()
+
+    def _dissimilar(self, path: Path, reason: str) -> None:
+        del reason  # a dash says enough
+        self._similar(path, None)
 
     def _mapped(self, path: Path, bits: NDArray[np.float32]) -> None:
         self._bits[path] = bits

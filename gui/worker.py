@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -113,7 +114,7 @@ class Worker:
             return
         self._tell("cancel", ticket.number)
         life = self._life
-        timer = threading.Timer(self._patience, self._post, [lambda: self._lose(ticket, life)])
+        timer = threading.Timer(self._patience, self._post, [partial(self._lose, ticket, life)])
         timer.daemon = True
         timer.start()
 
@@ -169,9 +170,9 @@ class Worker:
         try:
             while True:
                 message = life.line.recv()
-                self._post(lambda m=message: self._hear(life, *m))
+                self._post(partial(self._hear, life, *message))
         except (EOFError, OSError):
-            self._post(lambda: self._died(life))
+            self._post(partial(self._died, life))
 
     def _hear(self, life: _Life, kind: str, number: int, value: Any) -> None:
         ticket = self._running
@@ -183,7 +184,8 @@ class Worker:
             return
         self._finish(ticket)
         if not ticket.cancelled:
-            {"done": ticket.done, "failed": ticket.failed, "cancelled": _nothing}[kind](value)
+            listener = ticket.done if kind == "done" else ticket.failed
+            listener(value)
         self._next()
 
     def _finish(self, ticket: Ticket) -> None:
@@ -271,7 +273,7 @@ def serve(line: Connection, jobs: str, environ: Mapping[str, str]) -> None:
             job = getattr(sys.modules.get(jobs) or __import__(jobs, fromlist=["_"]), name)
             send("done", number, job(_reporter(number, desk, send), **arguments))
         except CancelledError:
-            send("cancelled", number)
+            send("failed", number, "cancelled")  # which nobody hears
         except BaseException as error:
             if not isinstance(error, EXPECTED):
                 traceback.print_exc()

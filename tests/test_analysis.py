@@ -51,7 +51,7 @@ def test_progress_and_paths(small_weights: Path, tmp_path: Path) -> None:
 
 
 def test_files_of_other_kinds_are_refused(small_weights: Path) -> None:
-    with pytest.raises(ContainerError, match="not a .mlic file"):
+    with pytest.raises(ContainerError, match="its signature is missing"):
         bit_map(io.BytesIO(b"\x89PNG" * 20))
 
 

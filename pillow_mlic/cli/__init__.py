@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ..version import __version__
-from . import bench, demo, files, info, selftest, train, weights
+from . import bench, demo, files, info, selftest, train, view, weights
 
-COMMANDS = (files, info, demo, bench, selftest, weights, train)
+COMMANDS = (files, info, view, demo, bench, selftest, weights, train)
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
