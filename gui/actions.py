@@ -90,12 +90,13 @@ ACTIONS = (
 # fmt: on
 
 GESTURES = (
-    Gesture("Drag", "Move the picture, or the line of the split view"),
+    Gesture("Drag", "Move the picture, or the split line"),
     Gesture("Wheel, pinch", "Zoom about the pointer"),
     Gesture("Double click", "Fit to the window, or 100 %"),
-    Gesture("Click on a version", "Show it on the right, and choose it for saving"),
-    Gesture("Drop", "Open files, folders or pictures from a browser"),
-    Gesture("Esc", "Stop what is running; close help and messages"),
+    Gesture("Click a version", "Show it on the right; with Shift on the left"),
+    Gesture("Drop", "Open files, folders, pictures from a browser"),
+    Gesture("Shift+Drop", "Compare files with the open picture"),
+    Gesture("Esc", "Close messages and help; stop what is running"),
 )
 
 

@@ -1,5 +1,6 @@
 """Points of rate and distortion of the picture at hand, and published curves around them."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -73,12 +74,19 @@ def published() -> list[Curve]:
 def bounds(points: Iterable[Point]) -> tuple[float, float, float, float]:
     """Range of a chart that shows all points: lowest bpp, highest, lowest PSNR, highest."""
     shown = list(points)
-    if not shown:
-        return 0.0, 1.0, 25.0, 40.0
     low = min(p.psnr for p in shown)
     high = max(p.psnr for p in shown)
     margin = max((high - low) * 0.12, 1.0)
-    return 0.0, max(p.bpp for p in shown) * 1.12, low - margin, high + margin
+    slow, fast = min(p.bpp for p in shown), max(p.bpp for p in shown)
+    room = max((fast / slow) ** 0.08, (2.5 / (fast / slow)) ** 0.5 * 1.2, 1.1)
+    return slow / room, fast * room, low - margin, high + margin
+
+
+def rate_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten within a range: ticks of a logarithmic axis."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = [round(factor * 10.0**power, 9) for power in powers for factor in (1, 2, 5)]
+    return [value for value in every if low <= value <= high]
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:

@@ -90,7 +90,7 @@ class State:
     layout: Layout = Layout.SPLIT
     lens: Lens = Lens.PICTURE
     match: Match = Match.SIZE
-    gain: int = 4
+    gain: int = 8
     device: str | None = None
     keep_metadata: bool = True
     published: bool = True

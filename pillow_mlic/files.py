@@ -31,6 +31,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def bytes_text(size: float) -> str:
     """A size for people: 812 B, 41.3 kB, 5.20 MB."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
+        if size >= 0.9995 * factor:
+            return f"{size / factor:#.3g}".rstrip(".") + f" {unit}"
     return f"{size:.0f} B"

@@ -66,16 +66,19 @@ class PaneButton(QToolButton):
         super().__init__(parent)
         self.setObjectName("pane")
         self.slot_number = slot
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setMenu(QMenu(self))
+        self.versions = QMenu(self)
+        self.clicked.connect(self._open)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
+    def _open(self) -> None:
+        self.versions.popup(self.mapToGlobal(QPoint(0, self.height() + 2)))
+
     def set_words(self, text: str, colour: str) -> None:
         """What it says."""
-        if text != self.text():
-            self.setText(text)
+        if f" {text}  ▾" != self.text():
+            self.setText(f" {text}  ▾")
             self.setAccessibleName(f"Pane {'ABCD'[self.slot_number]}: {text}")
         self.setIcon(dot(colour, self.devicePixelRatioF()))
         self.adjustSize()
@@ -110,8 +113,7 @@ class Canvas(QWidget):
         self.setAccessibleName("Pictures")
         self.buttons = [PaneButton(self, slot) for slot in range(MAX_PANES)]
         for button in self.buttons:
-            menu = button.menu()
-            menu.aboutToShow.connect(partial(self._fill_menu, button))
+            button.versions.aboutToShow.connect(partial(self._fill_menu, button))
             button.hide()
 
     # ---- what is shown ---------------------------------------------------------------------------
@@ -256,7 +258,7 @@ class Canvas(QWidget):
         return f"{name}   {words.bytes_text(coded.size)} · {words.psnr(coded.psnr)}{waits}"
 
     def _fill_menu(self, button: PaneButton) -> None:
-        menu = button.menu()
+        menu = button.versions
         menu.clear()
         state = self.session.state
         for number in (ORIGINAL, *(v.number for v in state.versions)):

@@ -1,5 +1,7 @@
 """The chart of rate and distortion: what every codec gave, and where it stands now."""
 
+import math
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
@@ -14,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 32
 
 
 class Chart(QWidget):
-    """Bits per pixel against PSNR; the current choices are ringed."""
+    """PSNR over bits per pixel (logarithmic); the current choices are ringed."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,7 +81,7 @@ class Chart(QWidget):
         low_x, high_x, low_y, high_y = rd_points.bounds(points)
 
         def place(point: Point) -> QPointF:
-            x = (point.bpp - low_x) / (high_x - low_x)
+            x = math.log(point.bpp / low_x) / math.log(high_x / low_x)
             y = (point.psnr - low_y) / (high_y - low_y)
             return QPointF(area.left() + x * area.width(), area.bottom() - y * area.height())
 
@@ -87,10 +89,15 @@ class Chart(QWidget):
         painter.save()
         painter.setClipRect(area.adjusted(-6, -6, 6, 6))
         for curve in self.published:
-            self._paint_curve(painter, [place(p) for p in curve.points], curve.label, area)
+            painter.setPen(QPen(QColor(GREY), 1, Qt.PenStyle.DashLine))
+            painter.drawPolyline(QPolygonF([place(p) for p in curve.points]))
             for p in curve.points:
                 words_ = f"{curve.label}, mean over Kodak: {p.bpp:.3f} bpp, {p.psnr:.2f} dB"
                 self._spots.append((place(p), words_))
+        if self.published:
+            painter.setPen(QColor(self.colours.soft))
+            flags = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
+            painter.drawText(area.adjusted(0, 0, -4, -4), flags, "dashed: published, Kodak mean")
         for label, colour, ps in series:
             painter.setPen(QPen(QColor(colour), 1.6))
             painter.drawPolyline(QPolygonF([place(p) for p in ps]))
@@ -129,8 +136,9 @@ class Chart(QWidget):
                 int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
                 f"{value:g}",
             )
-        for value in rd_points.ticks(low_x, high_x, 5):
-            x = area.left() + (value - low_x) / (high_x - low_x) * area.width()
+        for value in rd_points.rate_ticks(low_x, high_x):
+            share = math.log(value / low_x) / math.log(high_x / low_x)
+            x = area.left() + share * area.width()
             painter.drawText(
                 QRectF(x - 25, area.bottom() + 3, 50, 14),
                 int(Qt.AlignmentFlag.AlignCenter),
@@ -145,14 +153,6 @@ class Chart(QWidget):
             "bits per pixel",
         )
         painter.drawText(QPointF(area.left() + 5, area.top() + metrics.ascent()), "PSNR, dB")
-
-    def _paint_curve(
-        self, painter: QPainter, places: list[QPointF], label: str, area: QRectF
-    ) -> None:
-        """A published curve: dashed, with its name at the last point inside the chart."""
-        painter.setPen(QPen(QColor(GREY), 1, Qt.PenStyle.DashLine))
-        painter.drawPolyline(QPolygonF(places))
-        del label, area  # said in the tooltip; five names would cover the curves
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         at = event.position()

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFrame,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QMenu,
@@ -123,8 +122,8 @@ class EncodeControls(QWidget):
         self.psnr.setToolTip(words.PSNR)
         self.goals = QStackedWidget()
         self.goals.addWidget(self._row(self.slider, self.quality))
-        self.goals.addWidget(self._row(self.file_size, QLabel("at most")))
-        self.goals.addWidget(self._row(self.psnr, QLabel("about")))
+        self.goals.addWidget(self._row(QLabel("at most"), self.file_size))
+        self.goals.addWidget(self._row(QLabel("about"), self.psnr))
         self.caption = QLabel()
         self.caption.setObjectName("caption")
         self.model = QComboBox()
@@ -141,21 +140,29 @@ class EncodeControls(QWidget):
         self.save.setObjectName("primary")
         self.save.setAccessibleName("Save")
 
-        grid = QGridLayout(self)
-        grid.setContentsMargins(16, 14, 16, 12)
-        grid.setVerticalSpacing(8)
-        grid.setHorizontalSpacing(10)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(self.title, 0, 0, 1, 2)
-        grid.addWidget(self.aim, 1, 0)
-        grid.addWidget(self.goals, 1, 1)
-        grid.addWidget(self.caption, 2, 1)
-        grid.addWidget(QLabel("Codec"), 3, 0)
-        grid.addWidget(self.model, 3, 1)
-        grid.addWidget(QLabel("Device"), 4, 0)
-        grid.addWidget(self.device, 4, 1)
-        grid.addWidget(self.metadata, 5, 0, 1, 2)
-        grid.addWidget(self.save, 6, 0, 1, 2)
+        top = QHBoxLayout()
+        top.setSpacing(10)
+        top.addWidget(self.aim)
+        top.addWidget(self.goals, 1)
+        where = QHBoxLayout()
+        where.setSpacing(8)
+        for text, widget in (("Codec", self.model), ("Device", self.device)):
+            where.addWidget(QLabel(text))
+            where.addWidget(widget, 1)
+        end = QHBoxLayout()
+        end.addWidget(self.metadata, 1)
+        end.addWidget(self.save)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 12, 16, 12)
+        layout.setSpacing(8)
+        head = QHBoxLayout()
+        head.addWidget(self.title)
+        head.addStretch()
+        head.addWidget(self.caption)
+        layout.addLayout(head)
+        layout.addLayout(top)
+        layout.addLayout(where)
+        layout.addLayout(end)
 
         self.aim.activated.connect(self._aim)
         self.slider.valueChanged.connect(self._slid)
@@ -176,7 +183,9 @@ class EncodeControls(QWidget):
         spin.setDecimals(decimals)
         spin.setSingleStep(step)
         spin.setKeyboardTracking(False)
-        spin.setMinimumWidth(84)
+        spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        spin.setAlignment(Qt.AlignmentFlag.AlignRight)
+        spin.setFixedWidth(88 if suffix else 60)
         return spin
 
     @staticmethod

@@ -23,7 +23,7 @@ class Help(QWidget):
         self._over = parent
         self.setAccessibleName("Keys and gestures")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        card = QFrame()
+        card = self._card = QFrame()
         card.setObjectName("helpCard")
         columns = QHBoxLayout()
         columns.setSpacing(34)
@@ -73,12 +73,9 @@ class Help(QWidget):
             key = QLabel(keys)
             key.setObjectName("key")
             key.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            grid.addWidget(key, number, 0, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-            label = QLabel(text)
-            label.setWordWrap(not menu)
-            if not menu:
-                label.setMinimumWidth(210)
-            grid.addWidget(label, number, 1)
+            grid.addWidget(key, number, 0, Qt.AlignmentFlag.AlignLeft)
+            grid.addWidget(QLabel(text), number, 1)
+        grid.setColumnMinimumWidth(0, 104)
         grid.setColumnStretch(1, 1)
         return grid
 
@@ -89,6 +86,7 @@ class Help(QWidget):
         else:
             self.setGeometry(self._over.rect())
             self.show()
+            self._card.adjustSize()
             self.raise_()
             self.setFocus()
 

@@ -169,15 +169,7 @@ def style_sheet(c: Colours) -> str:
     QPushButton#link:hover {{ text-decoration: underline; }}
     QPushButton#link:focus {{ border: 1px solid {c.accent}; padding: 2px 5px; }}
 
-    QComboBox, QDoubleSpinBox, QSpinBox, QLineEdit {{ background: {c.field}; color: {c.text};
-        border: 1px solid {c.line}; border-radius: 6px; padding: 4px 8px; min-height: 20px; }}
-    QComboBox:focus, QDoubleSpinBox:focus, QSpinBox:focus, QLineEdit:focus {{
-        border-color: {c.accent}; }}
-    QComboBox:disabled, QDoubleSpinBox:disabled, QLineEdit:disabled {{ color: {c.soft}; }}
-    QComboBox::drop-down {{ border: none; width: 20px; }}
-    QComboBox QAbstractItemView {{ background: {c.panel}; border: 1px solid {c.line};
-        selection-background-color: {c.selected}; selection-color: {c.text}; outline: none; }}
-
+    QComboBox, QAbstractSpinBox {{ min-height: 24px; }}
     QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {c.line}; }}
     QSlider::sub-page:horizontal {{ background: {c.accent}; border-radius: 2px; }}
     QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -6px 0; border-radius: 8px;
@@ -209,11 +201,11 @@ def style_sheet(c: Colours) -> str:
     QScrollBar::handle:horizontal {{ background: {c.line}; border-radius: 4px; margin: 1px; }}
     QSplitter::handle {{ background: {c.line}; width: 1px; }}
 
-    QToolButton#pane {{ background: rgba(18, 18, 22, 205); color: #ffffff; border: none;
-        border-radius: 8px; padding: 6px 11px; font-weight: 600; }}
+    QToolButton#pane {{ background: rgba(18, 18, 22, 205); color: #ffffff;
+        border: 1px solid rgba(255, 255, 255, 45); border-radius: 8px; padding: 5px 8px;
+        font-weight: 600; }}
     QToolButton#pane:hover {{ background: rgba(18, 18, 22, 240); }}
-    QToolButton#pane:focus {{ border: 2px solid #ffffff; padding: 4px 9px; }}
-    QToolButton#pane::menu-indicator {{ image: none; }}
+    QToolButton#pane:focus {{ border-color: #ffffff; }}
 
     QFrame#helpCard {{ background: {c.panel}; border: 1px solid {c.line}; border-radius: 14px; }}
     QLabel#key {{ background: {c.hover}; border: 1px solid {c.line}; border-radius: 5px;

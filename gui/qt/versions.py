@@ -28,7 +28,7 @@ from .canvas import colour_of
 from .theme import LIGHT, Colours
 
 Index = QModelIndex | QPersistentModelIndex
-HEIGHT = 50
+HEIGHT = 46
 
 
 class Model(QAbstractListModel):
@@ -138,12 +138,12 @@ class Delegate(QStyledItemDelegate):
         left, right = area.left() + 30, area.right() - 10
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colour_of(session, number)))
-        painter.drawEllipse(QRectF(area.left() + 12, area.top() + 12, 9, 9))
+        painter.drawEllipse(QRectF(area.left() + 12, area.top() + 10, 9, 9))
 
         bold = QFont(option.font)
         bold.setWeight(QFont.Weight.DemiBold)
-        top = QRectF(left, area.top() + 5, right - left, 20)
-        low = QRectF(left, area.top() + 26, right - left, 17)
+        top = QRectF(left, area.top() + 3, right - left, 20)
+        low = QRectF(left, area.top() + 23, right - left, 17)
         ends = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
         starts = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.setFont(bold)
@@ -172,7 +172,7 @@ class Delegate(QStyledItemDelegate):
         painter.drawText(low, ends, times)
         share = session.progress.get(number)
         if share:
-            line = QRectF(left, area.bottom() - 4, (right - left) * min(share, 1), 2)
+            line = QRectF(left, area.bottom() - 3, (right - left) * min(share, 1), 2)
             painter.fillRect(line, QColor(c.accent))
         painter.restore()
 
