@@ -196,9 +196,10 @@ class Batch:
         folder = order.folder / item.folder if order.folder else item.source.parent
         target = item.target = folder / (item.source.stem + suffix)
         taken = {i.target for i in self.items if i is not item and i.status == Status.DONE}
-        if target == item.source or target in taken or order.existing == Existing.KEEP_BOTH:
+        taken |= {i.source for i in self.items}
+        if target in taken or order.existing == Existing.KEEP_BOTH:
             number = 2
-            while target.exists() or target in taken or target == item.source:
+            while target.exists() or target in taken:
                 target = folder / f"{item.source.stem} ({number}){suffix}"
                 number += 1
             return target
