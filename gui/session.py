@@ -210,7 +210,8 @@ class Session:
     def busy(self) -> bool:
         """Whether anything that is shown will be replaced."""
         return self.opening is not None or any(
-            not self.current(number) and number not in self.failures for number in self.requests
+            request is not None and not self.current(number) and number not in self.failures
+            for number, request in self.requests.items()
         )
 
     # ---- further measures ------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -25,6 +25,8 @@ from .canvas import colour_of
 from .theme import LIGHT, Colours
 
 MESSAGE_MS = 6000
+ROOM = 1260
+"""Pixels that the tool bar needs to name what its icons mean."""
 
 
 class Tools(QToolBar):
@@ -36,6 +38,7 @@ class Tools(QToolBar):
         super().__init__("Tools")
         self.setObjectName("tools")
         self.setMovable(False)
+        self._segments: list[QToolButton] = []
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self._button(actions["open"], True)
         self._button(actions["save"], True)
@@ -74,6 +77,15 @@ class Tools(QToolBar):
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setAccessibleName(action.text().rstrip("…"))
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        narrow = event.size().width() < ROOM
+        style = Qt.ToolButtonStyle
+        for button in self._segments:
+            button.setToolButtonStyle(
+                style.ToolButtonIconOnly if narrow else style.ToolButtonTextBesideIcon
+            )
+
     def _group(self, actions: list[QAction], name: str) -> None:
         frame = QFrame()
         frame.setObjectName("segments")
@@ -87,6 +99,7 @@ class Tools(QToolBar):
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setAccessibleName(action.text())
             layout.addWidget(button)
+            self._segments.append(button)
         self.addWidget(frame)
 
     def _space(self) -> None:

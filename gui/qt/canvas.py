@@ -66,6 +66,7 @@ class PaneButton(QToolButton):
         super().__init__(parent)
         self.setObjectName("pane")
         self.slot_number = slot
+        self.setAccessibleName(f"Pane {'ABCD'[slot]}")
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.versions = QMenu(self)
         self.clicked.connect(self._open)

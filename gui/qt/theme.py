@@ -79,6 +79,9 @@ def chosen(theme: Theme) -> Colours:
 
 def apply(app: QApplication, colours: Colours) -> None:
     """Dress the whole application."""
+    sheet = style_sheet(colours)
+    if app.styleSheet() == sheet:
+        return  # dressing every widget anew takes a while
     app.setStyle("Fusion")
     palette = QPalette()
     roles = {
@@ -108,7 +111,7 @@ def apply(app: QApplication, colours: Colours) -> None:
         soft.setAlpha(130)
         palette.setColor(QPalette.ColorGroup.Disabled, role, soft)
     app.setPalette(palette)
-    app.setStyleSheet(style_sheet(colours))
+    app.setStyleSheet(sheet)
 
 
 def style_sheet(c: Colours) -> str:

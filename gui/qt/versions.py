@@ -78,7 +78,10 @@ class Model(QAbstractListModel):
         coded = session.shown.get(number)
         if coded is None:
             waiting = session.picture is not None
+            reference = session.name(session.state.reference.number)
             text = "waits for its turn" if waiting else ""
+            if waiting and session.requests.get(number) is None:
+                text = f"waits for {reference}"
             if number in session.progress and session.progress[number] > 0:
                 text = "encoding"
             return (name, "", ""), (text, "")

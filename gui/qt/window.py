@@ -248,7 +248,9 @@ class Window(QMainWindow):
         """Show everything as it is now."""
         session = self.session
         there = session.picture is not None
-        self.stack.setCurrentWidget(self.canvas if there else self.welcome)
+        if there and self.stack.currentWidget() is not self.canvas:
+            self.stack.setCurrentWidget(self.canvas)
+            self.canvas.setFocus()
         self.canvas.refresh()
         self.headline.refresh()
         self.panel.refresh()

@@ -1,6 +1,7 @@
 """Fixtures of the viewer's tests: worker processes are started once, with the small weights."""
 
 import importlib.util
+import json
 import os
 import queue
 import time
@@ -98,7 +99,15 @@ def shared_staff(small_pack_file: Path) -> Iterator[object]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
-    return tmp_path / "settings.ini"
+    """What is remembered: versions that are made quickly."""
+    from pillow_mlic_gui.state import default_state
+
+    state = default_state().to_json()
+    state["versions"] = [v for v in state["versions"] if v["codec"] != "jxl"]
+    state["slots"] = [1, 2, 0, 0]
+    path = tmp_path / "settings.ini"
+    path.write_text("[General]\nstate=" + json.dumps(json.dumps(state)) + "\n")
+    return path
 
 
 @pytest.fixture
@@ -120,9 +129,9 @@ def window(qtbot, shared_staff, settings: Path, request: pytest.FixtureRequest) 
 
 
 @pytest.fixture
-def opened(window, qtbot, photo: Path) -> object:
+def opened(window, qtbot, small_photo: Path) -> object:
     """A window with a picture, all of whose versions are there."""
-    window.open([photo])
+    window.open([small_photo])
     settle(qtbot, window)
     return window
 
