@@ -348,7 +348,7 @@ def convert(
     metadata = {name: data for name, data in entries.items() if data}
     coder = _Coder(plain, codec, device, report)
     if goal.kind == GoalKind.MAX_BYTES:
-        goal = Goal(goal.kind, goal.value - sum(len(data) + 12 for data in metadata.values()))
+        goal = Goal(goal.kind, goal.value - sum(len(data) + 32 for data in metadata.values()))
     key = (str(source), codec, device, goal.kind)
     quality = _quality_for(goal, coder, chosen, key)
     _met.pop(key, None)

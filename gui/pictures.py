@@ -46,7 +46,7 @@ class Picture:
 
     def metadata_bytes(self, keep: bool) -> int:
         """What `metadata` adds to a file, about."""
-        return sum(len(data) + 12 for data in self.metadata(keep).values())
+        return sum(len(data) + 32 for data in self.metadata(keep).values())
 
 
 def load(source: Path | bytes) -> tuple[Image.Image, str]:

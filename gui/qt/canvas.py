@@ -432,7 +432,7 @@ class Canvas(QWidget):
         last = text.removeprefix("0").strip() if bar else text
         width = metrics.horizontalAdvance(last) + 28 + (bar + 34 if bar else 0)
         box = QRectF(12, self.height() - 44, width, 32)
-        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setPen(QPen(QColor(255, 255, 255, 45), 1))
         painter.setBrush(QColor(18, 18, 22, 215))
         painter.drawRoundedRect(box, 8, 8)
         x = box.left() + 14

@@ -94,10 +94,6 @@ class Chart(QWidget):
             for p in curve.points:
                 words_ = f"{curve.label}, mean over Kodak: {p.bpp:.3f} bpp, {p.psnr:.2f} dB"
                 self._spots.append((place(p), words_))
-        if self.published:
-            painter.setPen(QColor(self.colours.soft))
-            flags = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
-            painter.drawText(area.adjusted(0, 0, -4, -4), flags, "dashed: published, Kodak mean")
         for label, colour, ps in series:
             painter.setPen(QPen(QColor(colour), 1.6))
             painter.drawPolyline(QPolygonF([place(p) for p in ps]))
@@ -149,9 +145,15 @@ class Chart(QWidget):
         painter.setPen(QColor(self.colours.soft))
         painter.drawText(
             QRectF(area.left(), area.bottom() + 16, area.width(), 16),
-            int(Qt.AlignmentFlag.AlignCenter),
+            int(Qt.AlignmentFlag.AlignLeft),
             "bits per pixel",
         )
+        if self.published:
+            painter.drawText(
+                QRectF(area.left(), area.bottom() + 16, area.width(), 16),
+                int(Qt.AlignmentFlag.AlignRight),
+                "dashed: published, Kodak mean",
+            )
         painter.drawText(QPointF(area.left() + 5, area.top() + metrics.ascent()), "PSNR, dB")
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

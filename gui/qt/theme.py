@@ -169,6 +169,7 @@ def style_sheet(c: Colours) -> str:
     QPushButton#primary:disabled {{ background: {c.hover}; color: {c.soft}; }}
     QPushButton#link {{ border: none; background: transparent; color: {c.accent};
         padding: 3px 6px; text-align: left; }}
+    QPushButton#link:disabled {{ color: {c.soft}; background: transparent; }}
     QPushButton#link:hover {{ text-decoration: underline; }}
     QPushButton#link:focus {{ border: 1px solid {c.accent}; padding: 2px 5px; }}
 
@@ -195,7 +196,8 @@ def style_sheet(c: Colours) -> str:
     QTableView {{ gridline-color: transparent; selection-background-color: {c.selected};
         selection-color: {c.text}; }}
     QHeaderView::section {{ background: {c.panel}; color: {c.soft}; border: none;
-        border-bottom: 1px solid {c.line}; padding: 6px 8px; text-align: left; }}
+        border-bottom: 1px solid {c.line}; padding: 6px 4px; }}
+    QTableView::item {{ padding: 0 4px; }}
     QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
     QScrollBar::handle:vertical {{ background: {c.line}; border-radius: 4px; min-height: 30px;
         margin: 1px; }}
