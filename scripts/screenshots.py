@@ -134,9 +134,9 @@ def scenes(studio: Studio, photo: Path, folder: Path) -> None:
 
     copies = folder / "holiday"
     copies.mkdir()
-    for number in range(1, 13):
-        shutil.copyfile(photo, copies / f"IMG_{4110 + 7 * number}{photo.suffix}")
-    (copies / "IMG_4200.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    for beside in sorted(photo.parent.glob(f"*{photo.suffix}"))[:12]:
+        shutil.copyfile(beside, copies / beside.name)
+    (copies / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
     studio.do("batch")
     batch = window.batch_window
     assert batch is not None

@@ -126,6 +126,7 @@ class Headline(QWidget):
         self.colours: Colours = LIGHT
         self.label = QLabel()
         self.label.setTextFormat(Qt.TextFormat.RichText)
+        self.label.setWordWrap(True)
         self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.label.setAccessibleName("Comparison")
         self.bar = QProgressBar(textVisible=False)
@@ -172,7 +173,8 @@ class Headline(QWidget):
             return f"<span style='color:{self.colours.soft}'>Encoding …</span>"
         entries = [
             f"<span style='color:{colour_of(session, number)}'>●</span>&nbsp;"
-            f"{html.escape(session.name(number))} <b>{html.escape(text)}</b>"
+            + f"{html.escape(session.name(number))}&nbsp;".replace(" ", "&nbsp;")
+            + f"<b>{html.escape(text)}</b>".replace(" ", "&nbsp;")
             for number, text in parts
         ]
         gap = "&nbsp;&nbsp;&nbsp; "

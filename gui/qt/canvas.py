@@ -68,6 +68,7 @@ class PaneButton(QToolButton):
         self.slot_number = slot
         self.setAccessibleName(f"Pane {'ABCD'[slot]}")
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setIconSize(QSize(10, 10))
         self.versions = QMenu(self)
         self.clicked.connect(self._open)
         self.setCursor(Qt.CursorShape.PointingHandCursor)

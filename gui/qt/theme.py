@@ -196,7 +196,7 @@ def style_sheet(c: Colours) -> str:
     QTableView {{ gridline-color: transparent; selection-background-color: {c.selected};
         selection-color: {c.text}; }}
     QHeaderView::section {{ background: {c.panel}; color: {c.soft}; border: none;
-        border-bottom: 1px solid {c.line}; padding: 6px 4px; }}
+        border-bottom: 1px solid {c.line}; padding: 6px 7px; }}
     QTableView::item {{ padding: 0 4px; }}
     QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
     QScrollBar::handle:vertical {{ background: {c.line}; border-radius: 4px; min-height: 30px;
