@@ -1,9 +1,7 @@
 """Fixtures of the viewer's tests: worker processes are started once, with the small weights."""
 
-import importlib
 import importlib.util
 import json
-import os
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -13,23 +11,11 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from ..conftest import photograph
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-
-
-def works(module: str) -> bool:
-    """Whether it can be imported; PySide6 without the system's graphics libraries cannot."""
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True
-
+from ..conftest import photograph, qt_works
 
 if importlib.util.find_spec("pillow_mlic_gui") is None:
     collect_ignore_glob = ["test_*.py"]
-elif not works("pytestqt") or not works("PySide6.QtWidgets"):
+elif not qt_works():
     collect_ignore_glob = ["test_qt_*.py"]
 
 
