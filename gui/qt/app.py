@@ -1,11 +1,12 @@
 """Starting the viewer."""
 
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
 from .memory import Memory
@@ -22,10 +23,27 @@ def run(paths: Sequence[Path], settings: Path | None = None) -> int:
     assert isinstance(app, QApplication)
     app.setApplicationName("pillow-mlic")
     app.setDesktopFileName("pillow-mlic")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C in the terminal ends it
     window = Window(QtStaff(), Memory(settings))
+    _close_on_signals(window)
     window.show()
     if paths:
         window.open(paths)
     QTimer.singleShot(0, window.warm_up)  # once the window is on the screen
     return int(app.exec())
+
+
+def _close_on_signals(window: Window) -> None:
+    """Ctrl+C in the terminal, and being asked to end, close the window as its button does.
+
+    Python runs a signal's handler between two of its own instructions, so a byte on a socket has
+    to wake Qt's loop up for some.
+    """
+    here, there = socket.socketpair()
+    for end in (here, there):
+        end.setblocking(False)
+    signal.set_wakeup_fd(there.fileno())
+    notifier = QSocketNotifier(here.fileno(), QSocketNotifier.Type.Read, window)
+    notifier.activated.connect(lambda *_: here.recv(64))
+    window.destroyed.connect(lambda: (here.close(), there.close()))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.close())

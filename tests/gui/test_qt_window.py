@@ -1,5 +1,6 @@
 """The window, driven as a person would: keys, mouse, drops, clipboard, dialogs."""
 
+import os
 import subprocess
 import sys
 import time
@@ -738,23 +739,32 @@ def test_starting_loads_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_photo: Path) -> None:
-    """`mlic view FILE` in a process of its own, closed by its own window."""
+def test_the_program(tmp_path: Path, small_photo: Path) -> None:
+    """`mlic view FILE` in a process of its own, ended from the terminal; nothing stays behind."""
     script = (
-        "import sys\n"
+        "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from PySide6.QtCore import QTimer\n"
         "from PySide6.QtWidgets import QApplication\n"
         "from pillow_mlic_gui.qt import app\n"
-        "def close():\n"
+        "def end():\n"
         "    (w,) = [w for w in QApplication.topLevelWidgets() if w.isWindow() and w.isVisible()]\n"
-        "    print(w.session.opening); w.close()\n"
+        "    print(w.session.opening)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
         "qt = QApplication([])\n"
-        "QTimer.singleShot(0, close)\n"
+        "QTimer.singleShot(0, end)\n"
         f"code = app.run([Path({str(small_photo)!r})], Path({str(tmp_path / 's.ini')!r}))\n"
         "sys.exit(code)\n"
     )
+    (tmp_path / "temporary").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
     )
     assert (done.returncode, done.stdout.strip()) == (0, "small.png"), done.stderr
+    assert not list((tmp_path / "temporary").glob("mlic-view-*"))
+    assert (tmp_path / "s.ini").exists()
