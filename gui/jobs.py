@@ -16,8 +16,8 @@ from PIL import Image
 import pillow_mlic
 from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
-from pillow_mlic.evaluation.search import search
 from pillow_mlic.files import whole_file
+from pillow_mlic.rate import Scale, search
 
 from . import choices, pictures, raster
 from .pictures import Picture
@@ -31,6 +31,10 @@ SIZE_TOLERANCE = 0.002
 """Relative; a search for a size ends this near to it."""
 PSNR_TOLERANCE = 0.01
 """dB; a search for a PSNR ends this near to it."""
+SIZE_RANGE, PSNR_RANGE = 3.2, 14.0
+"""From the lowest quality to the highest, about: natural logarithm of the size, dB."""
+TRIALS = 12
+"""Files that a search makes at most."""
 
 
 @dataclass(frozen=True)
@@ -233,41 +237,42 @@ def _quality_for(
         return min(max(quality, chosen.lowest), chosen.highest)
     measure: Callable[[float], float]
     if goal.kind == GoalKind.PSNR:
-        measure = _psnr_at(coder)
+        measure, rise = _psnr_at(coder), PSNR_RANGE
         target, tolerance = goal.value, PSNR_TOLERANCE
     else:
-        measure = _log_size_at(coder)
+        measure, rise = _log_size_at(coder), SIZE_RANGE
         target, tolerance = math.log(max(goal.value, 1)), SIZE_TOLERANCE
     met = _met.setdefault(key, {})
     _met.move_to_end(key)
     while len(_met) > _MOST_MET:
         _met.popitem(last=False)
-    quality = search(
+    slope = rise / (chosen.highest - chosen.lowest)
+    found = search(
         _counting(measure, coder),
         target,
-        chosen.lowest,
-        chosen.highest,
-        step=chosen.step,
-        tolerance=tolerance if chosen.step < 1 else 0,
-        at_most=goal.kind == GoalKind.MAX_BYTES,
+        Scale(chosen.lowest, chosen.highest, chosen.step, slope),
+        tolerance=tolerance,
+        ceiling=goal.kind == GoalKind.MAX_BYTES,
         known=met,
+        limit=TRIALS,
     )
-    if goal.kind == GoalKind.MAX_BYTES and met[quality] > target:
+    met |= found.trials
+    if goal.kind == GoalKind.MAX_BYTES and found.level > target:
         msg = (
-            f"{chosen.label} cannot make this picture smaller than {math.exp(met[quality]):.0f} "
+            f"{chosen.label} cannot make this picture smaller than {math.exp(found.level):.0f} "
             "bytes"
         )
         raise ValueError(msg)
-    return quality
+    return round(found.quality, 6)
 
 
 def _log_size_at(coder: _Coder) -> Callable[[float], float]:
-    return lambda quality: math.log(len(coder.encode(quality)))
+    return lambda quality: math.log(len(coder.encode(round(quality, 6))))
 
 
 def _psnr_at(coder: _Coder) -> Callable[[float], float]:
     def measure(quality: float) -> float:
-        return min(_psnr(coder.image, coder.decode(coder.encode(quality))), 100.0)
+        return min(_psnr(coder.image, coder.decode(coder.encode(round(quality, 6)))), 100.0)
 
     return measure
 

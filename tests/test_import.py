@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "checkpoints": {"models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version"},
     "files": set(),
+    "rate": set(),
     "analysis": {"codec", "container", "devices", "packs", "entropy", "models", "exceptions"},
     "portability": {"codec", "packs", "leb128", "entropy", "models.layers.blocks"},
 }

@@ -44,6 +44,7 @@ def _close_on_signals(window: Window) -> None:
     signal.set_wakeup_fd(there.fileno())
     notifier = QSocketNotifier(here.fileno(), QSocketNotifier.Type.Read, window)
     notifier.activated.connect(lambda *_: here.recv(64))
-    window.destroyed.connect(lambda: (here.close(), there.close()))
+    window.destroyed.connect(here.close)
+    window.destroyed.connect(there.close)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: window.close())

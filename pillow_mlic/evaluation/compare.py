@@ -1,7 +1,6 @@
 """One picture through several codecs at the same size, as a table and as a picture."""
 
 import io
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .metrics import psnr
-from .search import search
 
 GAP, BAND = 12, 40
 INK, PAPER, SOFT = (24, 24, 27), (255, 255, 255), (113, 113, 122)
@@ -77,14 +75,21 @@ def code(
 
 def match_size(image: Image.Image, peer: Peer, size: int) -> Outcome:
     """The codec at the quality whose file is nearest to `size` bytes."""
+    low, high = peer.lowest, peer.highest
+    while low < high:  # the lowest quality whose file is not smaller
+        middle = (low + high) // 2
+        if _size(image, peer, middle) < size:
+            low = middle + 1
+        else:
+            high = middle
+    nearest = min({max(low - 1, peer.lowest), low}, key=lambda q: abs(_size(image, peer, q) - size))
+    return code(image, peer.label, nearest, peer.format, peer.options)
 
-    def log_size(quality: float) -> float:
-        buffer = io.BytesIO()
-        image.save(buffer, peer.format, quality=int(quality), **peer.options)
-        return math.log(buffer.tell())
 
-    quality = search(log_size, math.log(size), peer.lowest, peer.highest)
-    return code(image, peer.label, int(quality), peer.format, peer.options)
+def _size(image: Image.Image, peer: Peer, quality: int) -> int:
+    buffer = io.BytesIO()
+    image.save(buffer, peer.format, quality=quality, **peer.options)
+    return buffer.tell()
 
 
 def compare(
