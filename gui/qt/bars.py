@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from .. import words
 from ..session import Session
 from ..state import GAINS, Lens
-from .canvas import colour_of
+from .panes import colour_of
 from .theme import LIGHT, Colours
 
 MESSAGE_MS = 6000

@@ -4,8 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QColor,
@@ -14,19 +13,18 @@ from PySide6.QtGui import (
     QMouseEvent,
     QNativeGestureEvent,
     QPainter,
-    QPen,
-    QPixmap,
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QWidget
 
 from .. import bitmap, tiles, words
-from ..choices import FILE, choice
 from ..raster import Raster
 from ..session import Session
 from ..state import MAX_PANES, ORIGINAL, Layout, Lens
 from ..view_transform import STEP, Box, View, fit, next_zoom, panes
+from . import marks
+from .panes import PaneButton, colour_of, dot
 from .theme import LIGHT, Colours
 
 HANDLE = 9
@@ -34,56 +32,6 @@ HANDLE = 9
 GAP = 2
 MARGIN = 16
 CACHE_BYTES = 384_000_000
-GREY = "#8a8a94"
-
-
-def colour_of(session: Session, number: int) -> str:
-    """The colour that stands for a version."""
-    version = session.state.version(number)
-    if version is None or version.codec == FILE:
-        return GREY
-    return choice(version.codec).colour
-
-
-def dot(colour: str, ratio: float = 1.0, side: int = 10) -> QPixmap:
-    """A disc of that colour."""
-    drawn = QPixmap(QSize(round(side * ratio), round(side * ratio)))
-    drawn.setDevicePixelRatio(ratio)
-    drawn.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(drawn)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(colour))
-    painter.drawEllipse(QRectF(0.5, 0.5, side - 1, side - 1))
-    painter.end()
-    return drawn
-
-
-class PaneButton(QToolButton):
-    """Says which version a pane shows, and lets another be chosen."""
-
-    def __init__(self, parent: QWidget, slot: int) -> None:
-        super().__init__(parent)
-        self.setObjectName("pane")
-        self.slot_number = slot
-        self.setAccessibleName(f"Pane {'ABCD'[slot]}")
-        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setIconSize(QSize(10, 10))
-        self.versions = QMenu(self)
-        self.clicked.connect(self._open)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-
-    def _open(self) -> None:
-        self.versions.popup(self.mapToGlobal(QPoint(0, self.height() + 2)))
-
-    def set_words(self, text: str, colour: str) -> None:
-        """What it says."""
-        if f" {text}  ▾" != self.text():
-            self.setText(f" {text}  ▾")
-            self.setAccessibleName(f"Pane {'ABCD'[self.slot_number]}: {text}")
-        self.setIcon(dot(colour, self.devicePixelRatioF()))
-        self.adjustSize()
 
 
 class Canvas(QWidget):
@@ -290,7 +238,8 @@ class Canvas(QWidget):
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self.session.state.layout == Layout.SPLIT:
-            self._paint_split(painter)
+            x = round(self._device(self.split * self.width())) / ratio
+            marks.split_line(painter, x, self.height())
         self._paint_legend(painter)
 
     def _paint_version(self, painter: QPainter, number: int, pane: Box, clip: Box) -> None:
@@ -338,22 +287,12 @@ class Canvas(QWidget):
     ) -> None:
         """A picture, or what it differs from `other` in."""
         if raster.channels == 4 and other is None:
-            self._paint_checkers(painter, raster, pane)
+            left, top = self.view.origin(pane)
+            size = (raster.width * self.view.zoom, raster.height * self.view.zoom)
+            marks.checkers(painter, QRectF(left, top, *size), round(self._device(8)))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.view.zoom < 1)
         for tile in tiles.visible(raster, self.view, pane, clip):
             painter.drawImage(QRectF(*tile.target), self._tile(raster, other, tile))
-
-    def _paint_checkers(self, painter: QPainter, raster: Raster, pane: Box) -> None:
-        left, top = self.view.origin(pane)
-        side = round(self._device(8))
-        area = QRectF(left, top, raster.width * self.view.zoom, raster.height * self.view.zoom)
-        pattern = QPixmap(2 * side, 2 * side)
-        pattern.fill(QColor("#ffffff"))
-        inside = QPainter(pattern)
-        for x, y in ((0, 0), (side, side)):
-            inside.fillRect(x, y, side, side, QColor("#d4d4d8"))
-        inside.end()
-        painter.drawTiledPixmap(area, pattern)
 
     def _tile(self, raster: Raster, other: Raster | None, tile: tiles.Tile) -> QImage:
         gain = self.session.state.gain if other is not None else 0
@@ -378,76 +317,26 @@ class Canvas(QWidget):
         return image
 
     def _paint_note(self, painter: QPainter, text: str, clip: Box) -> None:
-        """A sentence in the middle of a pane."""
+        """A sentence in the middle of a pane, in logical pixels."""
         painter.save()
         ratio = self.devicePixelRatioF()
         painter.scale(ratio, ratio)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(*(v / ratio for v in clip)).adjusted(24, 24, -24, -24)
-        flags = int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap)
-        needed = painter.boundingRect(area, flags, text).adjusted(-14, -8, 14, 8)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(18, 18, 22, 215))
-        painter.drawRoundedRect(needed, 8, 8)
-        painter.setPen(QColor("#ffffff"))
-        painter.drawText(area, flags, text)
+        marks.note(painter, text, QRectF(*(v / ratio for v in clip)))
         painter.restore()
 
-    def _paint_split(self, painter: QPainter) -> None:
-        x = round(self.width() * self.split * self.devicePixelRatioF()) / self.devicePixelRatioF()
-        middle = self.height() / 2
-        painter.setPen(QPen(QColor(0, 0, 0, 90), 3))
-        painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
-        painter.setPen(QPen(QColor("#ffffff"), 1.5))
-        painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
-        painter.setPen(QPen(QColor(0, 0, 0, 60), 1))
-        painter.setBrush(QColor("#ffffff"))
-        painter.drawEllipse(QPointF(x, middle), 17, 17)
-        painter.setPen(QPen(QColor("#33333a"), 2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-        for side in (-1, 1):
-            tip = x + side * 9
-            painter.drawPolyline(
-                [
-                    QPointF(tip - side * 4, middle - 4.5),
-                    QPointF(tip, middle),
-                    QPointF(tip - side * 4, middle + 4.5),
-                ]
-            )
-
     def _paint_legend(self, painter: QPainter) -> None:
-        """What the colours of a lens mean, in the lower left corner."""
+        """What the colours of a lens mean."""
         state = self.session.state
         if state.lens == Lens.DIFFERENCE:
             text = f"Difference from the original × {state.gain}"
+            marks.legend(painter, text, self.height(), scale=False)
         elif state.lens == Lens.BITS:
             known = any(self.session.bits(number) is not None for _, number, _, _ in self.panes())
-            text = (
-                f"0                              {self._most_bits():.0f} bits a 16×16 block"
-                if known
-                else "Bit maps are there for .mlic versions"
-            )
-        else:
-            return
-        metrics = painter.fontMetrics()
-        bar = 96 if state.lens == Lens.BITS and text.startswith("0") else 0
-        last = text.removeprefix("0").strip() if bar else text
-        width = metrics.horizontalAdvance(last) + 28 + (bar + 34 if bar else 0)
-        box = QRectF(12, self.height() - 44, width, 32)
-        painter.setPen(QPen(QColor(255, 255, 255, 45), 1))
-        painter.setBrush(QColor(18, 18, 22, 215))
-        painter.drawRoundedRect(box, 8, 8)
-        x = box.left() + 14
-        centre = Qt.AlignmentFlag.AlignVCenter
-        painter.setPen(QColor("#ffffff"))
-        if bar:
-            painter.drawText(QRectF(x, box.top(), 12, box.height()), centre, "0")
-            x += 16
-            ramp = bitmap.colours(np.linspace(0, 1, bar)[None])
-            data = np.ascontiguousarray(ramp).tobytes()
-            image = QImage(data, bar, 1, 3 * bar, QImage.Format.Format_RGB888)
-            painter.drawImage(QRectF(x, box.top() + 11, bar, 10), image)
-            x += bar + 9
-        painter.drawText(QRectF(x, box.top(), width, box.height()), centre, last)
+            text = f"{self._most_bits():.0f} bits a 16×16 block"
+            if not known:
+                text = "Bit maps are there for .mlic versions"
+            marks.legend(painter, text, self.height(), scale=known)
 
     # ---- mouse -----------------------------------------------------------------------------------
 

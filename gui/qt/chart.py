@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from .. import choices, rd_points, words
 from ..rd_points import Curve, Point
 from ..session import Session
-from .canvas import GREY, colour_of
+from .panes import GREY, colour_of
 from .theme import LIGHT, Colours
 
 LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 32

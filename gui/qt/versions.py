@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from .. import words
 from ..session import Session
 from ..state import ORIGINAL
-from .canvas import colour_of
+from .panes import colour_of
 from .theme import LIGHT, Colours
 
 Index = QModelIndex | QPersistentModelIndex
