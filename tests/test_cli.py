@@ -215,11 +215,3 @@ def test_as_a_program_in_another_process(folder: Path) -> None:
     )
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr
-
-
-def test_view_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "PySide6.QtWidgets", None)
-    assert mlic("view") == 2
-    assert "pillow-mlic[gui]" in capsys.readouterr().err
