@@ -25,6 +25,7 @@ class Choice:
     step: float
     default: float
     transparency: bool = True
+    profiles: bool = True
     fixed: bool = False
     """Its weights are for one quality."""
 
@@ -38,7 +39,8 @@ _JPEG = Choice("jpeg", "JPEG", ".jpg", "#c98a00", 1, 95, 1, 75, transparency=Fal
 _WEBP = Choice("webp", "WebP", ".webp", "#1f9d61", 0, 100, 1, 75)
 _AVIF = Choice("avif", "AVIF", ".avif", "#d6336c", 0, 100, 1, 60)
 _TUNED = Choice("avif-psnr", "AVIF for PSNR", ".avif", "#a61e4d", 0, 100, 1, 60)
-_JXL = Choice("jxl", "JPEG XL", ".jxl", "#1188b5", 1, 100, 1, 75)
+# The Pillow plugin of JPEG XL refuses 100, and does not write colour profiles.
+_JXL = Choice("jxl", "JPEG XL", ".jxl", "#1188b5", 1, 99, 1, 75, profiles=False)
 _MLIC_COLOURS = ("#5b5bf0", "#8f5bf0", "#3b7ff0", "#b04be0")
 
 

@@ -23,6 +23,7 @@ from . import choices, pictures, raster
 from .pictures import Picture
 from .raster import Raster
 from .state import Goal, GoalKind
+from .tiles import Painter
 from .worker import Report
 
 MOST_FOR_MS_SSIM = 25_000_000
@@ -153,9 +154,7 @@ def encode(
 ) -> Coded:
     """A picture through a codec at the quality that meets `goal`; pixels go to `target`."""
     chosen = choices.choice(codec)
-    if source.channels == 4 and not chosen.transparency:
-        msg = f"{chosen.label} cannot hold transparency"
-        raise ValueError(msg)
+    _check(chosen, source.mode)
     _warm(codec, device)
     coder = _Coder(source.image(), codec, device, report)
     quality = _quality_for(goal, coder, chosen, _key(source, codec, device, goal))
@@ -172,6 +171,26 @@ def encode(
         decode_seconds=seconds,
         raster=raster.write(decoded, target),
     )
+
+
+def _check(chosen: choices.Choice, mode: str) -> None:
+    """ValueError where the codec cannot hold pictures of this mode."""
+    if mode == "RGBA" and not chosen.transparency:
+        msg = f"{chosen.label} cannot hold transparency"
+        raise ValueError(msg)
+
+
+def _writable(chosen: choices.Choice, metadata: dict[str, bytes]) -> dict[str, bytes]:
+    """What of the metadata the codec can write; ValueError where colours would change without."""
+    if chosen.profiles or "icc_profile" not in metadata:
+        return metadata
+    if Painter(metadata["icc_profile"]).managed:
+        msg = (
+            f"Pillow's {chosen.label} plugin cannot write this picture's colour profile, without "
+            "which its colours would change; choose another codec"
+        )
+        raise ValueError(msg)
+    return {name: data for name, data in metadata.items() if name != "icc_profile"}  # it is sRGB
 
 
 def point(
@@ -320,6 +339,7 @@ def save(
     """Write a file, with metadata if there are any; -> its size."""
     data = coded
     if metadata and quality is not None:
+        metadata = _writable(choices.choice(codec), metadata)
         data = _Coder(source.image(), codec, device, report).encode(quality, **metadata)
     with whole_file(target) as file:
         file.write(data)
@@ -341,9 +361,6 @@ def convert(
     image, _ = pictures.load(source)
     plain, icc, _ = pictures.to_plain(image)
     chosen = choices.choice(codec)
-    if plain.mode == "RGBA" and not chosen.transparency:
-        msg = f"{chosen.label} cannot hold transparency"
-        raise ValueError(msg)
     xmp = image.info.get("xmp")
     entries = {
         "icc_profile": icc,
@@ -351,6 +368,8 @@ def convert(
         "xmp": (xmp.encode() if isinstance(xmp, str) else xmp) if keep_metadata else None,
     }
     metadata = {name: data for name, data in entries.items() if data}
+    _check(chosen, plain.mode)
+    metadata = _writable(chosen, metadata)
     coder = _Coder(plain, codec, device, report)
     if goal.kind == GoalKind.MAX_BYTES:
         goal = Goal(goal.kind, goal.value - sum(len(data) + 32 for data in metadata.values()))

@@ -309,6 +309,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = str(error).strip()
+    if isinstance(error, RuntimeError):
+        return f"the codec gave up: {text}"
     if isinstance(error, EXPECTED) and text:
         return text
     return f"this should not have happened ({type(error).__name__}: {text}); please report it"

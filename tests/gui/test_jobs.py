@@ -15,6 +15,7 @@ from pillow_mlic_gui.state import Goal, GoalKind
 from pillow_mlic_gui.worker import CancelledError
 
 from ..conftest import photograph
+from .test_view import profile_with_swapped_primaries
 
 
 def silent(_: float) -> None:
@@ -153,6 +154,15 @@ class TestSaving:
         target = tmp_path / "new" / "x.jpg"
         jobs.save(silent, raster, b"bytes", "jpeg", 50, None, {}, target)
         assert target.read_bytes() == b"bytes"
+
+    def test_colour_profiles_are_not_lost(self, raster: Raster, tmp_path: Path) -> None:
+        pytest.importorskip("pillow_jxl")
+        target = tmp_path / "x.jxl"
+        wide = {"icc_profile": profile_with_swapped_primaries()}
+        with pytest.raises(ValueError, match="cannot write this picture's colour profile"):
+            jobs.save(silent, raster, b"", "jxl", 50, None, wide, target)
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        assert jobs.save(silent, raster, b"", "jxl", 50, None, {"icc_profile": srgb}, target)
 
 
 class TestConverting:

@@ -153,7 +153,7 @@ class TestColours:
         assert list(data) == [0, 50, 100, 128]
 
     def test_profiles_are_heeded(self) -> None:
-        wide = _profile_with_swapped_primaries()
+        wide = profile_with_swapped_primaries()
         painter = tiles.Painter(wide)
         assert painter.managed
         red = np.array([[[255, 0, 0]]], np.uint8)
@@ -166,7 +166,7 @@ class TestColours:
         assert not tiles.Painter(b"nonsense").managed
 
 
-def _profile_with_swapped_primaries() -> bytes:
+def profile_with_swapped_primaries() -> bytes:
     """sRGB's profile whose red and green primaries have traded places, under another name."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     data = data.replace(b"rXYZ", b"tXYZ").replace(b"gXYZ", b"rXYZ").replace(b"tXYZ", b"gXYZ")

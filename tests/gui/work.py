@@ -22,6 +22,9 @@ def fail(report, kind):
         open("/no/such/file", "rb").close()
     if kind == "picture":
         Image.open(__file__)
+    if kind == "codec":
+        msg = "odd"
+        raise RuntimeError(msg)
     if kind == "bug":
         raise ZeroDivisionError
     raise ValueError(kind)
