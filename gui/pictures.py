@@ -1,7 +1,6 @@
 """Opening: from anything that Pillow reads to upright 8-bit pixels, and what goes with them."""
 
 import io
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +50,10 @@ class Picture:
 
 def load(source: Path | bytes) -> tuple[Image.Image, str]:
     """Open a file, or its bytes, and decode it: the picture upright, and its format's name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a large picture is no reason to worry here
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
-            name = opened.format or ""
-            opened.load()
-            return ImageOps.exif_transpose(opened), name
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+        name = opened.format or ""
+        opened.load()
+        return ImageOps.exif_transpose(opened), name
 
 
 def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:

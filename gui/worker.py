@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from PIL import UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 Post = Callable[[Callable[[], None]], None]
 Report = Callable[[float], None]
@@ -239,6 +240,8 @@ def serve(line: Connection, jobs: str, environ: Mapping[str, str]) -> None:
     """The process: does what comes in over `line` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the window
     os.environ.update(environ)
+    # A large picture is no reason to worry here; beyond twice the limit there is an error anyway.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     if hasattr(os, "nice"):
         os.nice(5)  # the window goes first
     desk = _Desk()
