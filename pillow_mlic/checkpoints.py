@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import models, packs
-from .atomic import whole_file
 from .exceptions import WeightsError
+from .files import whole_file
 
 if TYPE_CHECKING:
     from torch import Tensor

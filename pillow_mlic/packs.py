@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import models
-from .atomic import whole_file
 from .exceptions import WeightsError
+from .files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from pillow_mlic import cli, codec, packs
-from pillow_mlic.atomic import whole_file
 from pillow_mlic.checkpoints import export_checkpoint
+from pillow_mlic.files import whole_file
 
 from .conftest import GOLDEN, photograph
 
@@ -76,7 +76,7 @@ def test_a_whole_file_has_the_usual_rights(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pillow_mlic.atomic import whole_file
+from pillow_mlic.files import whole_file
 
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from ..files import bytes_text as bytes_text
+
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """--device, the same everywhere."""
@@ -212,11 +214,3 @@ def size(text: str) -> int:
         msg = f"{text!r} is less than one byte"
         raise argparse.ArgumentTypeError(msg)
     return int(value)
-
-
-def bytes_text(size: int) -> str:
-    """A size for people: 812 B, 41.3 kB, 5.20 MB."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} B"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ..atomic import whole_file
+from ..files import whole_file
 from . import common
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..atomic import whole_file
+from ..files import whole_file
 from . import compare
 
 CODECS = ("mlic", "jpeg", "webp", "avif")

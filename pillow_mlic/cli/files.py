@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from .. import devices, plugin
-from ..atomic import whole_file
 from ..exceptions import PICTURE_ERRORS
+from ..files import whole_file
 from . import common
 
 Subparsers = Any

@@ -1,4 +1,4 @@
-"""Whole files or none: what is written lies beside its name until it is complete."""
+"""Files for people: whole or not there at all, and their sizes in words."""
 
 import os
 import tempfile
@@ -34,3 +34,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def bytes_text(size: float) -> str:
+    """A size for people: 812 B, 41.3 kB, 5.20 MB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= 0.9995 * factor:
+            return f"{size / factor:#.3g}".rstrip(".") + f" {unit}"
+    return f"{size:.0f} B"
