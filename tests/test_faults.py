@@ -230,6 +230,25 @@ def test_two_processes_writing_the_same_name(folder: Path) -> None:
     assert [name for name in files_in(folder) if name.endswith(".part")] == []
 
 
+@pytest.mark.parametrize("arguments", [ENCODE, DECODE], ids=["encode", "decode"])
+def test_too_little_memory(
+    folder: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        msg = "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: not enough memory"
+        raise RuntimeError(msg)
+
+    monkeypatch.chdir(folder)
+    for name in ("analyse", "synthesise"):
+        monkeypatch.setattr(codec, name, fail)
+    assert cli.main(arguments) == 1
+    assert "memory does not suffice for this picture" in capsys.readouterr().err
+    assert Path(arguments[3]).read_bytes() == OLD
+
+
 def test_packs_and_checkpoints_are_whole_or_not_there(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
