@@ -390,6 +390,12 @@ def write(fp: BinaryIO, header: Header, chunks: Sequence[Chunk]) -> int:
     return size
 
 
+def size(header: Header, chunks: Sequence[Chunk]) -> int:
+    """How many bytes `write` would write."""
+    overheads = (1 + len(leb128.encode(len(chunk.data))) + _CRC_SIZE for chunk in chunks)
+    return header.byte_length + sum(overheads) + sum(len(chunk.data) for chunk in chunks)
+
+
 def _checked_blocks(fp: BinaryIO, place: ChunkPlace, block: int) -> Iterator[bytes]:
     """Yield the data in blocks; ContainerError at their end unless they are whole."""
     fp.seek(place.offset)

@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 from . import alpha, container, models
 from .container import Chunk, ChunkType, Header
 from .exceptions import DecodeError
+from .targets import Coded, Target, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .packs import Pack
+    from .targets import Progress, Put
 
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
@@ -319,26 +321,31 @@ def _quality(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def check_options(quality: object, model: str | None, device: str | None) -> None:
+def check_options(options: dict[str, Any]) -> None:
     """Raise what saving with these options would raise, before there is anything to save."""
     from . import devices, packs
 
-    _quality(quality)
-    packs.find(model or packs.DEFAULT_MODEL)
-    devices.resolve(device)
+    target = Target.of(options)
+    quality = _quality(options.get("quality", DEFAULT_QUALITY))
+    pack = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
+    if target is not None:
+        target.check_quality_is_free(pack.name, pack.quality)
+    devices.resolve(options.get("device"))
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
     """Encode and write.
 
-    Options: quality, model, device, optimize, progress, exif, icc_profile, xmp, tile.
+    Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize,
+    progress, exif, icc_profile, xmp, tile.
     """
     from . import codec, devices, packs
 
     options: dict[str, Any] = image.encoderinfo
+    target = Target.of(options)
     quality = _quality(options.get("quality", DEFAULT_QUALITY))
     tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
-    metadata = _metadata(image, options)
+    chunks = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
         raise ValueError(msg)
@@ -347,35 +354,45 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         raise ValueError(msg)
     native = _native(image)
     pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL, quality))
+    if target is not None:
+        target.check_quality_is_free(pack.file.name, pack.file.quality)
     if pack.file.quality is not None:  # weights for one lambda: the nearest there are
         quality = pack.file.quality
     # Published weights are for one quality, and give what was published unless told otherwise.
-    optimize = options.get("optimize", pack.file.quality is None)
-    header = Header(
-        mode=native.mode,
-        width=native.width,
-        height=native.height,
-        model=models.number_of(pack.file.model),
-        pack=pack.hash,
-        quality_code=container.quality_code(quality),
-        guard_code=0,
-        tile_code=tile_code,
-    )
-    encoded = codec.encode(
-        _Picture(native),
-        pack,
-        header.quality,
-        header.tile_size,
-        header.guard,
-        devices.resolve(options.get("device")),
-        options.get("progress"),
-        optimize=bool(optimize),
-    )
-    chunks = metadata
-    if header.has_alpha:
+    optimize = bool(options.get("optimize", pack.file.quality is None))
+    if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
-    chunks += [Chunk(ChunkType.TILE, tile) for tile in encoded.tiles]
-    container.write(cast(BinaryIO, fp), header, chunks)
+    device, progress = devices.resolve(options.get("device")), options.get("progress")
+
+    def code(quality: float, progress: "Progress | None") -> Coded:
+        header = Header(
+            mode=native.mode,
+            width=native.width,
+            height=native.height,
+            model=models.number_of(pack.file.model),
+            pack=pack.hash,
+            quality_code=container.quality_code(quality),
+            guard_code=0,
+            tile_code=tile_code,
+        )
+        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        tiles = codec.encode(_Picture(native), *coding, optimize=optimize).tiles
+        return header, [*chunks, *(Chunk(ChunkType.TILE, tile) for tile in tiles)]
+
+    def show(coded: Coded, put: "Put", progress: "Progress") -> None:
+        header = coded[0]
+        tiles = dict(enumerate(c.data for c in coded[1] if c.type == ChunkType.TILE))
+        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        codec.decode_into(
+            lambda box, pixels: put(box, _to_mode(pixels, header.mode)), tiles, native.size, *coding
+        )
+
+    if target is None:
+        coded = code(quality, progress)
+    else:
+        overhead = sum(len(chunk.data) for chunk in chunks)
+        coded = find(target, native, overhead, code, show, progress)
+    container.write(cast(BinaryIO, fp), *coded)
 
 
 class _Picture:

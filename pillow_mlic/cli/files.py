@@ -24,12 +24,24 @@ def add_to(subparsers: Subparsers) -> None:
         "encode", help="pictures to .mlic", description="Encode pictures or folders to .mlic."
     )
     _add_common(encode, "picture")
-    encode.add_argument(
+    much = encode.add_mutually_exclusive_group()
+    much.add_argument(
         "-q",
         "--quality",
         type=float,
-        default=plugin.DEFAULT_QUALITY,
-        help="1 (smallest) to 8 (closest), any number between; default %(default)g",
+        help=f"1 (smallest) to 8 (closest), any number between; default {plugin.DEFAULT_QUALITY:g}",
+    )
+    much.add_argument(
+        "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel, within 1 %%"
+    )
+    much.add_argument(
+        "--max-bytes",
+        type=common.size,
+        metavar="SIZE",
+        help="the best quality that fits into so many bytes: 250000, 250kB, 1.5MB",
+    )
+    much.add_argument(
+        "--target-psnr", type=float, metavar="DB", help="this PSNR in dB, within 0.04"
     )
     encode.add_argument("--model", help="model or weight pack; default mlicv2-lite")
     encode.add_argument(
@@ -89,7 +101,9 @@ def _region(text: str) -> tuple[int, int, int, int]:
 
 def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
-    plugin.check_options(args.quality, args.model, args.device)
+    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device")
+    settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    plugin.check_options(settings)
     pairs = common.outputs(
         common.expand(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
     )
@@ -103,10 +117,8 @@ def run_encode(args: argparse.Namespace) -> int:
             image.save(
                 file,
                 format=plugin.FORMAT,
-                quality=args.quality,
-                model=args.model,
-                device=args.device,
                 progress=progress,
+                **settings,
                 **options,
             )
 

@@ -1,11 +1,16 @@
-"""Fidelity of a decoded picture to its original: PSNR and MS-SSIM of 8-bit RGB."""
+"""Fidelity of a decoded picture to its original: PSNR, MS-SSIM, SSIMULACRA2 of 8-bit RGB."""
 
+import importlib.util
+import io
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from .bdrate import Metric
 
 Picture = Image.Image | NDArray[np.uint8]
 Plane = NDArray[np.float64]
@@ -53,6 +58,39 @@ def ms_ssim(a: Picture, b: Picture) -> float:
 def ms_ssim_db(value: float) -> float:
     """MS-SSIM in dB, -10 log10(1 - value); infinite for 1."""
     return -10 * math.log10(1 - value) if value < 1 else math.inf
+
+
+def ssimulacra2(a: Picture, b: Picture) -> float:
+    """SSIMULACRA2 of `b` against the original `a`: 100 for equal pictures, 90 hardly to be seen.
+
+    As the package ssimulacra2 computes it (in NumPy; it may differ a little from the original in
+    C++). ModuleNotFoundError without it.
+    """
+    from ssimulacra2 import compute_ssimulacra2
+
+    files = []
+    for picture in _pair(a, b):
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "PPM")
+        file.seek(0)
+        files.append(file)
+    return float(compute_ssimulacra2(*files))
+
+
+METRICS: dict[Metric, Callable[[Picture, Picture], float]] = {
+    "psnr": psnr,
+    "ms-ssim": ms_ssim,
+    "ssimulacra2": ssimulacra2,
+}
+
+
+NEEDS: dict[Metric, str] = {"ms-ssim": "scipy", "ssimulacra2": "ssimulacra2"}
+"""Packages that metrics need."""
+
+
+def available() -> list[Metric]:
+    """The metrics that can be computed with what is installed."""
+    return [m for m in METRICS if m not in NEEDS or importlib.util.find_spec(NEEDS[m]) is not None]
 
 
 def _pair(a: Picture, b: Picture) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
