@@ -207,19 +207,18 @@ def decode_into(
         grid = Grid(*size, tile, model.stride)
         q = torch.tensor([quality], device=device)
         parts = regions(_whole_latents(wanted, grid), model, grid)
-        boxes = grid.boxes()
         needed = {i for part in parts for i in grid.touched(seen(part, model, grid))}
         steps = _Steps(
-            progress, 7 * sum(_area(boxes[i]) for i in needed) + 3 * sum(map(_area, parts))
+            progress, 7 * sum(_area(grid.box(i)) for i in needed) + 3 * sum(map(_area, parts))
         )
 
         def tile_latents(index: int) -> Tensor | None:
-            left, top, right, bottom = boxes[index]
+            box = left, top, right, bottom = grid.box(index)
             y_hat = None
             if index in tiles:
                 z_size = ((bottom - top) // 64, (right - left) // 64)
                 y_hat = decode_batch([tiles[index]], pack, quality, z_size, guard, device)
-            steps.done(7 * _area(boxes[index]))
+            steps.done(7 * _area(box))
             return y_hat
 
         latents = _Latents(tile_latents, grid, model.channels[0], device)
@@ -251,7 +250,6 @@ class _Latents:
     ) -> None:
         self._decode_tile = decode_tile
         self._grid = grid
-        self._boxes = grid.boxes()
         self._channels = channels
         self._device = device
         self._tiles: dict[int, Tensor | None] = {}
@@ -259,14 +257,14 @@ class _Latents:
     def __call__(self, box: Box) -> Tensor:
         """(1, h/16, w/16, M); zero where a tile is missing."""
         left, top, right, bottom = (side // LATENT for side in box)
-        for index in [i for i in self._tiles if self._boxes[i][3] <= box[1]]:
+        for index in [i for i in self._tiles if self._grid.box(i)[3] <= box[1]]:
             del self._tiles[index]
         y_hat = torch.zeros(1, bottom - top, right - left, self._channels, device=self._device)
         for index in self._grid.touched(box):
             if index not in self._tiles:
                 self._tiles[index] = self._decode_tile(index)
             part = self._tiles[index]
-            tile = self._boxes[index]
+            tile = self._grid.box(index)
             shared = overlap(tile, box)
             if part is not None and shared:
                 rows, columns = within(shared, box)
@@ -354,12 +352,13 @@ def walk(
     z_size: tuple[int, int],
     exact: bool,
     device: torch.device,
+    decoder: type[DecodingCoder] = DecodingCoder,
 ) -> Tensor:
     """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
     where = _entropy_device(device)
     total = symbols_of(pack.model(where), z_size)
     parsed = [Payload.from_bytes(data, total) for data in payloads]
-    coder = DecodingCoder(parsed, pack.tables, total)
+    coder = decoder(parsed, pack.tables, total)
     model = pack.canonical(where) if exact else pack.model(where)
     dtype = torch.float64 if exact else torch.float32
     q = torch.full((len(parsed),), quality, dtype=dtype, device=where)

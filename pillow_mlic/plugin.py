@@ -3,15 +3,13 @@
 Opening reads the header and the metadata; torch is imported when pixels are first asked for.
 """
 
-import io
 import numbers
 import os
-import zlib
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
-from PIL import Image, ImageFile, features
+from PIL import Image, ImageFile
 
-from . import container, models
+from . import alpha, container, models
 from .container import Chunk, ChunkType, Header
 from .exceptions import DecodeError
 from .targets import Coded, Target, find
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .packs import Pack
     from .targets import Progress, Put
 
 FORMAT = "MLIC"
@@ -76,7 +75,7 @@ class MlicImageFile(ImageFile.ImageFile):
         fp = self._stream()
         fp.seek(self._after_header)
         for place in container.scan(fp, self._header, self._end):
-            container.read_chunk(fp, place)
+            container.check_chunk(fp, place)
         super().verify()
 
     def load(self) -> Any:
@@ -150,38 +149,32 @@ class MlicImageFile(ImageFile.ImageFile):
         device: str | None,
         progress: "Callable[[float], object] | None",
     ) -> Image.Image:
-        from . import codec, devices, packs
+        from . import codec, devices
 
         fp, header = self._stream(), self._header
         where = devices.resolve(device)
+        pack = _pack_of(header)
+        needed = None
+        if box is not None:
+            needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-        places = container.scan(fp, header, self._end, allow_truncated=truncated)
-        if models.name_of(header.model) is None:
-            msg = (
-                f"this .mlic file needs model number {header.model}, which this version does not "
-                "know: update pillow-mlic"
-            )
-            raise DecodeError(msg)
-        pack = packs.load(packs.find_hash(header.pack))
-        whole = (0, 0, *self._size)
-        box = box or whole
-        needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
+        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
         tiles: dict[int, bytes] = {}
-        alpha = None
+        coded = None
         for place in places:
             try:
-                if place.type == ChunkType.TILE and place.index in needed:
+                if place.type == ChunkType.TILE:
                     tiles[place.index] = container.read_chunk(fp, place)
                 elif place.type == ChunkType.ALPHA:
-                    alpha = container.read_chunk(fp, place)
+                    coded = container.read_chunk(fp, place)
             except container.ContainerError:
                 if not truncated:
                     raise
         if not tiles:
             msg = "not one tile of this .mlic file is whole; fetch it again"
             raise container.TruncatedError(msg)
-        left, top, right, bottom = box
+        left, top, right, bottom = box = box or (0, 0, *self._size)
         picture = Image.new(header.mode, (right - left, bottom - top))
 
         def put(region: tuple[int, int, int, int], pixels: "NDArray[np.uint8]") -> None:
@@ -201,9 +194,20 @@ class MlicImageFile(ImageFile.ImageFile):
             box,
         )
         if header.has_alpha:
-            plane = _read_alpha(alpha, self._size, truncated)
-            picture.putalpha(plane if box == whole else plane.crop(box))
+            picture.putalpha(self._read_alpha(coded, box))
         return picture
+
+    def _read_alpha(self, coded: bytes | None, box: container.Box) -> Image.Image:
+        """A box of the alpha plane; with LOAD_TRUNCATED_IMAGES opaque where it is damaged."""
+        try:
+            if coded is None:
+                msg = "the transparency of this .mlic file is missing; fetch the file again"
+                raise container.DamagedError(msg)
+            return alpha.from_bytes(coded, self._size, box)
+        except container.DamagedError:
+            if not ImageFile.LOAD_TRUNCATED_IMAGES:
+                raise
+            return Image.new("L", (box[2] - box[0], box[3] - box[1]), 255)
 
 
 def decode_region(
@@ -222,6 +226,27 @@ def decode_region(
         return image.decode_region(box, device, progress)
 
 
+def _pack_of(header: Header) -> "Pack":
+    """The weights that a file was written with; DecodeError, WeightsError where there are none."""
+    from . import packs
+
+    model = models.name_of(header.model)
+    if model is None:
+        msg = (
+            f"this .mlic file needs model number {header.model}, which this version does not "
+            "know: update pillow-mlic"
+        )
+        raise DecodeError(msg)
+    file = packs.find_hash(header.pack)
+    if file.model != model:
+        msg = (
+            f"this .mlic file says that its model is {model}, but its weights ({file.name}) "
+            f"are those of {file.model}: it was written by a broken program, or forged"
+        )
+        raise DecodeError(msg)
+    return packs.load(file)
+
+
 def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
     """(H, W, 3) -> what `mode` has besides alpha: (H, W, 3), or the mean of the planes (H, W)."""
     if mode.startswith("RGB"):
@@ -229,46 +254,6 @@ def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
     import numpy as np
 
     return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
-
-
-# ---- alpha ---------------------------------------------------------------------------------------
-
-_ALPHA_WEBP, _ALPHA_ZLIB = b"W", b"Z"
-
-
-def _write_alpha(alpha: Image.Image) -> bytes:
-    """An L picture without loss: lossless WebP or zlib, whichever is smaller; first byte says."""
-    choices = [_ALPHA_ZLIB + zlib.compress(alpha.tobytes(), 9)]
-    if max(alpha.size) <= 16383 and features.check("webp"):
-        buffer = io.BytesIO()
-        Image.merge("RGB", (alpha,) * 3).save(buffer, "WEBP", lossless=True, quality=100)
-        choices.append(_ALPHA_WEBP + buffer.getvalue())
-    return min(choices, key=len)
-
-
-def _read_alpha(data: bytes | None, size: tuple[int, int], truncated: bool) -> Image.Image:
-    """Inverse of `_write_alpha`; opaque where `truncated` permits and there is nothing to read."""
-    try:
-        if data is None:
-            msg = "it is missing"
-            raise ValueError(msg)
-        if data[:1] == _ALPHA_ZLIB:
-            unzip = zlib.decompressobj()
-            plane = unzip.decompress(data[1:], size[0] * size[1] + 1)
-            return Image.frombytes("L", size, plane)
-        if data[:1] != _ALPHA_WEBP:
-            msg = "it is written in an unknown way"
-            raise ValueError(msg)
-        with Image.open(io.BytesIO(data[1:]), formats=["WEBP"]) as image:
-            if image.size != size:
-                msg = "it has another size"
-                raise ValueError(msg)
-            return image.convert("RGB").getchannel("R")
-    except (ValueError, OSError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        if truncated:
-            return Image.new("L", size, 255)
-        msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
-        raise container.DamagedError(msg) from error
 
 
 # ---- saving --------------------------------------------------------------------------------------
@@ -316,6 +301,12 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
             continue
         if not isinstance(data, bytes | bytearray):
             msg = f"{name} must be bytes, not {type(data).__name__}"
+            raise ValueError(msg)
+        if len(data) > container.MAX_METADATA_BYTES:
+            msg = (
+                f"{name} has {len(data)} bytes, but MLIC files hold {container.MAX_METADATA_BYTES}"
+                f"; shorten it, or leave it out with {name}=None"
+            )
             raise ValueError(msg)
         chunks.append(Chunk(type_, bytes(data)))
     return chunks
@@ -370,7 +361,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
     # Published weights are for one quality, and give what was published unless told otherwise.
     optimize = bool(options.get("optimize", pack.file.quality is None))
     if native.mode.endswith("A"):
-        chunks.append(Chunk(ChunkType.ALPHA, _write_alpha(native.getchannel("A"))))
+        chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
     device, progress = devices.resolve(options.get("device")), options.get("progress")
 
     def code(quality: float, progress: "Progress | None") -> Coded:
@@ -420,10 +411,11 @@ class _Picture:
 
 
 def _tile_code(size: object) -> int:
-    for code in range(16):
+    largest = 64 << container.MAX_TILE_CODE
+    for code in range(container.MAX_TILE_CODE + 1):
         if size == 64 << code:
             return code
-    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {64 << 15}; default {DEFAULT_TILE}"
+    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {largest}; default {DEFAULT_TILE}"
     raise ValueError(msg)
 
 

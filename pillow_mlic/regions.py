@@ -59,16 +59,27 @@ class Grid(NamedTuple):
         width, height = (-(-side // self.stride) * self.stride for side in self[:2])
         return 0, 0, width, height
 
-    def boxes(self) -> list[Box]:
-        """Tiles of the padded picture in raster order."""
-        return list(pieces(self.padded, self.tile))
+    @property
+    def across(self) -> int:
+        """Number of tiles in a row."""
+        return -(-self.padded[2] // self.tile)
+
+    def boxes(self) -> Iterator[Box]:
+        """Tiles of the padded picture in raster order; a header may claim 2^36 of them."""
+        return pieces(self.padded, self.tile)
+
+    def box(self, index: int) -> Box:
+        """The tile of this index in raster order."""
+        row, column = divmod(index, self.across)
+        left, top = column * self.tile, row * self.tile
+        _, _, width, height = self.padded
+        return left, top, min(left + self.tile, width), min(top + self.tile, height)
 
     def touched(self, box: Box) -> list[int]:
         """Indexes of the tiles that have latents in `box`."""
-        across = -(-self.padded[2] // self.tile)
         columns = range(box[0] // self.tile, -(-box[2] // self.tile))
         rows = range(box[1] // self.tile, -(-box[3] // self.tile))
-        return [row * across + column for row in rows for column in columns]
+        return [row * self.across + column for row in rows for column in columns]
 
 
 def pieces(box: Box, side: int) -> Iterator[Box]:
@@ -111,8 +122,7 @@ def regions(box: Box, model: Model, grid: Grid) -> list[Box]:
     """The boxes that `box` is transformed in: regions in raster order, or whole tiles."""
     if model.halo is not None:
         return list(pieces(box, SIDE))
-    tiles = grid.boxes()
-    return [tiles[index] for index in grid.touched(box)]
+    return [grid.box(index) for index in grid.touched(box)]
 
 
 def analyse(source: Source, box: Box, model: Model, grid: Grid, quality: Tensor) -> Tensor:

@@ -23,3 +23,4 @@ def test_wheel_holds_the_packages_and_the_weights_and_nothing_else(tmp_path: Pat
     assert "pillow_mlic/evaluation/rd_points.json" in names
     assert "pillow_mlic/evaluation/report.html" in names
     assert "pillow_mlic/py.typed" in names
+    assert "pillow_mlic_gui/qt/window.py" in names

@@ -1,16 +1,15 @@
-"""What several commands share: input lists, output names, whole files or none."""
+"""What several commands share: input lists, output names, progress."""
 
 import argparse
 import math
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from PIL import Image
+
+from ..files import bytes_text as bytes_text
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -78,26 +77,6 @@ def outputs(
             msg = f"{target} exists already; add --force to replace it"
             raise ValueError(msg)
     return pairs
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def readable_suffixes() -> set[str]:
@@ -235,11 +214,3 @@ def size(text: str) -> int:
         msg = f"{text!r} is less than one byte"
         raise argparse.ArgumentTypeError(msg)
     return int(value)
-
-
-def bytes_text(size: int) -> str:
-    """A size for people: 812 B, 41.3 kB, 5.20 MB."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} B"

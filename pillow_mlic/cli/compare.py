@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from ..files import whole_file
 from . import common
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def write_sheet(
     from ..evaluation import compare
 
     chosen = compare.choose_boxes(image, outcomes, zoom) if boxes is None else boxes
-    with common.whole_file(target) as file:
+    with whole_file(target) as file:
         compare.sheet(image, outcomes, chosen, zoom).save(file, "PNG", optimize=True)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from . import common, compare
+from ..files import whole_file
+from . import compare
 
 CODECS = ("mlic", "jpeg", "webp", "avif")
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         image = opened.convert("RGB")
     outcomes = compare.outcomes_of(image, CODECS, quality=args.quality)
     args.output.mkdir(parents=True, exist_ok=True)
-    with common.whole_file(args.output / "grace_hopper.mlic") as file:
+    with whole_file(args.output / "grace_hopper.mlic") as file:
         file.write(outcomes[0].data)
     picture = args.output / "comparison.png"
     compare.write_sheet(picture, image, outcomes, [DETAIL], zoom=2)

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from .. import devices, plugin
 from ..exceptions import PICTURE_ERRORS
+from ..files import whole_file
 from . import common
 
 Subparsers = Any
@@ -111,7 +112,7 @@ def run_encode(args: argparse.Namespace) -> int:
         options: dict[str, Any] = {"exif": None, "xmp": None} if args.strip else {}
         if args.no_optimize:
             options["optimize"] = False
-        with Image.open(source) as opened, common.whole_file(target) as file:
+        with Image.open(source) as opened, whole_file(target) as file:
             image = ImageOps.exif_transpose(opened) if args.strip else opened
             image.save(
                 file,
@@ -141,7 +142,7 @@ def run_decode(args: argparse.Namespace) -> int:
             box = args.region or (0, 0, *image.size)
             picture = image.decode_region(box, args.device, progress)
             keep = {k: image.info[k] for k in plugin.METADATA.values() if k in image.info}
-            with common.whole_file(target) as file:
+            with whole_file(target) as file:
                 picture.save(file, format=formats[target.suffix.lower()], **keep)
 
     return _convert_all(args, pairs, convert)

@@ -49,17 +49,16 @@ def _fixed_rows(mean: Tensor, tables: Tables) -> Ints:
     return np.tile(rows, mean.numel() // channels)
 
 
-def _table_bits(symbols: Tensor, rows: Ints, tables: Tables) -> float:
-    """Bits of (B, h, w, C) symbols by their tables' counts; escapes as 16 bits more."""
-    bits = 0.0
-    for values in symbols.flatten(1).cpu().numpy().astype(np.int64):
-        for row in np.unique(rows):
-            cdf = tables.cdfs[row]
-            place = values[rows == row] - tables.offsets[row]
-            outside = (place < 0) | (place >= len(cdf) - 2)
-            place = np.where(outside, len(cdf) - 2, place)
-            counts = np.diff(cdf)[place]
-            bits += float((PRECISION - np.log2(counts) + 16 * outside).sum())
+def table_bits(symbols: Tensor, rows: Ints, tables: Tables) -> NDArray[np.float64]:
+    """Bits (B, h w C) of (B, h, w, C) symbols by their tables' counts; escapes as 16 bits more."""
+    values = symbols.flatten(1).cpu().numpy().astype(np.int64)
+    bits = np.empty(values.shape)
+    for row in np.unique(rows):
+        cdf = tables.cdfs[row]
+        place = values[:, rows == row] - tables.offsets[row]
+        outside = (place < 0) | (place >= len(cdf) - 2)
+        place = np.where(outside, len(cdf) - 2, place)
+        bits[:, rows == row] = PRECISION - np.log2(np.diff(cdf)[place]) + 16 * outside
     return bits
 
 
@@ -115,7 +114,7 @@ class EncodingCoder:
             self._put(tile, tile_symbols, np.ones(len(rows), dtype=np.bool_), rows)
         self._position += symbols[0].numel()
         if self._estimate:
-            self.estimated_bits += _table_bits(symbols, rows, self._tables)
+            self.estimated_bits += float(table_bits(symbols, rows, self._tables).sum())
         return symbols
 
     @staticmethod

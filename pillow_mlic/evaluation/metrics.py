@@ -20,6 +20,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first; Wang e
 WINDOW = 11
 SIGMA = 1.5
 MIN_SIDE = (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1  # 161: the coarsest scale holds 11
+STRIP = 256
+"""Rows worked on at a time."""
 _C1 = (0.01 * PEAK) ** 2
 _C2 = (0.03 * PEAK) ** 2
 
@@ -30,7 +32,11 @@ def psnr(a: Picture, b: Picture) -> float:
     `a`, `b`: images, or uint8 arrays (H, W, 3) in 0..255. Infinite where they are equal.
     """
     first, second = _pair(a, b)
-    error = float(np.mean((first.astype(np.float64) - second) ** 2))
+    total = 0
+    for top in range(0, len(first), STRIP):  # strips, so that memory stays small
+        difference = first[top : top + STRIP].astype(np.int32) - second[top : top + STRIP]
+        total += int(np.sum(difference * difference, dtype=np.int64))
+    error = total / first.size
     return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
 
@@ -123,13 +129,24 @@ def _ms_ssim_plane(a: Plane, b: Plane) -> float:
 
 def _ssim(a: Plane, b: Plane) -> tuple[float, float]:
     """Mean SSIM, and the mean of its contrast-structure factor alone, of two planes (H, W)."""
+    border = WINDOW - 1
+    sums = np.zeros(2)
+    for top in range(0, len(a) - border, STRIP):
+        rows = slice(top, top + STRIP + border)
+        sums += _ssim_strip(a[rows], b[rows])
+    ssim, contrast = sums / ((len(a) - border) * (a.shape[1] - border))
+    return float(ssim), float(contrast)
+
+
+def _ssim_strip(a: Plane, b: Plane) -> tuple[float, float]:
+    """Sums of what `_ssim` has the means of."""
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a**2
     variance_b = _blur(b * b) - mean_b**2
     covariance = _blur(a * b) - mean_a * mean_b
     contrast = (2 * covariance + _C2) / (variance_a + variance_b + _C2)
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
-    return float(np.mean(luminance * contrast)), float(np.mean(contrast))
+    return float(np.sum(luminance * contrast)), float(np.sum(contrast))
 
 
 def _blur(plane: Plane) -> Plane:

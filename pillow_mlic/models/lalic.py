@@ -26,8 +26,9 @@ from .layers import checkerboard
 from .layers.checkerboard import put, take
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.rwkv import BiRwkvBlock, PointwiseMixing
+from .loading import build
 from .mlicpp import LikelihoodCoder, Likelihoods, Output
-from .published import PublishedNetwork, load_strictly
+from .published import PublishedNetwork
 
 ANCHOR, NON_ANCHOR = checkerboard.NON_ANCHOR, checkerboard.ANCHOR
 """Anchors are the positions with row + column even, the other half than in the MLIC family."""
@@ -324,9 +325,7 @@ class Lalic(PublishedNetwork):
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> "Lalic":
         """Build the network that `state` belongs to, and load it; ValueError if it is another's."""
-        model = cls(config_from_state_dict(state))
-        load_strictly(model, state)
-        return model
+        return build(lambda: cls(config_from_state_dict(state)), state)
 
     @property
     def prior(self) -> FactorisedPrior:

@@ -1,7 +1,5 @@
 """How the published networks, in (B, C, H, W) layout and for one quality, meet the codec."""
 
-from collections.abc import Mapping
-
 from torch import Tensor, nn
 
 from .base import Coder, TableCoder, without
@@ -62,13 +60,3 @@ class PublishedNetwork(nn.Module):
     def entropy_only(self) -> "PublishedNetwork":
         """The network (sharing its weights) without its transforms."""
         return without(self, "g_a", "g_s", "h_a")
-
-
-def load_strictly(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load, or raise ValueError with the first keys and shapes that differ."""
-    try:
-        model.load_state_dict(dict(state), strict=True)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        msg = "these weights do not fit the network: " + " ".join(lines)[:400]
-        raise ValueError(msg) from error
