@@ -304,17 +304,23 @@ def _whole_latents(box: Box, grid: Grid) -> Box:
 
 def _on_device(work: Callable[[torch.device], T], device: torch.device) -> T:
     """Do `work` on the device, or on the CPU where the device's memory does not suffice."""
+    if device.type != "cpu":
+        try:
+            return work(device)
+        except torch.OutOfMemoryError:
+            pass
+        warnings.warn(
+            f"the memory of {device} does not suffice for this picture; the CPU does the work",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     try:
-        return work(device)
-    except torch.OutOfMemoryError:
-        if device.type == "cpu":
+        return work(torch.device("cpu"))
+    except RuntimeError as error:
+        if "not enough memory" not in str(error):  # torch has no class for it
             raise
-    warnings.warn(
-        f"the memory of {device} does not suffice for this picture; the CPU does the work",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-    return work(torch.device("cpu"))
+        msg = "the memory does not suffice for this picture; smaller tiles or a region need less"
+        raise MemoryError(msg) from error
 
 
 def decode_batch(

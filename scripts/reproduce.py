@@ -40,6 +40,8 @@ def steps(args: argparse.Namespace) -> dict[str, tuple[list[str], Path | None]]:
     found["selftest"] = [*mlic, "selftest", kodak, *selftest], None
     speed = [sys.executable, str(ROOT / "scripts/measure_speed.py"), first]
     found["speed"] = speed, out / "speed.md"
+    fuzz = ["--count", "200000", "--workers", str(args.workers)]
+    found["fuzz"] = [sys.executable, "-m", "tests.fuzz", *fuzz], out / "fuzz.md"
     found["demo"] = [*mlic, "demo", "-o", str(out / "demo")], None
     found["docs"] = [sys.executable, str(ROOT / "scripts/update_docs.py"), str(out)], None
     return found

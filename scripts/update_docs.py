@@ -24,7 +24,13 @@ from pillow_mlic.evaluation.bench import KODAK
 from pillow_mlic.evaluation.tables import markdown_table, percent
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "weights/README.md", "docs/benchmarks.md", "docs/portability.md")
+PAGES = (
+    "README.md",
+    "weights/README.md",
+    "docs/benchmarks.md",
+    "docs/portability.md",
+    "docs/security.md",
+)
 IMAGES = {
     "kodak": ("rd.png", "rd-ms-ssim.png", "rd-ssimulacra2.png"),
     "cost": ("cost-time.png", "cost-memory.png"),
@@ -156,7 +162,7 @@ def regions(reports: Path) -> dict[str, str]:
         near = min(sizes, key=lambda size: abs(size - SPEED_MEGAPIXELS))
         found["ratios"] = cost.table(costs, [near])
         found["cost"] = f"{costs['description']}\n\n{cost.table(costs)}"
-    for name in ("selftest", "speed"):
+    for name in ("selftest", "speed", "fuzz"):
         path = reports / f"{name}.md"
         if path.exists():
             found[name] = path.read_text(encoding="utf-8").strip()

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 import pillow_mlic
-from pillow_mlic import DecodeError, alpha, container, leb128
+from pillow_mlic import DecodeError, alpha, codec, container, leb128, packs
 from pillow_mlic.container import Chunk, ChunkType, ContainerError, DamagedError, Header
 from pillow_mlic.entropy.payload import Payload, PayloadError
+from pillow_mlic.entropy.walk import EncodingCoder
+from pillow_mlic.models.base import Latents
 
 from .conftest import GOLDEN, photograph
 
@@ -262,3 +265,34 @@ def test_a_long_list_of_corrections_takes_memory_like_its_bytes() -> None:
         assert tracemalloc.get_traced_memory()[1] < 100 * count
     finally:
         tracemalloc.stop()
+
+
+# Streams that are in order, of symbols that no picture gives
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("backend", ["auto", "numpy"])
+@pytest.mark.parametrize("size", [1e3, 1e7, 1e30])
+@pytest.mark.parametrize("guard_code", [0, container.GUARD_BANDS.index(1e-5)])
+def test_a_forger_who_knows_the_format(
+    backend: str, size: float, guard_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Latents without bounds, every checksum right: some picture or a refusal, nothing else."""
+    monkeypatch.setenv("MLIC_RANGE_CODER", "" if backend == "auto" else backend)
+    pack = packs.load(packs.find())
+    cpu = torch.device("cpu")
+    model = pack.canonical(cpu)
+    generator = torch.Generator().manual_seed(0)
+    y = size * torch.randn(1, 4, 4, model.channels[0], generator=generator)
+    z = size * torch.randn(1, 1, 1, model.channels[1], generator=generator)
+    header = Header("RGB", 64, 64, 1, pack.hash, 40_000, guard_code=guard_code)
+    coder = EncodingCoder(Latents(y, z), pack.tables, header.guard)
+    quality = torch.tensor([header.quality], dtype=torch.float64)
+    with codec.plain_arithmetic(cpu):
+        model.entropy(quality, (1, 1), coder)
+    (payload,) = coder.payloads()
+    with Image.open(whole(header, [Chunk(ChunkType.TILE, payload.to_bytes())])) as image:
+        try:
+            image.load()
+        except DecodeError:
+            assert guard_code, "float64 decodes what float64 encoded"

@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ImportError, Image.DecompressionBombError) as error:
         print(f"mlic: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except MemoryError as error:
+        print(f"mlic: {str(error) or 'the memory does not suffice for this'}", file=sys.stderr)
+        return EXIT_FAILED
     except OSError as error:
         print(f"mlic: {_describe(error)}", file=sys.stderr)
         return EXIT_FAILED

@@ -56,7 +56,7 @@ def main() -> int:
                 file=sys.stderr,
             )
     print(table(counts))
-    print(f"\n{done} files, {len(failures)} failures; slowest: {slowest.seconds:.2f} s")
+    print(f"slowest: {slowest}", file=sys.stderr)
     if args.json:
         found = [{"target": t, "outcome": o, "files": n} for (t, o), n in sorted(counts.items())]
         facts = {"files": done, "failures": len(failures), "slowest": slowest.seconds}
@@ -145,10 +145,23 @@ def save(report: Report, seed: int, folder: Path) -> Path:
 
 
 def table(counts: Counter[tuple[str, str]]) -> str:
-    """Outcomes by target, as Markdown."""
-    lines = ["| target | outcome | files |", "|---|---|---|"]
-    lines += [f"| {t} | {o} | {n} |" for (t, o), n in sorted(counts.items())]
-    return "\n".join(lines)
+    """What came of the files of each target, as Markdown, and a sentence."""
+    sums: dict[str, Counter[str]] = {}
+    for (target, outcome), files in counts.items():
+        word = outcome.split()[0].rstrip(":")
+        kind = {"refused": "refused", "exit": "refused"}.get(word, "accepted")
+        kind = word if word in FAILURES else kind
+        sums.setdefault(target, Counter())[kind] += files
+    columns = ["refused", "accepted", *FAILURES]
+    lines = [
+        "| target | files | refused | accepted | crashes | garbage | hangs |",
+        "|---" * 7 + "|",
+    ]
+    for target, found in sorted(sums.items()):
+        figures = [sum(found.values()), *(found[column] for column in columns)]
+        lines.append(f"| {target} | " + " | ".join(f"{figure:,}" for figure in figures) + " |")
+    failed = sum(found[word] for found in sums.values() for word in FAILURES)
+    return "\n".join([*lines, "", f"{sum(counts.values()):,} files, {failed} failures."])
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def seed(name: str, data: bytes) -> Seed:
 def saved(image: Image.Image, **options: object) -> bytes:
     """The bytes of a .mlic file."""
     buffer = io.BytesIO()
-    image.save(buffer, "MLIC", **options)
+    image.save(buffer, "MLIC", optimize=False, **options)  # the same bytes on every machine
     return buffer.getvalue()
 
 
