@@ -9,10 +9,13 @@ validation photographs is left out. Steps can be chosen: --only cost,docs.
 """
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from pillow_mlic.evaluation.bench import find_images
 
 ROOT = Path(__file__).resolve().parent.parent
 CODECS = "jpeg,webp,avif,avif-psnr,avif-psnr-s4,jxl,mlic"
@@ -24,7 +27,7 @@ def steps(args: argparse.Namespace) -> dict[str, tuple[list[str], Path | None]]:
     mlic = [sys.executable, "-m", "pillow_mlic"]
     out, kodak = args.out, str(args.kodak)
     bench = [*mlic, "bench", kodak, "--workers", str(args.workers)]
-    first = str(min(args.kodak.iterdir()))
+    first = str(find_images([args.kodak])[0])
     found: dict[str, tuple[list[str], Path | None]] = {}
     found["kodak"] = [*bench, "--codecs", CODECS, "--out", str(out / "kodak")], None
     if args.valid is not None:
@@ -60,6 +63,7 @@ def main() -> int:
         if getattr(args, name) is not None:
             setattr(args, name, getattr(args, name).resolve())
     todo = steps(args)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # this checkout, whatever is installed
     for name in args.only.split(",") if args.only else todo:
         if name not in todo:
             print(f"there is no step {name!r}; there are {', '.join(todo)}", file=sys.stderr)
@@ -68,7 +72,12 @@ def main() -> int:
         print(f"\n[{name}] {shlex.join(command)}", flush=True)
         args.out.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            command, cwd=ROOT, check=False, stdout=subprocess.PIPE if output else None, text=True
+            command,
+            cwd=ROOT,
+            env=environment,
+            check=False,
+            stdout=subprocess.PIPE if output else None,
+            text=True,
         )
         if done.returncode:
             print(f"step {name} failed", file=sys.stderr)

@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 from pillow_mlic.evaluation import cost
 from pillow_mlic.evaluation.bdrate import bd_rate
+from pillow_mlic.evaluation.bench import KODAK
 from pillow_mlic.evaluation.tables import markdown_table, percent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -145,6 +147,9 @@ def regions(reports: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     kodak, valid = (read(reports / name / "results.json") for name in ("kodak", "valid"))
     if kodak is not None:
+        if {Path(name).stem for name in kodak["images"]} != KODAK:
+            msg = f"{reports / 'kodak'} is not about the 24 Kodak pictures, as the docs are"
+            raise ValueError(msg)
         found["headline"] = headline(kodak)
         found["bd"] = bd_table(kodak, valid)
         found["qualities"] = quality_table(kodak)
@@ -182,7 +187,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reports", type=Path, help="folder filled by scripts/reproduce.py")
     reports = parser.parse_args().reports
-    contents = regions(reports)
+    try:
+        contents = regions(reports)
+    except ValueError as error:
+        sys.exit(f"update_docs: {error}")
     for page in PAGES:
         path = ROOT / page
         path.write_text(fill(path.read_text(encoding="utf-8"), contents), encoding="utf-8")

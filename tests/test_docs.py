@@ -88,6 +88,7 @@ class TestUpdate:
 
         kodak = {
             "description": "24 images",
+            "images": [f"kodim{number:02d}.png" for number in range(1, 25)],
             "bd-rate": {"anchor": "vtm-17.0", **figures(25.0), "cubic": figures(26.0)},
             "codecs": {
                 "mlic": curve(1, [1.0, 3.0, 8.0]),
@@ -128,6 +129,12 @@ class TestUpdate:
         assert "| mlic | 400 | 300 |" in regions["memory"]
         assert [line.split(" | ")[0] for line in regions["ratios"].splitlines()[2:]] == ["| 0.5"]
         assert len(regions["cost"].splitlines()) == 2 + 2 + 3
+
+    def test_other_pictures_are_not_passed_off_as_kodak(self, reports):
+        path = reports / "kodak/results.json"
+        path.write_text(path.read_text().replace("kodim07", "mine"))
+        with pytest.raises(ValueError, match="not about the 24 Kodak pictures"):
+            script("update_docs").regions(reports)
 
     def test_fill(self):
         text = "a\n<!-- begin x y -->\nold\nolder\n<!-- end x y -->\nb <!-- begin z -->\n"

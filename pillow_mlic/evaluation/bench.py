@@ -18,6 +18,7 @@ from PIL import Image
 
 from . import codecs as codecs_under_test
 from . import details, report
+from . import memory as peak_memory
 from .bdrate import Metric, published_names
 from .codecs import Codec
 from .measure import (
@@ -60,11 +61,11 @@ def run(
     `codecs`: names (see `codecs.create`) or objects. `settings`: for a codec's name the qualities
     to use instead of its own. `workers`: processes; times are cleanest with 1. `metrics`: PSNR is
     always measured; MS-SSIM is left out for pictures of less than 161 pixels a side. `memory`:
-    measure each codec's peak memory on the largest picture. `samples`: show details of so many
-    pictures in report.html. `anchor`: what BD-rates compare with, a codec of this run or, for the
-    24 Kodak pictures, one with published points; if None, VTM-17.0 for Kodak, else AVIF, else the
-    first codec. `progress(what, made, to make)` may raise to stop; rows made until then are
-    kept, and a later run with the same `out` goes on from there.
+    measure each codec's peak memory on the largest picture, where the system tells it. `samples`:
+    show details of so many pictures in report.html. `anchor`: what BD-rates compare with, a codec
+    of this run or, for the 24 Kodak pictures, one with published points; if None, VTM-17.0 for
+    Kodak, else AVIF, else the first codec. `progress(what, made, to make)` may raise to stop;
+    rows made until then are kept, and a later run with the same `out` goes on from there.
 
     Rows in OUT/rows.jsonl are used again where codec, its library and options, setting, picture
     (by its hash) and weights are the same. Where a codec fails, the row has an "error", the
@@ -95,15 +96,8 @@ def run(
     rows = rows_of(jobs, store, "measuring", tell, workers)
     errors = [row for row in rows if "error" in row]
     curves = {codec.name: _curve(codec, rows, wanted) for codec in chosen}
-    if memory:
-        largest = max(pictures, key=_pixels)
-        wanted_memory = [Memory(codec, largest, codec.middle) for codec in chosen]
-        found = rows_of(wanted_memory, store, "measuring memory", tell, workers)
-        for row in found:
-            curves[row["codec"]].memory.update(
-                {what: row[what] for what in ("idle", "encoding", "decoding") if what in row}
-            )
-        errors += [row for row in found if "error" in row]
+    if memory and peak_memory.available():
+        errors += _add_peaks(curves, chosen, pictures, store, tell, workers)
     shown: list[Samples] = []
     if samples:
         shown, failed = _samples(chosen, pictures[:samples], rows, out, tell, workers)
@@ -190,6 +184,24 @@ def _sha256(path: Path) -> str:
 def _pixels(picture: Picture) -> int:
     with Image.open(picture.path) as image:
         return image.width * image.height
+
+
+def _add_peaks(
+    curves: Mapping[str, Curve],
+    codecs: Sequence[Codec],
+    pictures: Sequence[Picture],
+    store: Path,
+    progress: Progress,
+    workers: int,
+) -> list[Row]:
+    """Measure peak memory into the curves; returns the rows of those that failed."""
+    largest = max(pictures, key=_pixels)
+    jobs = [Memory(codec, largest, codec.middle) for codec in codecs]
+    rows = rows_of(jobs, store, "measuring memory", progress, workers)
+    for row in rows:
+        peaks = {what: row[what] for what in ("idle", "encoding", "decoding") if what in row}
+        curves[row["codec"]].memory.update(peaks)
+    return [row for row in rows if "error" in row]
 
 
 # ---- samples for the web page --------------------------------------------------------------------

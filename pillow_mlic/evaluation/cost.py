@@ -54,6 +54,7 @@ def run(
     `repeats` runs, of one beyond 5 megapixels; all codecs take turns in this process.
     """
     tell = progress or _silent
+    with_memory = with_memory and memory.available()
     out.mkdir(parents=True, exist_ok=True)
     sources = [read_rgb(path) for path in pictures]
     sizes = sorted(set(megapixels))

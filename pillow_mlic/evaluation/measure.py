@@ -31,7 +31,7 @@ Key = tuple[Any, ...]
 Progress = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much is to do in this run."""
 
-SAMPLE_SIZE = (640, 480)
+SAMPLE_SIZE = (512, 384)
 _SAMPLE_QUALITY = 92  # of the WebP that shows what a codec made of a picture
 
 
@@ -143,7 +143,6 @@ class Sample(Job):
         name = f"{self.picture.sha256[:12]}-{file_stem(self.codec.name)}.webp"
         save_sample(decoded.crop(box), self.folder / name)
         return {
-            "weights": str(decoded.info.get("weights", "")),
             "found": setting,
             "bytes": len(data),
             "bpp": 8 * len(data) / (original.width * original.height),

@@ -6,6 +6,7 @@ What counts is the memory of the whole process that is in RAM at once (resident)
 libraries and weights included: what a user's program must find room for.
 """
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -19,6 +20,12 @@ from PIL import Image
 from .codecs import Codec
 
 MIB = 2**20
+_STATUS = Path("/proc/self/status")
+
+
+def available() -> bool:
+    """Whether this system tells a process its peak memory."""
+    return _STATUS.exists() or importlib.util.find_spec("resource") is not None
 
 
 def measure(codec: Codec, setting: float, picture: Path) -> dict[str, float]:
@@ -56,9 +63,8 @@ def peak() -> float:
     Linux counts it for the program since it was started, macOS through `getrusage` (as on Linux,
     where it would take over the peak of the process that started this one); ImportError elsewhere.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+    if _STATUS.exists():
+        line = next(x for x in _STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / MIB
     import resource  # which Windows does not have
 
