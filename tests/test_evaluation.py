@@ -199,3 +199,15 @@ class TestCodecs:
     def test_unknown_name(self, name):
         with pytest.raises(ValueError, match=r"there are jpeg, webp, avif, .*mlic:NAME"):
             codecs.create(name)
+
+
+def test_a_codec_may_bear_the_name_of_a_published_curve() -> None:
+    from pillow_mlic.evaluation.bdrate import published
+    from pillow_mlic.evaluation.results import Curve, bd_rates
+
+    points = published("vtm-17.0")
+    columns = {"bpp": [2 * bpp for bpp, _ in points], "psnr-rgb": [psnr for _, psnr in points]}
+    rates = bd_rates({"mlic": Curve("mlic", "", columns=columns)}, "vtm-17.0", kodak=True)
+    found = {rate.name: rate.rates["pchip"]["psnr"] for rate in rates}
+    assert found["mlic"] == pytest.approx(100)
+    assert found["MLIC (published)"] == pytest.approx(-8.05, abs=0.1)

@@ -126,15 +126,17 @@ class Results:
 def bd_rates(curves: dict[str, Curve], anchor: str, kodak: bool) -> list[BdRate]:
     """Of every measured codec and, for Kodak, of the published ones."""
 
-    def of(name: str) -> dict[Metric, Points]:
-        if name in curves:
-            return {metric: curves[name].points(metric) for metric in COLUMNS}
+    def measured(name: str) -> dict[Metric, Points]:
+        return {metric: curves[name].points(metric) for metric in COLUMNS}
+
+    def paper(name: str) -> dict[Metric, Points]:
         return {metric: published(name, metric) for metric in COLUMNS}
 
-    anchors = of(anchor)
-    rates = [_bd_rate(name, anchors, of(name)) for name in curves]
+    # One name can be both: "mlic" is a codec here and a curve of a paper.
+    anchors = measured(anchor) if anchor in curves else paper(anchor)
+    rates = [_bd_rate(name, anchors, measured(name)) for name in curves]
     for name in published_names() if kodak else []:
-        rates.append(_bd_rate(f"{published_label(name)} (published)", anchors, of(name)))
+        rates.append(_bd_rate(f"{published_label(name)} (published)", anchors, paper(name)))
     return rates
 
 
