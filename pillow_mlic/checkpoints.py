@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import models, packs
 from .exceptions import WeightsError
+from .files import whole_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,9 @@ QUALITY_OF_LAMBDA = {
 }
 """Lambdas of the published weights: for MSE (CompressAI's convention) and, above 1, for MS-SSIM."""
 
+MOST_REPEATED = 4
+"""Most bytes of tensors for a byte of the file: a view may repeat a few numbers to any shape."""
+
 UNMEASURED_GUARD = 1e-4
 """Float32 guard band of imported weights, before anyone has measured their drift."""
 
@@ -47,7 +51,8 @@ def read(path: Path) -> "dict[str, Tensor]":
     except OSError:
         raise
     except Exception as error:
-        msg = f"{path} cannot be read as a checkpoint of tensors: {str(error).splitlines()[0]}"
+        reason = (str(error) or repr(error)).splitlines()[0]
+        msg = f"{path} cannot be read as a checkpoint of tensors: {reason}"
         raise WeightsError(msg) from error
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
@@ -55,15 +60,34 @@ def read(path: Path) -> "dict[str, Tensor]":
     if not isinstance(content, Mapping) or not content:
         msg = f"{path} holds no state dict"
         raise WeightsError(msg)
+    problem = _problem(content, MOST_REPEATED * path.stat().st_size)
+    if problem is not None:
+        msg = f"{path} holds no state dict: {problem}"
+        raise WeightsError(msg)
     state = {}
     for key, value in content.items():
-        if not isinstance(value, torch.Tensor):
-            msg = f"{path} holds no state dict: {key!r} is no tensor"
-            raise WeightsError(msg)
         while key.startswith(PREFIXES):
             key = key.split(".", 1)[1]
         state[key] = value
     return state
+
+
+def _problem(content: "Mapping[Any, Any]", most: int) -> str | None:
+    """Why `content` is no state dict of `most` bytes, None if it is one."""
+    import torch
+
+    total = 0
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            return f"{key!r} is no tensor"
+        if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+            return f"{key!r} is no plain tensor"
+        total += value.numel() * value.element_size()
+        if total > most:
+            return f"{key!r} of shape {tuple(value.shape)} is larger than the file"
+        if not torch.isfinite(value).all():
+            return f"{key!r} holds numbers that are not finite"
+    return None
 
 
 def quality_of(lam: float) -> int:
@@ -88,6 +112,7 @@ def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Pat
     state = read(path)
     try:
         name, model = models.identify(dict(state))
+        tables = published_tables(model.prior)
     except ValueError as error:
         msg = f"{path}: {error}"
         raise WeightsError(msg) from error
@@ -100,7 +125,7 @@ def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Pat
         name,
         model.config_dict(),
         state,
-        published_tables(model.prior),
+        tables,
         {"source": path.name, "lambda": lam},
         UNMEASURED_GUARD,
         float(quality),
@@ -116,4 +141,6 @@ def export_checkpoint(name: str, path: Path) -> None:
     file = packs.find(name)
     tensors = load_file(file.path)
     # Copies: tensors of a mapped file share one storage, which torch.save would write whole.
-    torch.save({k: v.clone() for k, v in tensors.items() if not k.startswith("tables.")}, path)
+    state = {k: v.clone() for k, v in tensors.items() if not k.startswith("tables.")}
+    with whole_file(path) as out:
+        torch.save(state, out)

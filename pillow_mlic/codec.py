@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from .entropy.payload import Payload, PayloadError
+from .entropy.rounding import FirstWalk, Rounding
 from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
 from .models.base import Latents, Model
+from .models.layers.quality import lambda_of
 from .regions import (
     LATENT,
     Box,
@@ -28,6 +30,7 @@ from .regions import (
     Pixels,
     Source,
     analyse,
+    error_gradient,
     overlap,
     regions,
     seen,
@@ -94,11 +97,13 @@ def encode(
     device: torch.device,
     progress: Progress | None = None,
     estimate: bool = False,
+    optimize: bool = False,
 ) -> Encoded:
     """Encode (H, W, 3) uint8 at `quality` 1..8. `tile` is the side of a tile, a multiple of 64.
 
-    With `estimate` the model's own estimate of the size in bits comes back, too. Should the memory
-    of `device` not suffice, the CPU does the work, with a warning.
+    With `optimize` rounding is rate-distortion optimised (`entropy.rounding`), which takes about
+    as much time again. With `estimate` the model's own estimate of the size in bits comes back,
+    too. Should the memory of `device` not suffice, the CPU does the work, with a warning.
     """
     height, width = picture.shape[:2]
 
@@ -114,11 +119,21 @@ def encode(
         steps = _Steps(progress, 10 * _area(grid.padded))
         with plain_arithmetic(device):
             for box in grid.boxes():
-                y = analyse(picture, box, model, grid, q)
+                outer = seen(box, model, grid) if optimize else box
+                around = analyse(picture, outer, model, grid, q)
+                rows, columns = within(box, outer)
+                y = around[:, rows, columns].clone()
                 z = model.hyper_analysis(y)
                 steps.done(3 * _area(box))
+                rounding = None
+                if optimize:
+                    first = FirstWalk(Latents(y, z))
+                    around[:, rows, columns] = model.entropy(q, (z.shape[1], z.shape[2]), first)
+                    gradient = error_gradient(picture, around, outer, box, model, grid, q)
+                    gradient *= lambda_of(q) * (255**2 / 3)
+                    rounding = Rounding(first, gradient)
                 coder = EncodingCoder(
-                    Latents(y.to(where), z.to(where)), pack.tables, guard, estimate
+                    Latents(y.to(where), z.to(where)), pack.tables, guard, estimate, rounding
                 )
                 canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
                 payloads += [payload.to_bytes() for payload in coder.payloads()]
@@ -192,19 +207,18 @@ def decode_into(
         grid = Grid(*size, tile, model.stride)
         q = torch.tensor([quality], device=device)
         parts = regions(_whole_latents(wanted, grid), model, grid)
-        boxes = grid.boxes()
         needed = {i for part in parts for i in grid.touched(seen(part, model, grid))}
         steps = _Steps(
-            progress, 7 * sum(_area(boxes[i]) for i in needed) + 3 * sum(map(_area, parts))
+            progress, 7 * sum(_area(grid.box(i)) for i in needed) + 3 * sum(map(_area, parts))
         )
 
         def tile_latents(index: int) -> Tensor | None:
-            left, top, right, bottom = boxes[index]
+            box = left, top, right, bottom = grid.box(index)
             y_hat = None
             if index in tiles:
                 z_size = ((bottom - top) // 64, (right - left) // 64)
                 y_hat = decode_batch([tiles[index]], pack, quality, z_size, guard, device)
-            steps.done(7 * _area(boxes[index]))
+            steps.done(7 * _area(box))
             return y_hat
 
         latents = _Latents(tile_latents, grid, model.channels[0], device)
@@ -236,7 +250,6 @@ class _Latents:
     ) -> None:
         self._decode_tile = decode_tile
         self._grid = grid
-        self._boxes = grid.boxes()
         self._channels = channels
         self._device = device
         self._tiles: dict[int, Tensor | None] = {}
@@ -244,14 +257,14 @@ class _Latents:
     def __call__(self, box: Box) -> Tensor:
         """(1, h/16, w/16, M); zero where a tile is missing."""
         left, top, right, bottom = (side // LATENT for side in box)
-        for index in [i for i in self._tiles if self._boxes[i][3] <= box[1]]:
+        for index in [i for i in self._tiles if self._grid.box(i)[3] <= box[1]]:
             del self._tiles[index]
         y_hat = torch.zeros(1, bottom - top, right - left, self._channels, device=self._device)
         for index in self._grid.touched(box):
             if index not in self._tiles:
                 self._tiles[index] = self._decode_tile(index)
             part = self._tiles[index]
-            tile = self._boxes[index]
+            tile = self._grid.box(index)
             shared = overlap(tile, box)
             if part is not None and shared:
                 rows, columns = within(shared, box)
@@ -291,17 +304,23 @@ def _whole_latents(box: Box, grid: Grid) -> Box:
 
 def _on_device(work: Callable[[torch.device], T], device: torch.device) -> T:
     """Do `work` on the device, or on the CPU where the device's memory does not suffice."""
+    if device.type != "cpu":
+        try:
+            return work(device)
+        except torch.OutOfMemoryError:
+            pass
+        warnings.warn(
+            f"the memory of {device} does not suffice for this picture; the CPU does the work",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     try:
-        return work(device)
-    except torch.OutOfMemoryError:
-        if device.type == "cpu":
+        return work(torch.device("cpu"))
+    except RuntimeError as error:
+        if "not enough memory" not in str(error):  # torch has no class for it
             raise
-    warnings.warn(
-        f"the memory of {device} does not suffice for this picture; the CPU does the work",
-        RuntimeWarning,
-        stacklevel=3,
-    )
-    return work(torch.device("cpu"))
+        msg = "the memory does not suffice for this picture; smaller tiles or a region need less"
+        raise MemoryError(msg) from error
 
 
 def decode_batch(
@@ -339,12 +358,13 @@ def walk(
     z_size: tuple[int, int],
     exact: bool,
     device: torch.device,
+    decoder: type[DecodingCoder] = DecodingCoder,
 ) -> Tensor:
     """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
     where = _entropy_device(device)
     total = symbols_of(pack.model(where), z_size)
     parsed = [Payload.from_bytes(data, total) for data in payloads]
-    coder = DecodingCoder(parsed, pack.tables, total)
+    coder = decoder(parsed, pack.tables, total)
     model = pack.canonical(where) if exact else pack.model(where)
     dtype = torch.float64 if exact else torch.float32
     q = torch.full((len(parsed),), quality, dtype=dtype, device=where)

@@ -11,10 +11,11 @@ and LEB128 only.
 
 import binascii
 import enum
+import math
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -26,8 +27,17 @@ MODES = ("L", "LA", "RGB", "RGBA")
 MAX_SIDE = 16_777_215
 MAX_QUALITY_CODE = 57_344
 GUARD_BANDS = (1e-9, 1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3)
+MAX_TILE_CODE = 6
+"""A tile's side is at most 4096 pixels: what decoding one tile takes is bounded."""
 MAX_OTHER_CHUNKS = 255
 """Most chunks that are not tiles; keeps a hostile file from filling memory with empty ones."""
+MAX_METADATA_BYTES = 1 << 24
+"""Longest metadata chunk, as these are read when a file is opened."""
+MAX_TILE_RATE = 16
+"""Most bytes a pixel in a tile, whose sides count in full multiples of 64; no model needs 14."""
+MAX_ALPHA_RATE = 2
+"""Most bytes a pixel in ALPHA, besides ALPHA_ALLOWANCE."""
+ALPHA_ALLOWANCE = 1024
 
 _QUALITY_STEPS = 8192
 _PACK_SIZE = 8
@@ -39,6 +49,7 @@ _MIN_CHUNK_SIZE = 1 + 1 + _CRC_SIZE
 _LAST = 0x80
 _CRITICAL = 0x40
 _TYPE_MASK = 0x3F
+_BLOCK = 1 << 20
 
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels, right and bottom excluded, as in Pillow."""
@@ -99,7 +110,7 @@ class Header:
     pack: bytes
     quality_code: int
     guard_code: int = 0
-    tile_code: int = 5
+    tile_code: int = 4
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -113,7 +124,7 @@ class Header:
         _check_range("model", self.model, 0, 255)
         _check_range("quality_code", self.quality_code, 0, MAX_QUALITY_CODE)
         _check_range("guard_code", self.guard_code, 0, len(GUARD_BANDS) - 1)
-        _check_range("tile_code", self.tile_code, 0, 15)
+        _check_range("tile_code", self.tile_code, 0, MAX_TILE_CODE)
 
     @property
     def quality(self) -> float:
@@ -169,6 +180,16 @@ class Header:
     def tile_boxes(self) -> Iterator[Box]:
         """Yield the box of every tile in raster order, without building a list."""
         return map(self.tile_box, range(self.tile_count))
+
+    def longest(self, kind: int, index: int) -> int:
+        """Most bytes that the data of chunk `index` of type `kind` may have."""
+        if kind == ChunkType.TILE:
+            left, top, right, bottom = self.tile_box(index)
+            sides = (-(-side // 64) * 64 for side in (right - left, bottom - top))
+            return MAX_TILE_RATE * math.prod(sides)
+        if kind == ChunkType.ALPHA:
+            return MAX_ALPHA_RATE * self.width * self.height + ALPHA_ALLOWANCE
+        return MAX_METADATA_BYTES if kind in _KNOWN_TYPES else _MAX_LENGTH
 
     def to_bytes(self) -> bytes:
         """Return signature and header as they stand in the file."""
@@ -275,7 +296,12 @@ def read_header(fp: BinaryIO) -> Header:
 
 
 def scan(
-    fp: BinaryIO, header: Header, file_size: int, *, allow_truncated: bool = False
+    fp: BinaryIO,
+    header: Header,
+    file_size: int,
+    *,
+    allow_truncated: bool = False,
+    tiles: Container[int] | None = None,
 ) -> list[ChunkPlace]:
     """Find every chunk by seeking from head to head, without reading the data.
 
@@ -283,7 +309,7 @@ def scan(
     the file's end; no chunk may reach beyond it. Types, order, number of tiles and the presence
     of alpha are checked; unknown chunks that are not critical are listed with the others.
     Raises ContainerError. With `allow_truncated`, a file that ends early gives the chunks that
-    are whole.
+    are whole. With `tiles`, of the TILE chunks only those of these indexes are listed.
     """
     start = fp.tell()
     if not allow_truncated and header.tile_count * _MIN_CHUNK_SIZE > file_size - start:
@@ -294,7 +320,9 @@ def scan(
         raise TruncatedError(msg)
     places: list[ChunkPlace] = []
     try:
-        places.extend(_walk(fp, header, file_size))  # keeps those before an error
+        for place in _walk(fp, header, file_size):
+            if tiles is None or place.type != ChunkType.TILE or place.index in tiles:
+                places.append(place)
     except TruncatedError:
         if not allow_truncated:
             raise
@@ -317,18 +345,13 @@ def scan_metadata(fp: BinaryIO, header: Header, file_size: int) -> list[ChunkPla
 
 def read_chunk(fp: BinaryIO, place: ChunkPlace) -> bytes:
     """Read the data of a chunk found by `scan` and check its CRC-32."""
-    fp.seek(place.offset)
-    data = fp.read(place.length)
-    crc = fp.read(_CRC_SIZE)
-    name = _name(place.type, place.index)
-    if len(data) < place.length or len(crc) < _CRC_SIZE:
-        msg = _cut_short(f"in the middle of {name}")
-        raise TruncatedError(msg)
-    type_byte = _type_byte(place.type, critical=place.critical, last=place.last)
-    if int.from_bytes(crc, "big") != _chunk_crc(type_byte, data):
-        msg = _damage(f"the checksum of {name} does not match")
-        raise DamagedError(msg)
-    return data
+    return b"".join(_checked_blocks(fp, place, place.length))
+
+
+def check_chunk(fp: BinaryIO, place: ChunkPlace) -> None:
+    """Check the CRC-32 of a chunk found by `scan`, a block at a time: it may be of any length."""
+    for _ in _checked_blocks(fp, place, _BLOCK):
+        pass
 
 
 def write(fp: BinaryIO, header: Header, chunks: Sequence[Chunk]) -> int:
@@ -344,10 +367,10 @@ def write(fp: BinaryIO, header: Header, chunks: Sequence[Chunk]) -> int:
         if problem is not None:
             msg = f"these chunks make no .mlic file: {problem}"
             raise ValueError(msg)
-        if len(chunk.data) > _MAX_LENGTH:
-            msg = (
-                f"{_name(chunk.type, seen[chunk.type])} is too long: a chunk holds less than 32 GiB"
-            )
+        longest = header.longest(chunk.type, seen[chunk.type])
+        if len(chunk.data) > longest:
+            name = _name(chunk.type, seen[chunk.type])
+            msg = f"{name} has {len(chunk.data)} bytes, but may have {longest} at most: shorten it"
             raise ValueError(msg)
         seen[chunk.type] += 1
     if seen[ChunkType.TILE] < header.tile_count:
@@ -365,6 +388,34 @@ def write(fp: BinaryIO, header: Header, chunks: Sequence[Chunk]) -> int:
         fp.write(_chunk_crc(type_byte, chunk.data).to_bytes(_CRC_SIZE, "big"))
         size += len(head) + len(chunk.data) + _CRC_SIZE
     return size
+
+
+def size(header: Header, chunks: Sequence[Chunk]) -> int:
+    """How many bytes `write` would write."""
+    overheads = (1 + len(leb128.encode(len(chunk.data))) + _CRC_SIZE for chunk in chunks)
+    return header.byte_length + sum(overheads) + sum(len(chunk.data) for chunk in chunks)
+
+
+def _checked_blocks(fp: BinaryIO, place: ChunkPlace, block: int) -> Iterator[bytes]:
+    """Yield the data in blocks; ContainerError at their end unless they are whole."""
+    fp.seek(place.offset)
+    name = _name(place.type, place.index)
+    crc = zlib.crc32(_type_byte(place.type, critical=place.critical, last=place.last))
+    left = place.length
+    while left:
+        data = fp.read(min(left, block))
+        if not data:
+            break
+        crc = zlib.crc32(data, crc)
+        left -= len(data)
+        yield data
+    stored = fp.read(_CRC_SIZE)
+    if left or len(stored) < _CRC_SIZE:
+        msg = _cut_short(f"in the middle of {name}")
+        raise TruncatedError(msg)
+    if int.from_bytes(stored, "big") != crc:
+        msg = _damage(f"the checksum of {name} does not match")
+        raise DamagedError(msg)
 
 
 def _number(data: bytes, position: int, where: str) -> tuple[int, int]:
@@ -409,6 +460,9 @@ def _walk(
         total = header.tile_count if kind == ChunkType.TILE else None
         name = _name(kind, seen[kind], total)
         length, head_size = _number(head, 1, name)
+        if length > header.longest(kind, seen[kind]):
+            msg = _damage(f"{name} claims to have {length} bytes, more than it can need")
+            raise DamagedError(msg)
         offset = position + head_size
         position = offset + length + _CRC_SIZE
         if position > file_size:

@@ -10,6 +10,7 @@ PICTURE_ERRORS = (
     SyntaxError,
     EOFError,
     struct.error,
+    MemoryError,
     Image.DecompressionBombError,
 )
 """What Pillow's plugins raise for one broken picture, where the others should go on."""

@@ -7,8 +7,6 @@ folder, and the packs that came with the package. A file says by its hash which 
 import copy
 import hashlib
 import json
-import math
-import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import numpy as np
 
 from . import models
 from .exceptions import WeightsError
+from .files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +31,14 @@ FORMAT = "pillow-mlic pack 1"
 SUFFIX = ".safetensors"
 HASH_BYTES = 8
 DEFAULT_MODEL = "mlicv2-lite"
-
-
-LARGE = 1 << 18
-"""A module with more weights than this gives their memory back whenever it has been used."""
+MOST_ROWS = 4096
+"""Most rows of entropy tables in a pack; the widest network here has 256."""
+MOST_CONFIG = 1 << 16
+"""Largest width or depth that a pack's configuration may ask for."""
+MOST_GUARD = 1e-3
+"""Widest guard band, relative to the scale, that a file's header can say."""
+MOST_HEADER = 1 << 20
+"""Longest header of a pack in bytes."""
 
 
 @dataclass(frozen=True)
@@ -136,24 +139,50 @@ def inspect(path: Path) -> PackFile:
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if length > min(1 << 20, path.stat().st_size):
+            if length > min(MOST_HEADER, path.stat().st_size):
                 msg = "its header is too long"
                 raise ValueError(msg)
             metadata = json.loads(file.read(length)).get("__metadata__", {})
         if metadata.get("format") != FORMAT:
             msg = f"its format is not {FORMAT!r}"
             raise ValueError(msg)
-        return PackFile(
-            path=path,
-            model=str(metadata["model"]),
-            config=json.loads(metadata["config"]),
-            card=json.loads(metadata["card"]),
-            guard=float(metadata["guard"]),
-            quality=float(metadata["quality"]) if "quality" in metadata else None,
-        )
+        facts = {
+            "model": str(metadata["model"]),
+            "config": json.loads(metadata["config"]),
+            "card": json.loads(metadata["card"]),
+            "guard": float(metadata["guard"]),
+            "quality": float(metadata["quality"]) if "quality" in metadata else None,
+        }
+        _check_facts(facts)
+        return PackFile(path, **facts)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         msg = f"{path} is not a weight pack of pillow-mlic: {error}"
         raise WeightsError(msg) from error
+
+
+def _check_facts(facts: dict[str, Any]) -> None:
+    """ValueError where the header says what no pack can."""
+    problem = None
+    if not facts["model"].isprintable():
+        problem = "its model's name is no text"
+    elif not isinstance(facts["config"], dict) or not isinstance(facts["card"], dict):
+        problem = "its configuration or its card is no list of names and values"
+    elif any(number > MOST_CONFIG for number in _numbers(facts["config"])):
+        problem = f"its configuration has numbers above {MOST_CONFIG}"
+    elif not 0 < facts["guard"] <= MOST_GUARD:
+        problem = f"its guard band is {facts['guard']}"
+    elif facts["quality"] is not None and not 1 <= facts["quality"] <= 8:
+        problem = f"its quality is {facts['quality']}"
+    if problem is not None:
+        raise ValueError(problem)
+
+
+def _numbers(config: dict[str, Any]) -> Iterator[float]:
+    """All numbers of a configuration, whose values are numbers and lists of them."""
+    for value in config.values():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int | float):
+                yield number
 
 
 def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
@@ -222,106 +251,58 @@ def load(file: PackFile) -> Pack:
 def _load(file: PackFile, digest: bytes) -> Pack:
     import torch
     from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-    from .entropy.tables import Tables
+    from .models.loading import build
 
     try:
-        memory, tensors = _map(file.path)
-        tables = {
-            key.removeprefix("tables."): tensors.pop(key).numpy()
-            for key in list(tensors)
-            if key.startswith("tables.")
-        }
-        lengths = tables["lengths"].astype(np.int64)
-        if np.any(lengths < 0) or lengths.sum() != len(tables["cdfs"]):
-            msg = "its tables do not fit together"
-            raise ValueError(msg)
-        entropy_tables = Tables(
-            thresholds=tables["thresholds"],
-            cdfs=np.split(tables["cdfs"], np.cumsum(lengths)[:-1]),
-            offsets=tables["offsets"],
-            skip=bool(tables["skip"]),
-            fixed=int(tables.get("fixed", 0)),
+        tensors = load_file(file.path)
+        tables = _tables(
+            {
+                key.removeprefix("tables."): tensors.pop(key)
+                for key in list(tensors)
+                if key.startswith("tables.")
+            }
         )
         for name, tensor in tensors.items():
-            if tensor.is_floating_point() and tensor.numel():
-                # Their difference is finite only if both are, and they are only if all are.
-                least, largest = tensor.aminmax()
-                _give_back(memory)
-                if not torch.isfinite(largest - least):
-                    msg = f"{name} holds numbers that are not finite"
-                    raise ValueError(msg)
-        model = _unset(file.model, file.config)
-        model.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, assign=True
-        )
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            if not torch.isfinite(tensor).all():
+                msg = f"{name} holds numbers that are not finite"
+                raise ValueError(msg)
+        model = build(lambda: models.create(file.model, file.config), tensors)
+        # Only networks with a factorised prior have rows of its own, one a hyper latent.
+        fixed = model.channels[1] if hasattr(model, "prior") else 0
+        if tables.fixed != fixed:
+            msg = f"its tables have {tables.fixed} rows for a prior of {fixed} channels"
+            raise ValueError(msg)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         msg = f"{file.path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
     model.eval().requires_grad_(False)
-    for module in model.modules():
-        if sum(parameter.numel() for parameter in module.parameters()) > LARGE:
-            module.register_forward_hook(lambda *_: _give_back(memory))
-    return Pack(file, digest, model, entropy_tables)
+    return Pack(file, digest, model, tables)
 
 
-def _give_back(memory: mmap.mmap) -> None:
-    """Let the system have the memory of mapped weights; they are there again when looked at."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        memory.madvise(mmap.MADV_DONTNEED)
+def _tables(tensors: "dict[str, torch.Tensor]") -> "Tables":
+    """The entropy tables of a pack; KeyError or ValueError where they are none."""
+    from .entropy.tables import Tables
 
-
-def _unset(name: str, config: dict[str, Any]) -> Any:
-    """A model that takes neither time nor memory for a random start."""
-    from torch.overrides import TorchFunctionMode
-
-    class WithoutStart(TorchFunctionMode):
-        def __torch_function__(
-            self, func: Any, _: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-        ) -> Any:
-            kwargs = kwargs or {}
-            if getattr(func, "__module__", None) == "torch.nn.init":
-                return args[0] if args else kwargs["tensor"]
-            return func(*args, **kwargs)
-
-    with WithoutStart():
-        return models.create(name, config)
-
-
-def _map(path: Path) -> "tuple[mmap.mmap, dict[str, torch.Tensor]]":
-    """The tensors of a safetensors file as views of a (private) mapping of it.
-
-    What is never looked at takes no memory. Raises SafetensorError for a damaged file.
-    """
-    import torch
-    from safetensors import safe_open
-
-    with safe_open(path, "pt"):  # checks lengths, places and shapes
-        pass
-    with open(path, "rb") as file:
-        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    start = 8 + int.from_bytes(memory[:8], "little")
-    types = {
-        "F64": torch.float64,
-        "F32": torch.float32,
-        "F16": torch.float16,
-        "BF16": torch.bfloat16,
-        "I64": torch.int64,
-        "I32": torch.int32,
-        "BOOL": torch.bool,
-    }
-    tensors = {}
-    for name, entry in json.loads(memory[8:start]).items():
-        if name == "__metadata__":
-            continue
-        dtype, shape = types[entry["dtype"]], entry["shape"]
-        count, place = math.prod(shape), start + entry["data_offsets"][0]
-        if count:
-            tensors[name] = torch.frombuffer(memory, dtype=dtype, count=count, offset=place)
-            tensors[name] = tensors[name].view(shape)
-        else:  # as tables of a fresh model are
-            tensors[name] = torch.empty(shape, dtype=dtype)
-    return memory, tensors
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    kinds = {"thresholds": "f8", "cdfs": "i4", "lengths": "i4", "offsets": "i4"}
+    if any(
+        arrays[name].dtype != kind or arrays[name].ndim != 1 for name, kind in kinds.items()
+    ) or (arrays["skip"].ndim or arrays.get("fixed", arrays["skip"]).ndim):
+        msg = "its tables are not the lists of numbers that they must be"
+        raise ValueError(msg)
+    lengths = arrays["lengths"].astype(np.int64)
+    if len(lengths) > MOST_ROWS or np.any(lengths < 0) or lengths.sum() != len(arrays["cdfs"]):
+        msg = "its tables do not fit together"
+        raise ValueError(msg)
+    return Tables(
+        thresholds=arrays["thresholds"],
+        cdfs=np.split(arrays["cdfs"], np.cumsum(lengths)[:-1]),
+        offsets=arrays["offsets"],
+        skip=bool(arrays["skip"]),
+        fixed=int(arrays.get("fixed", 0)),
+    )
 
 
 def write(
@@ -337,7 +318,7 @@ def write(
     """Write a pack: the tensors of `state` as they are, `tables` as integers.
 
     `guard` is the relative bound on the scale's error in float32 arithmetic (DESIGN section 4),
-    `quality` that of weights for one lambda. The file is written beside and renamed.
+    `quality` that of weights for one lambda.
     """
     import torch
     from safetensors.torch import save
@@ -365,6 +346,5 @@ def write(
     }
     if quality is not None:
         metadata["quality"] = repr(quality)
-    part = path.with_suffix(".part")
-    part.write_bytes(save(tensors, metadata=metadata))
-    part.replace(path)
+    with whole_file(path) as file:
+        file.write(save(tensors, metadata=metadata))

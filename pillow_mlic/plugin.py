@@ -3,17 +3,16 @@
 Opening reads the header and the metadata; torch is imported when pixels are first asked for.
 """
 
-import io
 import numbers
 import os
-import zlib
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
-from PIL import Image, ImageFile, features
+from PIL import Image, ImageFile
 
-from . import container, models
+from . import alpha, container, models
 from .container import Chunk, ChunkType, Header
 from .exceptions import DecodeError
+from .targets import Coded, Target, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .packs import Pack
+    from .targets import Progress, Put
+
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
 DEFAULT_QUALITY = 3.0
+DEFAULT_TILE = 1024
+"""So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
 WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -71,7 +75,7 @@ class MlicImageFile(ImageFile.ImageFile):
         fp = self._stream()
         fp.seek(self._after_header)
         for place in container.scan(fp, self._header, self._end):
-            container.read_chunk(fp, place)
+            container.check_chunk(fp, place)
         super().verify()
 
     def load(self) -> Any:
@@ -118,7 +122,7 @@ class MlicImageFile(ImageFile.ImageFile):
         """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
 
         Only the tiles that these pixels depend on are decoded. Raises ValueError where the box is
-        empty or reaches beyond the picture.
+        empty or reaches beyond the picture, DecompressionBombError by Pillow's rule for pictures.
         """
         left, top, right, bottom = box
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
@@ -127,6 +131,14 @@ class MlicImageFile(ImageFile.ImageFile):
                 f"bottom must lie within (0, 0, {self.width}, {self.height})"
             )
             raise ValueError(msg)
+        limit = Image.MAX_IMAGE_PIXELS
+        pixels = (right - left) * (bottom - top)
+        if limit is not None and pixels > 2 * limit:
+            msg = (
+                f"the box has {pixels} pixels, more than Pillow's limit of {2 * limit} for files "
+                "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
+            )
+            raise Image.DecompressionBombError(msg)
         if not getattr(self, "_pending", False):
             return self.crop(box)
         return self._decode_box((left, top, right, bottom), device, progress)
@@ -137,38 +149,32 @@ class MlicImageFile(ImageFile.ImageFile):
         device: str | None,
         progress: "Callable[[float], object] | None",
     ) -> Image.Image:
-        from . import codec, devices, packs
+        from . import codec, devices
 
         fp, header = self._stream(), self._header
         where = devices.resolve(device)
+        pack = _pack_of(header)
+        needed = None
+        if box is not None:
+            needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-        places = container.scan(fp, header, self._end, allow_truncated=truncated)
-        if models.name_of(header.model) is None:
-            msg = (
-                f"this .mlic file needs model number {header.model}, which this version does not "
-                "know: update pillow-mlic"
-            )
-            raise DecodeError(msg)
-        pack = packs.load(packs.find_hash(header.pack))
-        whole = (0, 0, *self._size)
-        box = box or whole
-        needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
+        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
         tiles: dict[int, bytes] = {}
-        alpha = None
+        coded = None
         for place in places:
             try:
-                if place.type == ChunkType.TILE and place.index in needed:
+                if place.type == ChunkType.TILE:
                     tiles[place.index] = container.read_chunk(fp, place)
                 elif place.type == ChunkType.ALPHA:
-                    alpha = container.read_chunk(fp, place)
+                    coded = container.read_chunk(fp, place)
             except container.ContainerError:
                 if not truncated:
                     raise
         if not tiles:
             msg = "not one tile of this .mlic file is whole; fetch it again"
             raise container.TruncatedError(msg)
-        left, top, right, bottom = box
+        left, top, right, bottom = box = box or (0, 0, *self._size)
         picture = Image.new(header.mode, (right - left, bottom - top))
 
         def put(region: tuple[int, int, int, int], pixels: "NDArray[np.uint8]") -> None:
@@ -188,9 +194,20 @@ class MlicImageFile(ImageFile.ImageFile):
             box,
         )
         if header.has_alpha:
-            plane = _read_alpha(alpha, self._size, truncated)
-            picture.putalpha(plane if box == whole else plane.crop(box))
+            picture.putalpha(self._read_alpha(coded, box))
         return picture
+
+    def _read_alpha(self, coded: bytes | None, box: container.Box) -> Image.Image:
+        """A box of the alpha plane; with LOAD_TRUNCATED_IMAGES opaque where it is damaged."""
+        try:
+            if coded is None:
+                msg = "the transparency of this .mlic file is missing; fetch the file again"
+                raise container.DamagedError(msg)
+            return alpha.from_bytes(coded, self._size, box)
+        except container.DamagedError:
+            if not ImageFile.LOAD_TRUNCATED_IMAGES:
+                raise
+            return Image.new("L", (box[2] - box[0], box[3] - box[1]), 255)
 
 
 def decode_region(
@@ -205,13 +222,29 @@ def decode_region(
     decompression bombs is applied to the box. Raises ValueError for a box that is empty or reaches
     beyond the picture, ContainerError or DecodeError for a broken file.
     """
-    limit = Image.MAX_IMAGE_PIXELS
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    if limit is not None and area > 2 * limit:
-        msg = f"the box has {area} pixels, more than twice Pillow's limit: set MAX_IMAGE_PIXELS"
-        raise Image.DecompressionBombError(msg)
     with MlicImageFile(fp) as image:
         return image.decode_region(box, device, progress)
+
+
+def _pack_of(header: Header) -> "Pack":
+    """The weights that a file was written with; DecodeError, WeightsError where there are none."""
+    from . import packs
+
+    model = models.name_of(header.model)
+    if model is None:
+        msg = (
+            f"this .mlic file needs model number {header.model}, which this version does not "
+            "know: update pillow-mlic"
+        )
+        raise DecodeError(msg)
+    file = packs.find_hash(header.pack)
+    if file.model != model:
+        msg = (
+            f"this .mlic file says that its model is {model}, but its weights ({file.name}) "
+            f"are those of {file.model}: it was written by a broken program, or forged"
+        )
+        raise DecodeError(msg)
+    return packs.load(file)
 
 
 def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
@@ -221,46 +254,6 @@ def _to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
     import numpy as np
 
     return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
-
-
-# ---- alpha ---------------------------------------------------------------------------------------
-
-_ALPHA_WEBP, _ALPHA_ZLIB = b"W", b"Z"
-
-
-def _write_alpha(alpha: Image.Image) -> bytes:
-    """An L picture without loss: lossless WebP or zlib, whichever is smaller; first byte says."""
-    choices = [_ALPHA_ZLIB + zlib.compress(alpha.tobytes(), 9)]
-    if max(alpha.size) <= 16383 and features.check("webp"):
-        buffer = io.BytesIO()
-        Image.merge("RGB", (alpha,) * 3).save(buffer, "WEBP", lossless=True, quality=100)
-        choices.append(_ALPHA_WEBP + buffer.getvalue())
-    return min(choices, key=len)
-
-
-def _read_alpha(data: bytes | None, size: tuple[int, int], truncated: bool) -> Image.Image:
-    """Inverse of `_write_alpha`; opaque where `truncated` permits and there is nothing to read."""
-    try:
-        if data is None:
-            msg = "it is missing"
-            raise ValueError(msg)
-        if data[:1] == _ALPHA_ZLIB:
-            unzip = zlib.decompressobj()
-            plane = unzip.decompress(data[1:], size[0] * size[1] + 1)
-            return Image.frombytes("L", size, plane)
-        if data[:1] != _ALPHA_WEBP:
-            msg = "it is written in an unknown way"
-            raise ValueError(msg)
-        with Image.open(io.BytesIO(data[1:]), formats=["WEBP"]) as image:
-            if image.size != size:
-                msg = "it has another size"
-                raise ValueError(msg)
-            return image.convert("RGB").getchannel("R")
-    except (ValueError, OSError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        if truncated:
-            return Image.new("L", size, 255)
-        msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
-        raise container.DamagedError(msg) from error
 
 
 # ---- saving --------------------------------------------------------------------------------------
@@ -309,6 +302,12 @@ def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
         if not isinstance(data, bytes | bytearray):
             msg = f"{name} must be bytes, not {type(data).__name__}"
             raise ValueError(msg)
+        if len(data) > container.MAX_METADATA_BYTES:
+            msg = (
+                f"{name} has {len(data)} bytes, but MLIC files hold {container.MAX_METADATA_BYTES}"
+                f"; shorten it, or leave it out with {name}=None"
+            )
+            raise ValueError(msg)
         chunks.append(Chunk(type_, bytes(data)))
     return chunks
 
@@ -322,23 +321,31 @@ def _quality(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def check_options(quality: object, model: str | None, device: str | None) -> None:
+def check_options(options: dict[str, Any]) -> None:
     """Raise what saving with these options would raise, before there is anything to save."""
     from . import devices, packs
 
-    _quality(quality)
-    packs.find(model or packs.DEFAULT_MODEL)
-    devices.resolve(device)
+    target = Target.of(options)
+    quality = _quality(options.get("quality", DEFAULT_QUALITY))
+    pack = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
+    if target is not None:
+        target.check_quality_is_free(pack.name, pack.quality)
+    devices.resolve(options.get("device"))
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
-    """Encode and write. Options: quality, model, device, progress, exif, icc_profile, xmp, tile."""
+    """Encode and write.
+
+    Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize,
+    progress, exif, icc_profile, xmp, tile.
+    """
     from . import codec, devices, packs
 
     options: dict[str, Any] = image.encoderinfo
+    target = Target.of(options)
     quality = _quality(options.get("quality", DEFAULT_QUALITY))
-    tile_code = _tile_code(options.get("tile", 2048))
-    metadata = _metadata(image, options)
+    tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
+    chunks = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
         raise ValueError(msg)
@@ -347,32 +354,45 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         raise ValueError(msg)
     native = _native(image)
     pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL, quality))
+    if target is not None:
+        target.check_quality_is_free(pack.file.name, pack.file.quality)
     if pack.file.quality is not None:  # weights for one lambda: the nearest there are
         quality = pack.file.quality
-    header = Header(
-        mode=native.mode,
-        width=native.width,
-        height=native.height,
-        model=models.number_of(pack.file.model),
-        pack=pack.hash,
-        quality_code=container.quality_code(quality),
-        guard_code=0,
-        tile_code=tile_code,
-    )
-    encoded = codec.encode(
-        _Picture(native),
-        pack,
-        header.quality,
-        header.tile_size,
-        header.guard,
-        devices.resolve(options.get("device")),
-        options.get("progress"),
-    )
-    chunks = metadata
-    if header.has_alpha:
-        chunks.append(Chunk(ChunkType.ALPHA, _write_alpha(native.getchannel("A"))))
-    chunks += [Chunk(ChunkType.TILE, tile) for tile in encoded.tiles]
-    container.write(cast(BinaryIO, fp), header, chunks)
+    # Published weights are for one quality, and give what was published unless told otherwise.
+    optimize = bool(options.get("optimize", pack.file.quality is None))
+    if native.mode.endswith("A"):
+        chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
+    device, progress = devices.resolve(options.get("device")), options.get("progress")
+
+    def code(quality: float, progress: "Progress | None") -> Coded:
+        header = Header(
+            mode=native.mode,
+            width=native.width,
+            height=native.height,
+            model=models.number_of(pack.file.model),
+            pack=pack.hash,
+            quality_code=container.quality_code(quality),
+            guard_code=0,
+            tile_code=tile_code,
+        )
+        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        tiles = codec.encode(_Picture(native), *coding, optimize=optimize).tiles
+        return header, [*chunks, *(Chunk(ChunkType.TILE, tile) for tile in tiles)]
+
+    def show(coded: Coded, put: "Put", progress: "Progress") -> None:
+        header = coded[0]
+        tiles = dict(enumerate(c.data for c in coded[1] if c.type == ChunkType.TILE))
+        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        codec.decode_into(
+            lambda box, pixels: put(box, _to_mode(pixels, header.mode)), tiles, native.size, *coding
+        )
+
+    if target is None:
+        coded = code(quality, progress)
+    else:
+        overhead = sum(len(chunk.data) for chunk in chunks)
+        coded = find(target, native, overhead, code, show, progress)
+    container.write(cast(BinaryIO, fp), *coded)
 
 
 class _Picture:
@@ -391,10 +411,11 @@ class _Picture:
 
 
 def _tile_code(size: object) -> int:
-    for code in range(16):
+    largest = 64 << container.MAX_TILE_CODE
+    for code in range(container.MAX_TILE_CODE + 1):
         if size == 64 << code:
             return code
-    msg = f"tile is {size!r}, but must be 64 times a power of two up to {64 << 15}, such as 2048"
+    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {largest}; default {DEFAULT_TILE}"
     raise ValueError(msg)
 
 

@@ -1,30 +1,37 @@
 """Do streams decode everywhere? The matrix of settings that decoders differ in, run for real.
 
-Pictures are encoded once, in this process. Then each setting decodes all streams in a process of
-its own: other thread counts, without oneDNN, on an older instruction set, in another memory
-layout, several tiles at once, in float64 and in float32. Three kinds of decoding are counted:
+Pictures are encoded once on every device of this machine. Then each setting decodes all streams in
+a process of its own: other thread counts, without oneDNN, on an older instruction set, in another
+memory layout, several tiles at once, on the GPU, with scales disturbed on purpose. Three kinds of
+decoding are counted:
 
     exact   guard band 1e-9, walk in float64 (the default of files)
     fast    the pack's float32 guard band, walk in float32, without the retry in float64
     naive   no corrections at all, walk in float32: what learned codecs do otherwise
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
+
+    from .entropy.walk import DecodingCoder
     from .packs import Pack
 
 KINDS = ("exact", "fast", "naive")
+SIDE = 2048
+"""Side of a tile in pixels; of larger pictures the first one is decoded."""
 
 
 class Setting(NamedTuple):
@@ -34,8 +41,11 @@ class Setting(NamedTuple):
     environment: dict[str, str] = {}  # noqa: RUF012
     threads: int = 1
     onednn: bool = True
-    contiguous: bool = False
+    other_layout: bool = False
     batch: int = 1
+    noise: float = 0.0
+    """How far every scale is moved, up or down at random, as a share of the guard band."""
+    device: str = "cpu"
 
 
 SETTINGS = (
@@ -44,9 +54,15 @@ SETTINGS = (
     Setting("oneDNN off", onednn=False),
     Setting("oneDNN on SSE4.1", {"ONEDNN_MAX_CPU_ISA": "SSE41"}),
     Setting("torch without AVX", {"ATEN_CPU_CAPABILITY": "default"}),
-    Setting("contiguous layout", contiguous=True),
-    Setting("contiguous, 2 threads", threads=2, contiguous=True),
+    Setting("other memory layout", other_layout=True),
+    Setting("other layout, 2 threads", threads=2, other_layout=True),
     Setting("4 tiles at once", batch=4),
+    Setting("scales moved by half the guard band", noise=0.5),
+)
+GPU_SETTINGS = (
+    Setting("GPU", device="cuda"),
+    Setting("GPU, 4 tiles at once", device="cuda", batch=4),
+    Setting("GPU, other memory layout", device="cuda", other_layout=True),
 )
 
 
@@ -88,7 +104,7 @@ def run(
 
     file = packs.find(model)
     pack = packs.load(file)
-    cpu = torch.device("cpu")
+    gpu = torch.cuda.is_available()
     jobs: list[dict[str, Any]] = []
     total = {"exact": 0, "fast": 0}
     listed = {"exact": 0, "fast": 0}
@@ -97,17 +113,19 @@ def run(
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
             for quality in qualities:
-                say(f"encoding {path.name} at quality {quality:g}")
-                job: dict[str, Any] = {"name": path.name, "quality": quality}
-                for kind, guard in (("exact", codec.EXACT_GUARD), ("fast", file.guard)):
-                    tiles = codec.encode(pixels, pack, quality, 2048, guard, cpu).tiles
-                    job |= {kind: tiles[0].hex(), "size": _z_size(pixels, pack)}
-                    total[kind] += sum(map(len, tiles))
-                    listed[kind] += _listed(tiles[0])
-                jobs.append(job)
+                for device in ("cpu", "cuda") if gpu else ("cpu",):
+                    say(f"encoding {path.name} at quality {quality:g} ({device})")
+                    job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels, pack)}
+                    for kind, guard in (("exact", codec.EXACT_GUARD), ("fast", file.guard)):
+                        where = torch.device(device)
+                        tiles = codec.encode(pixels, pack, quality, SIDE, guard, where).tiles
+                        job[kind] = tiles[0].hex()
+                        total[kind] += sum(map(len, tiles))
+                        listed[kind] += _listed(tiles[0])
+                    jobs.append(job)
         (Path(folder) / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
         outcomes = []
-        for setting in SETTINGS:
+        for setting in (*SETTINGS, *(GPU_SETTINGS if gpu else ())):
             say(f"decoding: {setting.name}")
             outcomes.append(_run_setting(setting, file.path, Path(folder) / "jobs.json"))
     count = len(jobs)
@@ -126,7 +144,7 @@ def _z_size(pixels: Any, pack: Any) -> tuple[int, int]:
     import torch
 
     stride = pack.model(torch.device("cpu")).stride
-    height, width = (min(-(-side // stride) * stride, 2048) for side in pixels.shape[:2])
+    height, width = (min(-(-side // stride) * stride, SIDE) for side in pixels.shape[:2])
     return height // 64, width // 64
 
 
@@ -155,49 +173,64 @@ def _run_setting(setting: Setting, pack: Path, jobs: Path) -> Outcome:
 
 
 def _worker(options: dict[str, Any], jobs_file: Path) -> Outcome:
-    """The child process: decode every stream in every kind, count failures."""
+    """The child process."""
+    from . import packs
+
+    pack = packs.load(packs.inspect(Path(os.environ["MLIC_WEIGHTS"])))
+    return decode_all(Setting(**options), pack, json.loads(jobs_file.read_text(encoding="utf-8")))
+
+
+def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -> Outcome:
+    """Decode every stream in every kind, in this process, and count failures."""
     import torch
 
-    from . import codec, packs
+    from . import codec
     from .entropy.walk import SymbolMismatchError
 
-    setting = Setting(**options)
-    torch.set_num_threads(setting.threads)
-    if setting.contiguous:
-        _use_contiguous_layout()
-    pack = packs.load(packs.inspect(Path(os.environ["MLIC_WEIGHTS"])))
-    cpu = torch.device("cpu")
-    jobs = json.loads(jobs_file.read_text(encoding="utf-8"))
+    device = torch.device(setting.device)
+    bands = {"exact": codec.EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}
     failures = dict.fromkeys(KINDS, 0)
     seconds = dict.fromkeys(KINDS, 0.0)
     drift = 0.0
-    for job in jobs:
-        for kind in KINDS:
-            data = bytes.fromhex(job["fast" if kind == "fast" else "exact"])
-            start = time.perf_counter()
-            with (
-                torch.backends.mkldnn.flags(enabled=setting.onednn),
-                codec.plain_arithmetic(cpu),
-            ):
+    with _set_up(setting, pack, device):
+        for job in jobs:
+            for kind in KINDS:
+                data = bytes.fromhex(job["fast" if kind == "fast" else "exact"])
+                size, exact = tuple(job["size"]), kind == "exact"
+                decoder = _disturbed(setting.noise * bands[kind])
+                start = time.perf_counter()
                 try:
-                    codec.walk(
-                        [data] * setting.batch,
-                        pack,
-                        job["quality"],
-                        tuple(job["size"]),
-                        kind == "exact",
-                        cpu,
-                    )
+                    tiles = [data] * setting.batch
+                    codec.walk(tiles, pack, job["quality"], size, exact, device, decoder)
                 except SymbolMismatchError:
                     failures[kind] += 1
-            seconds[kind] += time.perf_counter() - start
-        with torch.backends.mkldnn.flags(enabled=setting.onednn), codec.plain_arithmetic(cpu):
-            drift = max(drift, _drift(pack, job))
+                seconds[kind] += time.perf_counter() - start
+            drift = max(drift, _drift(pack, job, device))
     mean = {kind: value / len(jobs) / setting.batch for kind, value in seconds.items()}
     return Outcome(setting.name, len(jobs), failures, mean, drift)
 
 
-def _drift(pack: "Pack", job: dict[str, Any]) -> float:
+@contextlib.contextmanager
+def _set_up(setting: Setting, pack: "Pack", device: "torch.device") -> Iterator[None]:
+    """Arithmetic as the setting has it."""
+    import torch
+
+    from . import codec
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(setting.threads)
+    try:
+        with (
+            torch.backends.mkldnn.flags(enabled=setting.onednn),
+            codec.plain_arithmetic(device),
+            _other_layout(pack, device) if setting.other_layout else contextlib.nullcontext(),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
     """Largest relative deviation of float32 scales from float64 ones, where symbols are coded."""
     import torch
 
@@ -212,34 +245,72 @@ def _drift(pack: "Pack", job: dict[str, Any]) -> float:
             seen.append(scale.double().flatten())
             return super().__call__(mean, scale, gain, select)
 
-    cpu = torch.device("cpu")
     z_size = tuple(job["size"])
-    total = codec.symbols_of(pack.model(cpu), z_size)
+    total = codec.symbols_of(pack.model(device), z_size)
     payload = Payload.from_bytes(bytes.fromhex(job["fast"]), total)
     scales = []
-    for model, dtype in ((pack.canonical(cpu), torch.float64), (pack.model(cpu), torch.float32)):
+    for model, dtype in (
+        (pack.canonical(device), torch.float64),
+        (pack.model(device), torch.float32),
+    ):
         seen: list[torch.Tensor] = []
-        quality = torch.tensor([job["quality"]], dtype=dtype)
+        quality = torch.tensor([job["quality"]], dtype=dtype, device=device)
         model.entropy(quality, z_size, Watching([payload], pack.tables, total))
         scales.append(torch.cat(seen))
     exact, single = scales
     coded = exact > pack.tables.thresholds[0]
-    return float((single[coded] / exact[coded] - 1).abs().max())
+    return float((single[coded] / exact[coded] - 1).abs().max()) if coded.any() else 0.0
 
 
-def _use_contiguous_layout() -> None:
-    """Convolutions on (B, C, H, W) memory, as most programs would run them."""
+def _disturbed(amplitude: float) -> "type[DecodingCoder]":
+    """A decoder that sees every scale moved by this share of it, up or down at random."""
+    import torch
+
+    from .entropy.walk import DecodingCoder
+
+    generator = torch.Generator().manual_seed(0)
+
+    class Disturbed(DecodingCoder):
+        """A decoder whose network is off."""
+
+        def __call__(self, mean: Any, scale: Any, gain: Any, select: Any) -> Any:
+            signs = torch.randint(0, 2, scale.shape, generator=generator).to(scale.device) * 2 - 1
+            moved = scale.double() * (1 + amplitude * signs)
+            return super().__call__(mean, moved.to(scale.dtype), gain, select)
+
+    return Disturbed if amplitude else DecodingCoder
+
+
+@contextlib.contextmanager
+def _other_layout(pack: "Pack", device: "torch.device") -> Iterator[None]:
+    """Convolutions on the memory layout that the network does not use by itself.
+
+    Published networks compute on (B, C, H, W) memory, ours on (B, H, W, C).
+    """
+    import torch
     from torch import Tensor
     from torch.nn import functional as F
 
     from .models.layers.blocks import Conv3x3
+    from .models.published import PublishedNetwork
 
     def forward(self: Conv3x3, x: Tensor) -> Tensor:
         x = x.permute(0, 3, 1, 2).contiguous()
         x = F.conv2d(x, self.weight.contiguous(), self.bias, padding=1, groups=self.groups)
         return x.permute(0, 2, 3, 1).contiguous()
 
+    networks = [pack.model(device), pack.canonical(device)]
+    published = [n for n in networks if isinstance(n, PublishedNetwork)]
+    kept = Conv3x3.forward
     Conv3x3.forward = forward  # type: ignore[method-assign]
+    for network in published:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        yield
+    finally:
+        Conv3x3.forward = kept  # type: ignore[method-assign]
+        for network in published:
+            network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def table(summary: Summary) -> str:

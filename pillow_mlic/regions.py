@@ -26,6 +26,8 @@ LATENT = 16
 """Pixels along the side of a latent."""
 SIDE = 1024
 """Regions are at most this wide and high, in pixels, without their halo."""
+GRADIENT_SIDE = 768
+"""The same where a gradient is needed, which takes several times the memory."""
 SMALLEST_SIDE = 128
 """Where memory does not suffice, regions are halved down to this side."""
 
@@ -57,16 +59,27 @@ class Grid(NamedTuple):
         width, height = (-(-side // self.stride) * self.stride for side in self[:2])
         return 0, 0, width, height
 
-    def boxes(self) -> list[Box]:
-        """Tiles of the padded picture in raster order."""
-        return list(pieces(self.padded, self.tile))
+    @property
+    def across(self) -> int:
+        """Number of tiles in a row."""
+        return -(-self.padded[2] // self.tile)
+
+    def boxes(self) -> Iterator[Box]:
+        """Tiles of the padded picture in raster order; a header may claim 2^36 of them."""
+        return pieces(self.padded, self.tile)
+
+    def box(self, index: int) -> Box:
+        """The tile of this index in raster order."""
+        row, column = divmod(index, self.across)
+        left, top = column * self.tile, row * self.tile
+        _, _, width, height = self.padded
+        return left, top, min(left + self.tile, width), min(top + self.tile, height)
 
     def touched(self, box: Box) -> list[int]:
         """Indexes of the tiles that have latents in `box`."""
-        across = -(-self.padded[2] // self.tile)
         columns = range(box[0] // self.tile, -(-box[2] // self.tile))
         rows = range(box[1] // self.tile, -(-box[3] // self.tile))
-        return [row * across + column for row in rows for column in columns]
+        return [row * self.across + column for row in rows for column in columns]
 
 
 def pieces(box: Box, side: int) -> Iterator[Box]:
@@ -109,8 +122,7 @@ def regions(box: Box, model: Model, grid: Grid) -> list[Box]:
     """The boxes that `box` is transformed in: regions in raster order, or whole tiles."""
     if model.halo is not None:
         return list(pieces(box, SIDE))
-    tiles = grid.boxes()
-    return [tiles[index] for index in grid.touched(box)]
+    return [grid.box(index) for index in grid.touched(box)]
 
 
 def analyse(source: Source, box: Box, model: Model, grid: Grid, quality: Tensor) -> Tensor:
@@ -150,6 +162,35 @@ def synthesise(
     return pixels
 
 
+def error_gradient(
+    source: Source, y_hat: Tensor, outer: Box, box: Box, model: Model, grid: Grid, quality: Tensor
+) -> Tensor:
+    """Gradient (1, h/16, w/16, M), in `box`, of the sum of squared errors, values 0..1.
+
+    `y_hat` are the latents in `outer`, which is `box` with its halo. Pixels near the edges of
+    `outer` are not quite right for want of latents beyond; that is what the halo is for.
+    """
+    rows, columns = within(box, outer)
+    gradient = torch.empty_like(y_hat[:, rows, columns])
+
+    def work(region: Box) -> None:
+        around = overlap(seen(region, model, grid), outer)
+        assert around is not None
+        part_rows, part_columns = within(around, outer)
+        with torch.inference_mode(False), torch.enable_grad():
+            y = y_hat[:, part_rows, part_columns].clone().requires_grad_(True)
+            x = _read(source, around, grid, y.device).clone()
+            error = (model.synthesis(y, quality.clone()) - x).square().sum()
+            (change,) = torch.autograd.grad(error, y)
+        to_rows, to_columns = within(region, box)
+        from_rows, from_columns = within(region, around)
+        gradient[:, to_rows, to_columns] = change[:, from_rows, from_columns]
+
+    for region in pieces(box, GRADIENT_SIDE) if model.halo is not None else [box]:
+        _as_memory_allows(work, region, model)
+    return gradient
+
+
 def _as_memory_allows(work: Callable[[Box], None], box: Box, model: Model) -> None:
     """Do `work` on the box; where a device's memory does not suffice, on its quarters."""
     try:
@@ -159,16 +200,17 @@ def _as_memory_allows(work: Callable[[Box], None], box: Box, model: Model) -> No
         side = max(box[2] - box[0], box[3] - box[1])
         if model.halo is None or side <= SMALLEST_SIDE:
             raise
-    # Outside of `except`, which keeps tensors alive. Multiples of 64 keep every piece of a padded
-    # picture on the picture itself.
-    for quarter in pieces(box, -(-side // 128) * 64):
+    # Half a side, rounded up to whole latents. (Outside of `except`, which keeps tensors alive.)
+    for quarter in pieces(box, -(-side // (2 * LATENT)) * LATENT):
         _as_memory_allows(work, quarter, model)
 
 
 def _read(source: Source, box: Box, grid: Grid, device: torch.device) -> Tensor:
     """(1, h, w, 3) in 0..1; beyond the picture's right and lower edges its edges are repeated."""
     left, top, right, bottom = box
-    inside = source[top : min(bottom, grid.height), left : min(right, grid.width)]
+    rows = slice(min(top, grid.height - 1), min(bottom, grid.height))
+    columns = slice(min(left, grid.width - 1), min(right, grid.width))
+    inside = source[rows, columns]
     x = torch.from_numpy(np.array(inside, order="C")).to(device)
     x = x.permute(2, 0, 1)[None].float().div_(255)
     missing = (0, right - left - x.shape[3], 0, bottom - top - x.shape[2])

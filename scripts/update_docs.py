@@ -1,66 +1,116 @@
-"""Fill the marked regions of the documentation from the output of `mlic bench` and its kin.
+"""Fill the marked regions of the documentation from measured reports.
 
-    python scripts/update_docs.py --kodak REPORT --valid REPORT --selftest TABLE --speed TABLE
+    python scripts/update_docs.py REPORTS
 
-A region lies between `<!-- begin NAME -->` and `<!-- end NAME -->`. No figure in the documentation
-is typed by hand.
+REPORTS is a folder that scripts/reproduce.py filled; what is not in it stays as it is. A region
+lies between `<!-- begin NAME -->` and `<!-- end NAME -->`. No figure in the documentation is typed
+by hand.
 """
 
 import argparse
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from pillow_mlic.evaluation import cost
+from pillow_mlic.evaluation.bdrate import bd_rate
+from pillow_mlic.evaluation.bench import KODAK
+from pillow_mlic.evaluation.tables import markdown_table, percent
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "weights/README.md", "docs/benchmarks.md", "docs/portability.md")
+PAGES = (
+    "README.md",
+    "weights/README.md",
+    "docs/benchmarks.md",
+    "docs/portability.md",
+    "docs/security.md",
+)
+IMAGES = {
+    "kodak": ("rd.png", "rd-ms-ssim.png", "rd-ssimulacra2.png"),
+    "cost": ("cost-time.png", "cost-memory.png"),
+}
+SPEED_MEGAPIXELS = 0.4  # about Kodak's
+
+Report = dict[str, Any]
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def bd_table(kodak: dict[str, Any], valid: dict[str, Any] | None) -> str:
+def bd_table(kodak: Report, valid: Report | None) -> str:
     """BD-rates of all codecs on Kodak (and beside it on the validation pictures)."""
-    rates = kodak["bd-rate"]["psnr-rgb"]
-    similar = kodak["bd-rate"]["ms-ssim-rgb"]
-    header = ["codec", "Kodak, PSNR, against VTM-17.0", "Kodak, MS-SSIM, against VTM-17.0"]
-    others: dict[str, float] = {}
+    rates, similar = kodak["bd-rate"]["psnr-rgb"], kodak["bd-rate"]["ms-ssim-rgb"]
+    cubic = kodak["bd-rate"]["cubic"]["psnr-rgb"]
+    anchor = kodak["bd-rate"]["anchor"].upper()
+    header = [
+        "codec",
+        f"Kodak, PSNR, against {anchor}",
+        "by one cubic",
+        f"MS-SSIM, against {anchor}",
+    ]
+    header.append("SSIMULACRA2, against avif")
+    others: dict[str, float | None] = {}
     if valid is not None:
-        anchor = valid["bd-rate"]["anchor"]
-        others = {**valid["bd-rate"]["psnr-rgb"], anchor: 0.0}
-        header.append(f"validation photographs, PSNR, against {anchor}")
+        others = valid["bd-rate"]["psnr-rgb"]
+        header.append(f"validation photographs, PSNR, against {valid['bd-rate']['anchor']}")
     rows = []
     for name in sorted(rates, key=lambda n: rates[n] if rates[n] is not None else 1e9):
-        row = [name, percent(rates[name]), percent(similar.get(name))]
+        figures = [rates[name], cubic[name], similar.get(name), by_points(kodak, name)]
+        rows.append([name, *map(percent, figures)])
         if valid is not None:
-            row.append(percent(others.get(name)))
-        rows.append(row)
-    return table(header, rows)
+            rows[-1].append(percent(others.get(name)))
+    return markdown_table(header, rows)
 
 
-def percent(value: float | None) -> str:
-    """+12.3 %, or a dash."""
-    return "-" if value is None else f"{value:+.1f} %"
+def by_points(kodak: Report, name: str, anchor: str = "avif") -> float | None:
+    """BD-rate by SSIMULACRA2, of which VTM has no published points; None where it is not known."""
+    curves = [kodak["codecs"].get(each, {}) for each in (anchor, name)]
+    if not all("ssimulacra2" in curve for curve in curves):
+        return None
+    points = [list(zip(c["bpp"], c["ssimulacra2"], strict=True)) for c in curves]
+    try:
+        return bd_rate(*points)
+    except ValueError:
+        return None
 
 
-def quality_table(kodak: dict[str, Any]) -> str:
+def quality_table(kodak: Report) -> str:
     """Bits and fidelity of .mlic at each quality."""
     mlic = kodak["codecs"]["mlic"]
+    header, columns = (
+        ["quality", "bpp", "PSNR, dB"],
+        [mlic["setting"], mlic["bpp"], mlic["psnr-rgb"]],
+    )
+    formats = ["g", ".3f", ".2f"]
+    if "ms-ssim-rgb" in mlic:
+        header.append("MS-SSIM, dB")
+        columns.append([-10 * np.log10(1 - value) for value in mlic["ms-ssim-rgb"]])
+        formats.append(".2f")
+    if "ssimulacra2" in mlic:
+        header.append("SSIMULACRA2")
+        columns.append(mlic["ssimulacra2"])
+        formats.append(".1f")
     rows = [
-        [f"{q:g}", f"{bpp:.3f}", f"{psnr:.2f}"]
-        for q, bpp, psnr in zip(mlic["setting"], mlic["bpp"], mlic["psnr-rgb"], strict=True)
+        [format(value, form) for value, form in zip(row, formats, strict=True)]
+        for row in zip(*columns, strict=True)
     ]
-    return table(["quality", "bpp", "PSNR, dB"], rows)
+    return markdown_table(header, rows)
 
 
-def at_psnr(curve: dict[str, Any], psnr: float) -> float:
+def memory_table(kodak: Report) -> str:
+    """Peak memory of each codec."""
+    rows = [
+        [name, *(f"{peaks[what]:.0f}" for what in ("encoding", "decoding"))]
+        for name, peaks in kodak["memory"].items()
+    ]
+    return markdown_table(["codec", "encoding, MiB", "decoding, MiB"], rows)
+
+
+def at_psnr(curve: Report, psnr: float) -> float:
     """Bits per pixel of a codec at a PSNR, log-linear between its settings."""
-    import numpy as np
-
     order = np.argsort(curve["psnr-rgb"])
     quality = np.array(curve["psnr-rgb"])[order]
     if not quality[0] <= psnr <= quality[-1]:
@@ -69,7 +119,7 @@ def at_psnr(curve: dict[str, Any], psnr: float) -> float:
     return float(np.exp(np.interp(psnr, quality, np.log(np.array(curve["bpp"])[order]))))
 
 
-def headline(kodak: dict[str, Any]) -> str:
+def headline(kodak: Report) -> str:
     """Size against the others at the fidelity of quality 3, one sentence."""
     mlic = kodak["codecs"]["mlic"]
     at = mlic["setting"].index(3.0)
@@ -92,39 +142,67 @@ def headline(kodak: dict[str, Any]) -> str:
     )
 
 
-def fill(text: str, regions: dict[str, str]) -> str:
+def regions(reports: Path) -> dict[str, str]:
+    """The contents of all regions for which there is a report."""
+    found: dict[str, str] = {}
+    kodak, valid = (read(reports / name / "results.json") for name in ("kodak", "valid"))
+    if kodak is not None:
+        if {Path(name).stem for name in kodak["images"]} != KODAK:
+            msg = f"{reports / 'kodak'} is not about the 24 Kodak pictures, as the docs are"
+            raise ValueError(msg)
+        found["headline"] = headline(kodak)
+        found["bd"] = bd_table(kodak, valid)
+        found["qualities"] = quality_table(kodak)
+        found["kodak run"] = kodak["description"]
+        if kodak["memory"]:
+            found["memory"] = memory_table(kodak)
+    costs = read(reports / "cost" / "cost.json")
+    if costs is not None:
+        sizes = [entry["megapixels"] for entry in costs["sizes"]]
+        near = min(sizes, key=lambda size: abs(size - SPEED_MEGAPIXELS))
+        found["ratios"] = cost.table(costs, [near])
+        found["cost"] = f"{costs['description']}\n\n{cost.table(costs)}"
+    for name in ("selftest", "speed", "fuzz"):
+        path = reports / f"{name}.md"
+        if path.exists():
+            found[name] = path.read_text(encoding="utf-8").strip()
+    return found
+
+
+def read(path: Path) -> Report | None:
+    """A JSON document, or None where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def fill(text: str, contents: dict[str, str]) -> str:
     """`text` with every known region replaced."""
-    for name, content in regions.items():
+    for name, content in contents.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text = re.sub(pattern, lambda m, c=content: f"{m[1]}{c}\n{m[2]}", text, flags=re.S)
     return text
 
 
 def main() -> None:
-    """Fill all pages."""
+    """Fill all pages and copy the plots."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kodak", type=Path, required=True, help="output folder of mlic bench")
-    parser.add_argument("--valid", type=Path, help="the same for the validation photographs")
-    parser.add_argument("--selftest", type=Path, help="file written by mlic selftest -o")
-    parser.add_argument("--speed", type=Path, help="output of scripts/measure_speed.py")
-    args = parser.parse_args()
-    kodak = json.loads((args.kodak / "results.json").read_text(encoding="utf-8"))
-    valid = None
-    if args.valid:
-        valid = json.loads((args.valid / "results.json").read_text(encoding="utf-8"))
-    regions = {
-        "headline": headline(kodak),
-        "bd": bd_table(kodak, valid),
-        "qualities": quality_table(kodak),
-    }
-    if args.selftest:
-        regions["selftest"] = args.selftest.read_text(encoding="utf-8").strip()
-    if args.speed:
-        regions["speed"] = args.speed.read_text(encoding="utf-8").strip()
+    parser.add_argument("reports", type=Path, help="folder filled by scripts/reproduce.py")
+    reports = parser.parse_args().reports
+    try:
+        contents = regions(reports)
+    except ValueError as error:
+        sys.exit(f"update_docs: {error}")
     for page in PAGES:
         path = ROOT / page
-        path.write_text(fill(path.read_text(encoding="utf-8"), regions), encoding="utf-8")
-    shutil.copyfile(args.kodak / "rd.png", ROOT / "docs/images/rd.png")
+        path.write_text(fill(path.read_text(encoding="utf-8"), contents), encoding="utf-8")
+    for report, names in IMAGES.items():
+        for name in names:
+            if (reports / report / name).exists():
+                shutil.copyfile(reports / report / name, ROOT / "docs/images" / name)
+    demo = reports / "demo" / "comparison.png"
+    if demo.exists():
+        with Image.open(demo) as sheet:
+            sheet.save(ROOT / "docs/images/demo.webp", quality=90, method=6)
+    print(f"filled: {', '.join(contents)}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Shared fixtures: a small model, so that most tests cost milliseconds."""
 
+import importlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,21 @@ SMALL = LiteConfig(
     slices=(8, 16, 24),
 )
 
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+def qt_works() -> bool:
+    """Whether there is PySide6, the libraries of the system that it needs, and pytest-qt."""
+    try:
+        importlib.import_module("PySide6.QtWidgets")
+        importlib.import_module("pytestqt")
+    except ImportError:
+        return False
+    return True
+
+
+pytest_plugins = ["pytestqt.plugin"] if qt_works() else []
 
 # One thread a process: several workers with several threads each are slower than none.
 torch.set_num_threads(1)

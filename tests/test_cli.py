@@ -1,10 +1,12 @@
 """The `mlic` command, mostly in this process; a few runs as a user would start it."""
 
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -95,7 +97,7 @@ def test_metadata_is_kept_unless_stripped(folder: Path) -> None:
         (["encode", "in/a.png", "--model", "mlic-9"], 2, "no model or weight pack 'mlic-9'"),
         (["encode", "in/a.png", "--device", "abacus"], 2, "abacus"),
         (["encode", "in/notes.txt"], 1, "cannot identify"),
-        (["decode", "in/a.png", "-o", "y.png"], 1, "cannot identify"),
+        (["decode", "in/a.png", "-o", "y.png"], 1, "not a .mlic file"),
         (["decode", "in/a.mlic", "--format", "docx"], 2, "cannot write '.docx'"),
         (["info", "in/a.png"], 1, "cannot identify"),
         (["decode", "in/sub"], 2, "no file of a kind"),
@@ -215,3 +217,44 @@ def test_as_a_program_in_another_process(folder: Path) -> None:
     )
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr
+
+
+def test_decode_a_region(tmp_path: Path) -> None:
+    source = tmp_path / "photo.png"
+    photograph(200, 150).save(source)
+    assert mlic(*["encode", str(source)]) == 0
+    part = tmp_path / "part.png"
+    command = ["decode", str(tmp_path / "photo.mlic"), "-o", str(part), "--region"]
+    assert mlic(*[*command, "100,50,64,32"]) == 0
+    with Image.open(part) as image, Image.open(tmp_path / "photo.mlic") as whole:
+        assert image.size == (64, 32)
+        expected = np.asarray(whole.crop((100, 50, 164, 82))).astype(int)
+        assert np.abs(np.asarray(image) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("region", ["1,2,3", "a,b,c,d", "190,0,20,20", "0,0,0,5"])
+def test_impossible_regions(
+    region: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "photo.png"
+    photograph(200, 150).save(source)
+    assert mlic(*["encode", str(source)]) == 0
+    part = tmp_path / "part.png"
+    with contextlib.suppress(SystemExit):
+        code = mlic("decode", tmp_path / "photo.mlic", "-o", part, "--region", region)
+        assert code == 1
+    assert not part.exists()
+    assert "mlic" in capsys.readouterr().err
+
+
+def test_huge_pictures_must_be_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = tmp_path / "photo.png"
+    photograph(200, 150).save(source)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    assert mlic(*["encode", str(source)]) == 1
+    assert "--huge" in capsys.readouterr().err
+    assert mlic(*["encode", "--huge", str(source)]) == 0

@@ -40,7 +40,7 @@ headers = st.builds(
     pack=st.binary(min_size=8, max_size=8),
     quality_code=st.integers(0, container.MAX_QUALITY_CODE),
     guard_code=st.integers(0, len(container.GUARD_BANDS) - 1),
-    tile_code=st.integers(0, 15),
+    tile_code=st.integers(0, container.MAX_TILE_CODE),
 )
 metadata_types = st.sampled_from([ChunkType.ICC, ChunkType.EXIF, ChunkType.XMP, ChunkType.PREVIEW])
 
@@ -142,6 +142,7 @@ def test_quality_outside_its_range_is_refused(quality: float) -> None:
         ("pack", "12345678"),
         ("quality_code", container.MAX_QUALITY_CODE + 1),
         ("guard_code", len(container.GUARD_BANDS)),
+        ("tile_code", container.MAX_TILE_CODE + 1),
         ("tile_code", 16),
     ],
 )
@@ -151,7 +152,7 @@ def test_header_refuses_bad_field(field: str, value: Any) -> None:
 
 
 def test_header_properties() -> None:
-    assert (PHOTO.quality, PHOTO.guard, PHOTO.tile_size, PHOTO.tile_count) == (3.0, 1e-9, 2048, 1)
+    assert (PHOTO.quality, PHOTO.guard, PHOTO.tile_size, PHOTO.tile_count) == (3.0, 1e-9, 1024, 1)
     assert not PHOTO.has_alpha
     header = TWO_BY_TWO
     assert (header.tiles_across, header.tiles_down, header.guard) == (2, 2, 1e-5)
@@ -220,6 +221,8 @@ def test_wrong_signature(data: bytes, error: type[ContainerError], message: str)
         (9, b"\xff\xff\xff\xff\xff\x01", "more than 5 bytes"),
         (20, b"\xe0\x01", "quality_code"),
         (22, b"\x5b", "guard_code"),
+        (22, b"\x70", "tile_code is 7, but must be an integer from 0 to 6"),
+        (22, b"\xf0", "tile_code"),
     ],
 )
 def test_bad_header_field_with_good_checksum(at: int, new: bytes, message: str) -> None:
@@ -511,8 +514,55 @@ def test_huge_claims_allocate_nothing() -> None:
     for kind in (LAST_TILE, 0x03, 0x3F):
         data = photo(chunk_bytes(kind, b"12345", length=long))
         assert peak_memory(data) < 100_000
-        with pytest.raises(TruncatedError, match="ends in the middle of"):
+        known = kind != 0x3F
+        with pytest.raises(
+            DamagedError if known else TruncatedError,
+            match="claims to have 34359738367 bytes" if known else "ends in the middle of",
+        ):
             read_all(data)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 5, 6])
+def test_how_long_a_chunk_may_be(kind: int) -> None:
+    """A longer one is refused before it is read, and never written."""
+    header = replace(PHOTO, mode="RGBA", width=65, height=3)
+    longest = header.longest(kind, 0)
+    assert longest == {1: 16 * 128 * 64, 2: 2 * 65 * 3 + 1024}.get(kind, 1 << 24)
+    alpha, tile = Chunk(ChunkType.ALPHA, b""), Chunk(ChunkType.TILE, b"")
+    others = [chunk for chunk in (alpha, tile) if chunk.type != kind]
+
+    def chunks(size: int) -> list[Chunk]:
+        return sorted([Chunk(kind, bytes(size)), *others], key=lambda c: (c.type < 3, -c.type))
+
+    data = to_file(header, chunks(longest))
+    assert read_all(data) == (header, chunks(longest))
+    with pytest.raises(ValueError, match=f"has {longest + 1} bytes, but may have {longest}"):
+        to_file(header, chunks(longest + 1))
+    length, longer = leb128.encode(longest), leb128.encode(longest + 1)
+    forged = data.replace(length, longer, 1) + b"\0"
+    with pytest.raises(DamagedError, match=f"claims to have {longest + 1} bytes"):
+        read_all(forged)
+
+
+def test_tiles_at_the_edge_may_have_less() -> None:
+    header = replace(PHOTO, width=300, height=256, tile_code=2)
+    assert header.longest(ChunkType.TILE, 0) == 16 * 256 * 256
+    assert header.longest(ChunkType.TILE, 1) == 16 * 64 * 256
+
+
+def test_chunks_of_any_length_are_checked_in_little_memory() -> None:
+    data = photo(chunk_bytes(0x3F, bytes(5_000_000)), chunk_bytes(LAST_TILE, b"t"))
+    fp = io.BytesIO(data)
+    header = container.read_header(fp)
+    long, tile = container.scan(fp, header, len(data))
+    tracemalloc.start()
+    container.check_chunk(fp, long)
+    assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    tracemalloc.stop()
+    container.check_chunk(fp, tile)
+    for damaged in (data[:3_000_000] + b"!" + data[3_000_001:], data[:4_000_000]):
+        with pytest.raises(ContainerError, match="chunk of type 63"):
+            container.check_chunk(io.BytesIO(damaged), long)
 
 
 def test_many_empty_chunks_allocate_little() -> None:

@@ -1,7 +1,5 @@
 """Tables, indexes, corrections and payloads: the parts that make streams portable."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -162,30 +160,6 @@ def test_walk_with_injected_noise(
     else:
         with pytest.raises(SymbolMismatchError):
             decode()
-
-
-@pytest.mark.filterwarnings("ignore:TF32 acceleration")
-@pytest.mark.parametrize("guard", [1e-9, 1e-5])
-def test_streams_decode_in_every_setting(small_pack: Pack, guard: float) -> None:
-    """{float32, float64} x {1, 2 threads} x {oneDNN on, off} x {batched tiles, single}."""
-    coder, y_hat = encode_latents(small_pack, guard)
-    data = [payload.to_bytes() for payload in coder.payloads()]
-    threads = torch.get_num_threads()
-    for exact, n, mkldnn, batched in itertools.product(
-        [False, True], [1, 2], [False, True], [False, True]
-    ):
-        if not exact and guard < 1e-6:
-            continue
-        try:
-            torch.set_num_threads(n)
-            with torch.backends.mkldnn.flags(enabled=mkldnn), codec.plain_arithmetic(CPU):
-                groups = [data] if batched else [[d] for d in data]
-                decoded = [
-                    codec.walk(group, small_pack, 4.0, (2, 3), exact, CPU) for group in groups
-                ]
-        finally:
-            torch.set_num_threads(threads)
-        assert torch.allclose(torch.cat(decoded), y_hat.float(), atol=1e-3)
 
 
 def test_a_float32_mismatch_is_decoded_again_in_float64(

@@ -21,4 +21,6 @@ def test_wheel_holds_the_packages_and_the_weights_and_nothing_else(tmp_path: Pat
     assert tops <= {"pillow_mlic", "pillow_mlic_gui"}
     assert "pillow_mlic/weights/mlicv2-lite.safetensors" in names
     assert "pillow_mlic/evaluation/rd_points.json" in names
+    assert "pillow_mlic/evaluation/report.html" in names
     assert "pillow_mlic/py.typed" in names
+    assert "pillow_mlic_gui/qt/window.py" in names

@@ -5,10 +5,7 @@ import os
 import subprocess
 import sys
 import weakref
-from bisect import bisect_right
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +14,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from pillow_mlic.entropy import range_coder, rans
 from pillow_mlic.entropy.range_coder import Decoder, StreamError, available_backends, encode
 
-Ints = NDArray[np.int32]
+from .coder_model import (
+    GAUSSIAN,
+    ONES,
+    STEEP,
+    Ints,
+    Model,
+    Tables,
+    attacks,
+    sample,
+    started,
+    table,
+    words_beyond,
+)
+
 Steps = list[tuple[Ints, Ints]]
 
 needs_extension = pytest.mark.skipif(
@@ -30,52 +39,6 @@ needs_extension = pytest.mark.skipif(
 )
 each_backend = pytest.mark.parametrize("backend", available_backends())
 QUICK = settings(deadline=None, max_examples=60)
-ONES = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """What the coder needs of a table object."""
-
-    cdfs: list[Ints]
-    offsets: Ints
-
-
-def table(*widths: Iterable[int], offsets: list[int] | None = None) -> Tables:
-    """Rows from the widths of their intervals, the escape last."""
-    cdfs = [np.cumsum([0, *row]).astype(np.int32) for row in widths]
-    return Tables(cdfs, np.array(offsets or [0] * len(cdfs), np.int32))
-
-
-def gaussian_widths(scale: float, reach: int) -> list[int]:
-    at = np.arange(-reach, reach + 2)
-    pmf = np.where(at <= reach, np.exp(-0.5 * (at / scale) ** 2), 1e-9)
-    widths = np.maximum(1, np.floor(pmf / pmf.sum() * 65000)).astype(int)
-    widths[reach] += 65536 - widths.sum()
-    return [int(w) for w in widths]
-
-
-SCALES = (0.2, 0.7, 2.0, 6.0, 25.0)
-REACHES = (1, 3, 9, 25, 100)
-GAUSSIAN = table(
-    *(gaussian_widths(s, r) for s, r in zip(SCALES, REACHES, strict=True)),
-    offsets=[-r for r in REACHES],
-)
-# Rows that make escapes likely, and rows that leave almost nothing of the state.
-STEEP = table(
-    [1, 65535], [65535, 1], [32768, 32768], [3, 65530, 3], [1, 1, 65534], [4096] * 16,
-    offsets=[0, -5, 7, 0, 100, -(1 << 20)],
-)  # fmt: skip
-
-
-def sample(count: int, seed: int = 0, far: float = 0.01) -> tuple[Ints, Ints]:
-    """Symbols as the Gaussian tables expect them, and a fraction far outside."""
-    random = np.random.default_rng(seed)
-    rows = random.integers(0, len(SCALES), count).astype(np.int32)
-    symbols = np.rint(random.normal(0, np.array(SCALES)[rows]))
-    reach = 10 ** random.uniform(0, 8, count)
-    symbols += (random.random(count) < far) * np.rint(reach * random.choice([-1, 1], count))
-    return symbols.astype(np.int32), rows
 
 
 def decode(data: bytes, steps: Steps, tables: Tables, backend: str | None = None) -> list[Ints]:
@@ -357,6 +320,34 @@ def test_impossible_data(backend: str) -> None:
 
 
 @each_backend
+def test_more_words_than_its_symbols_could_fill(backend: str) -> None:
+    """Four rarest escapes with seven digits each are the longest that four symbols can be."""
+    rows = np.zeros(4, np.int32)
+    longest = encode([(rows + (1 << 27) - 1, rows)], table([65535, 1]))
+    assert len(longest) // 4 <= range_coder.most_words(4) == 10
+    with pytest.raises(StreamError, match="44 bytes cannot be the stream of 4 symbols"):
+        Decoder(longest[:8] + bytes(36), 4, GAUSSIAN, backend)
+
+
+@needs_extension
+def test_the_twin_steps_in_where_padding_would_be_huge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forged streams ask for many times their own length."""
+    symbols, rows = sample(5000)
+    data = encode([(symbols, rows)], GAUSSIAN)
+    used = []
+    for most in (1 << 25, 1000):
+        monkeypatch.setattr(range_coder, "MOST_PADDING", most)
+        decoder = Decoder(data, 5000, GAUSSIAN, "compressai")
+        used.append(type(decoder._reader))
+        assert np.array_equal(decoder.take(rows), symbols)
+        decoder.finish()
+    assert used == [range_coder._ExtensionDecoder, rans.RansDecoder]
+    forged = np.array(started([ONES] * 3_000_000), "<u4").tobytes()
+    monkeypatch.undo()
+    assert type(Decoder(forged, 4_000_000, GAUSSIAN)._reader) is rans.RansDecoder
+
+
+@each_backend
 def test_an_empty_stream_holds_nothing_whatever_the_total(backend: str) -> None:
     decoder = Decoder(b"", 100, GAUSSIAN, backend)
     assert decoder.take(np.zeros(0, np.int32)).dtype == np.int32
@@ -425,73 +416,6 @@ def test_the_twin_reads_anything(data: bytes, tables: Tables, seed: int) -> None
 # --- the proof of padding_words, checked on a model of the extension's decoder ------------------
 
 
-@dataclass
-class Model:
-    """CompressAI's decoder with a counter of words; what lies behind the data is zero."""
-
-    words: list[int]
-    next: int = 2
-
-    def __post_init__(self) -> None:
-        self.state = self.words[0] | self.words[1] << 32
-
-    def renormalise(self) -> None:
-        if self.state < 1 << 31:
-            word = self.words[self.next] if self.next < len(self.words) else 0
-            self.state = self.state << 32 | word
-            self.next += 1
-
-    def digit(self) -> int:
-        digit = self.state & 15
-        self.state >>= 4
-        self.renormalise()
-        return digit
-
-    def take(self, cdf: list[int]) -> int:
-        """The next relative value as the extension gives it on x86 and ARM."""
-        late = self.next > len(self.words)
-        count = self.state & 0xFFFF
-        value = bisect_right(cdf, count) - 1
-        self.state = (cdf[value + 1] - cdf[value]) * (self.state >> 16) + count - cdf[value]
-        self.renormalise()
-        length = len(cdf) - 2
-        if value < length:
-            return value
-        digits = digit = self.digit()
-        while digit == 15:
-            digit = self.digit()
-            digits += digit
-        raw = 0
-        for i in range(digits):
-            raw |= self.digit() << (4 * i) % 32
-        assert not late or raw < 1 << 28, "a late escape must be visible"
-        raw = (raw & ONES) - ((raw & 1 << 31) << 1)
-        return -(raw >> 1) - 1 if raw & 1 else (raw >> 1) + length
-
-
-def words_beyond(data: list[int], rows: list[int], tables: Tables, call: int) -> tuple[int, int]:
-    """Words that _ExtensionDecoder reads behind the data, and the padding that it has there."""
-    data = [*data, range_coder._SENTINEL]
-    laid_out = rans.rows_of(tables)
-    escapes = range_coder.most_escapes(len(data) - 1, laid_out)
-    padding = range_coder.padding_words(np.array(data, np.uint32), len(rows), escapes)
-    model = Model(data)
-    for start in range(0, len(rows), call):
-        for row in rows[start : start + call]:
-            value = model.take(laid_out.lists[row])
-            escapes -= not 0 <= value < laid_out.lengths[row]
-        if escapes < 0:
-            return model.next - len(data), padding
-    for _ in range(range_coder._PROBES):
-        model.take(range_coder._PROBE_ROW)
-    return model.next - len(data), padding
-
-
-def started(words: list[int]) -> list[int]:
-    """The words with a first state that Decoder lets through."""
-    return [words[0], words[1] & 0x7FFFFFFF or 1, *words[2:]]
-
-
 word = st.one_of(
     st.sampled_from([0, 1, ONES, ONES, ONES, 0xFFFF, 0xFFFF0000, 0x7FFFFFFF, 1 << 31]),
     st.integers(0, ONES),
@@ -518,6 +442,17 @@ def test_padding_holds_for_ones_and_is_needed(words: int) -> None:
         for row in range(5):
             beyond, padding = words_beyond(data, [row] * 50, tables, range_coder.CALL_SYMBOLS)
             assert 14 * (words - 2) < beyond <= padding
+
+
+def test_padding_holds_for_every_attack() -> None:
+    """Counted exactly, and also where the decoder would have given up before."""
+    tight = 0
+    for attack in attacks():
+        words, tables, rows = attack
+        beyond, padding = words_beyond(words, rows, tables, range_coder.CALL_SYMBOLS)
+        assert beyond <= padding
+        tight += attack.run()[1] > len(words)
+    assert tight > 100
 
 
 def test_padding_holds_for_random_words() -> None:
@@ -552,43 +487,19 @@ def test_the_model_is_the_extension(words: int) -> None:
         assert coder.decode_stream(rows, *arguments) == [model.take(lists[row]) for row in rows]
 
 
-ADVERSARIAL = """
-import numpy as np
-from pillow_mlic.entropy.range_coder import Decoder, StreamError, encode
-from tests.test_range_coder import GAUSSIAN, ONES, STEEP, sample, started
+HOSTILE = """
+from tests.coder_model import GAUSSIAN, ONES, STEEP, Attack, attacks, started
+from tests.guarded import decode_checked
 
-random = np.random.default_rng(1)
-outcomes = {"read": 0, "refused": 0}
-
-def attack(words, tables, total):
-    data = np.array(started(list(words)), "<u4").tobytes()
-    rows = random.integers(0, random.integers(1, 6), total).astype(np.int32)
-    try:
-        decoder = Decoder(data, total, tables, "compressai")
-        for start in range(0, total, 997):
-            decoder.take(rows[start : start + 997])
-        decoder.finish()
-        outcomes["read"] += 1
-    except StreamError:
-        outcomes["refused"] += 1
-
-fine = np.frombuffer(encode([sample(2000)], GAUSSIAN), "<u4").tolist()
 for tables in (GAUSSIAN, STEEP):
-    for total in (1, 4, 50, 5000):
-        for length in (2, 3, 17, 300, 20000):
-            attack([ONES] * length, tables, total)
-            attack([0xFFFF] + [0] * length, tables, total)
-        for trial in range(40):
-            length = int(random.integers(2, 400))
-            words = random.integers(0, 1 << 32, length)
-            attack(words.tolist(), tables, total)
-            words[random.random(length) < random.random()] = ONES
-            attack(words.tolist(), tables, total)
-            attack(fine[: int(random.integers(2, len(fine)))], tables, total)
-assert outcomes["refused"] > 500, outcomes
+    for row in range(5):
+        decode_checked(Attack(started([ONES] * 20000), tables, [row] * 20000))
+for attack in attacks():
+    decode_checked(attack)
 """
 
 
 @needs_extension
 def test_hostile_streams_in_a_child_process() -> None:
-    run_child(ADVERSARIAL)
+    """Again with guard pages in test_guard_pages.py, where there is a compiler."""
+    run_child(HOSTILE)

@@ -93,14 +93,16 @@ def test_a_transform_that_sees_everything_sees_its_tile() -> None:
 
     grid = Grid(300, 100, 128, 64)
     model: Any = Everything()
-    assert regions.regions((0, 0, 320, 128), model, grid) == grid.boxes()
-    assert regions.regions((140, 20, 150, 30), model, grid) == [grid.boxes()[1]]
-    assert regions.seen(grid.boxes()[1], model, grid) == grid.boxes()[1]
+    tiles = list(grid.boxes())
+    assert regions.regions((0, 0, 320, 128), model, grid) == tiles
+    assert regions.regions((140, 20, 150, 30), model, grid) == [tiles[1]]
+    assert regions.seen(tiles[1], model, grid) == tiles[1]
 
 
 def test_tiles_touched_by_a_box() -> None:
     grid = Grid(300, 200, 128, 64)
-    assert [len(grid.boxes()), grid.padded] == [6, (0, 0, 320, 256)]
+    assert list(grid.boxes()) == [grid.box(index) for index in range(6)]
+    assert grid.padded == (0, 0, 320, 256)
     assert grid.touched((0, 0, 128, 128)) == [0]
     assert grid.touched((112, 112, 144, 144)) == [0, 1, 3, 4]
     assert grid.touched((256, 128, 320, 256)) == [5]

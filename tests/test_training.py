@@ -131,3 +131,33 @@ def test_state_that_is_none(tmp_path: Path) -> None:
     (tmp_path / STATE).write_bytes(b"nothing")
     with pytest.raises(ValueError, match="start afresh"):
         load_state(tmp_path / STATE)
+
+
+def test_batches_made_ahead_are_the_same() -> None:
+    crops = Crops([np.asarray(photograph(100, 90))], 64)
+    for step in (0, 1, 2, 7, 8):
+        assert torch.equal(crops.ahead(step, 3), crops.batch(step, 3))
+
+
+def test_a_state_survives_being_handed_on_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
+    import train_on_loan
+
+    monkeypatch.setattr(train_on_loan, "PART", 1000)
+    state = tmp_path / "state.pt"
+    state.write_bytes(bytes(range(250)) * 30)
+    out = tmp_path / "out"
+    out.mkdir()
+    train_on_loan.split(state, out)
+    assert len(list(out.iterdir())) == 8
+    state.write_bytes(bytes(range(200)) * 20)
+    train_on_loan.split(state, out)
+    back = tmp_path / "back" / "state.pt"
+    assert train_on_loan.join(out, back)
+    assert back.read_bytes() == state.read_bytes()
+    (out / "state.pt.001").unlink()
+    with pytest.raises(SystemExit, match="missing"):
+        train_on_loan.join(out, back)
+    assert not train_on_loan.join(tmp_path / "nothing", back)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ..version import __version__
-from . import bench, demo, files, info, selftest, train, weights
+from . import bench, compare, cost, demo, files, info, selftest, train, view, weights
 
-COMMANDS = (files, info, demo, bench, selftest, weights, train)
+COMMANDS = (files, info, view, compare, demo, bench, cost, selftest, weights, train)
+SECOND_WORDS = {"bench": ("cost",)}
+"""Commands of two words; the first one alone is a command, too, and takes names of files."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -27,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
@@ -36,9 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ImportError, Image.DecompressionBombError) as error:
         print(f"mlic: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except MemoryError as error:
+        print(f"mlic: {str(error) or 'the memory does not suffice for this'}", file=sys.stderr)
+        return EXIT_FAILED
     except OSError as error:
         print(f"mlic: {_describe(error)}", file=sys.stderr)
         return EXIT_FAILED
+
+
+def join_words(words: Sequence[str]) -> list[str]:
+    """The words with a command of two in one of them."""
+    if len(words) > 1 and words[1] in SECOND_WORDS.get(words[0], ()):
+        return [f"{words[0]} {words[1]}", *words[2:]]
+    return list(words)
 
 
 def _describe(error: OSError) -> str:

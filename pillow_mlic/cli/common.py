@@ -1,15 +1,15 @@
-"""What several commands share: input lists, output names, whole files or none."""
+"""What several commands share: input lists, output names, progress."""
 
 import argparse
-import os
+import math
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from PIL import Image
+
+from ..files import bytes_text as bytes_text
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -79,26 +79,6 @@ def outputs(
     return pairs
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def readable_suffixes() -> set[str]:
     """Extensions of pictures that Pillow can open, without our own."""
     known = Image.registered_extensions()
@@ -144,9 +124,93 @@ class Bar:
         self._bar.close()
 
 
-def bytes_text(size: int) -> str:
-    """A size for people: 812 B, 41.3 kB, 5.20 MB."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} B"
+class Steps:
+    """Progress bars on standard error, one for each thing to be done; none where nobody looks."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._what = ""
+
+    def __enter__(self) -> "Steps":
+        return self
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if self._bar is None or what != self._what:
+            from tqdm import tqdm
+
+            self.close()
+            self._what = what
+            self._bar = tqdm(total=total, desc=what, file=sys.stderr, disable=None)
+        self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it stands and end its line."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def names(text: str) -> list[str]:
+    """A comma-separated list, for argparse."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        msg = "give at least one name"
+        raise argparse.ArgumentTypeError(msg)
+    return found
+
+
+def numbers(text: str) -> list[float]:
+    """A comma-separated list of numbers above 0, for argparse."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        msg = f"{text!r} is not a list of numbers such as 1,3,5.5"
+        raise argparse.ArgumentTypeError(msg) from error
+    if not all(0 < value < math.inf for value in values):
+        msg = f"{text!r} has a number that is not above 0"
+        raise argparse.ArgumentTypeError(msg)
+    return values
+
+
+def qualities(text: str) -> list[float]:
+    """A comma-separated list of numbers from 1 to 8, for argparse."""
+    values = numbers(text)
+    if not all(1 <= value <= 8 for value in values):
+        msg = "qualities go from 1 to 8"
+        raise argparse.ArgumentTypeError(msg)
+    return values
+
+
+def natural(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    if not text.isdecimal():
+        msg = f"{text!r} is not a whole number"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if natural(text) < 1:
+        msg = f"{text!r} is not above 0"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+UNITS = {"gb": 10**9, "mb": 10**6, "kb": 10**3, "b": 1, "": 1}
+
+
+def size(text: str) -> int:
+    """Bytes, such as 250000, 250kB or 1.5MB, for argparse."""
+    number = text.strip().rstrip("GMkKBgmb")
+    try:
+        value = float(number) * UNITS[text.strip()[len(number) :].lower()]
+    except (ValueError, KeyError) as error:
+        msg = f"{text!r} is not a size such as 250000, 250kB or 1.5MB"
+        raise argparse.ArgumentTypeError(msg) from error
+    if not 1 <= value < math.inf:
+        msg = f"{text!r} is less than one byte"
+        raise argparse.ArgumentTypeError(msg)
+    return int(value)

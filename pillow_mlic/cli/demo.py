@@ -2,13 +2,15 @@
 
 import argparse
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from . import common
+from ..files import whole_file
+from . import compare
+
+CODECS = ("mlic", "jpeg", "webp", "avif")
 
 DETAIL = (196, 70, 452, 310)
 """Face and cap of the photograph."""
@@ -44,22 +46,15 @@ def photograph() -> Path:
 
 def run(args: argparse.Namespace) -> int:
     """mlic demo."""
-    from ..evaluation import compare
-
     with Image.open(photograph()) as opened:
         image = opened.convert("RGB")
-
-    def say(what: str) -> None:
-        print(f"  {what} ...", file=sys.stderr)
-
-    outcomes = compare.compare(image, args.quality, say)
+    outcomes = compare.outcomes_of(image, CODECS, quality=args.quality)
     args.output.mkdir(parents=True, exist_ok=True)
-    with common.whole_file(args.output / "grace_hopper.mlic") as file:
+    with whole_file(args.output / "grace_hopper.mlic") as file:
         file.write(outcomes[0].data)
     picture = args.output / "comparison.png"
-    with common.whole_file(picture) as file:
-        compare.sheet(image, outcomes, DETAIL).save(file, format="PNG", optimize=True)
+    compare.write_sheet(picture, image, outcomes, [DETAIL], zoom=2)
     print(f"grace_hopper.jpg, {image.width} x {image.height}, each codec at about the same size:\n")
-    print(compare.table(outcomes, image.width * image.height))
+    compare.print_outcomes(image, outcomes, as_json=False)
     print(f"\nfile:    {args.output / 'grace_hopper.mlic'}\npicture: {picture}")
     return 0

@@ -41,19 +41,13 @@ class Payload:
             raise PayloadError(msg)
         try:
             count, at = leb128.decode(data, CHECKSUM_BYTES)
-            if count > min(total, len(data)):
-                msg = "more corrections than latents"
-                raise PayloadError(msg)
-            numbers = []
-            for _ in range(count):
-                number, at = leb128.decode(data, at)
-                numbers.append(number)
-        except PayloadError:
-            raise
         except ValueError as error:
             raise PayloadError(str(error)) from error
-        values = np.array(numbers, dtype=np.int64)
-        positions = np.cumsum(values >> 1)
+        if count > min(total, len(data) - at):
+            msg = "more corrections than latents, or than bytes"
+            raise PayloadError(msg)
+        values, at = _numbers(data, at, count)
+        positions = np.cumsum(values >> 1)  # at most 2^25 of less than 2^34: no overflow
         if count and positions[-1] >= total:
             msg = "a correction beyond the last latent"
             raise PayloadError(msg)
@@ -62,6 +56,26 @@ class Payload:
             raise PayloadError(msg)
         checksum = int.from_bytes(data[:CHECKSUM_BYTES], "big")
         return cls(checksum, Corrections(positions, values & 1), data[at:])
+
+
+def _numbers(data: bytes, at: int, count: int) -> tuple[NDArray[np.int64], int]:
+    """`count` LEB128 numbers from `at`, and the position behind; in memory like their bytes'."""
+    places = np.frombuffer(data, np.uint8, min(len(data) - at, leb128.MAX_BYTES * count), at)
+    ends = np.flatnonzero(places < 0x80)[:count]
+    lengths = np.diff(ends, prepend=-1)
+    if len(ends) < count or np.any(lengths > leb128.MAX_BYTES):
+        msg = "a correction is cut short or too long"
+        raise PayloadError(msg)
+    if np.any((places[ends] == 0) & (lengths > 1)):
+        msg = "a correction is not in its shortest form"
+        raise PayloadError(msg)
+    starts = ends - lengths + 1
+    values = np.zeros(count, np.int64)
+    for group in range(leb128.MAX_BYTES):
+        longer = lengths > group
+        bits = places[starts[longer] + group].astype(np.int64) & 0x7F
+        values[longer] |= bits << 7 * group
+    return values, at + (int(ends[-1]) + 1 if count else 0)
 
 
 def checksum(steps: Sequence[NDArray[np.int32]]) -> int:

@@ -16,6 +16,9 @@ from .tables import LEVELS, SCALE_MAX, SCALE_MIN, TOTAL, Ints, Tables
 if TYPE_CHECKING:
     from ..models.layers.factorised import FactorisedPrior
 
+WIDEST = 4096
+"""Widest tail of a prior, in steps; published ones reach some dozens."""
+
 TAIL_SCALES = 6.109410204869
 """Minus the 5e-10 quantile of the normal law: how many scales a row reaches."""
 
@@ -56,6 +59,9 @@ def _prior_rows(prior: "FactorisedPrior") -> list[tuple[Ints, int]]:
     """Rows of all channels; symbols are relative to the channel's median."""
     quantiles = prior.quantiles.detach().float()
     median = quantiles[:, 0, 1]
+    if (quantiles[:, 0] - median[:, None]).abs().max() > WIDEST:
+        msg = f"the prior of the hyper latents reaches more than {WIDEST} steps from its median"
+        raise ValueError(msg)
     below = torch.ceil(median - quantiles[:, 0, 0]).int().clamp(min=0)
     above = torch.ceil(quantiles[:, 0, 2] - median).int().clamp(min=0)
     lengths = (below + above + 1).tolist()

@@ -36,6 +36,13 @@ CALL_SYMBOLS = 1 << 16
 BACKENDS = ("compressai", "numpy")
 """Names of the backends, the preferred one first."""
 
+MOST_PADDING = 1 << 25
+"""Most words of padding behind a stream (128 MiB); where more are needed, the twin decodes.
+
+Photographs need less (tiles of 2048 pixels at 8 bits a pixel), forged streams may need many times
+their own length.
+"""
+
 ENVIRONMENT_VARIABLE = "MLIC_RANGE_CODER"
 """Forces a backend where the caller names none."""
 
@@ -219,16 +226,21 @@ class Decoder:
             raise ValueError(msg)
         if len(data) == 0:
             return
-        if total == 0 or len(data) % 4 or len(data) < 8:
+        if len(data) % 4 or not 8 <= len(data) <= 4 * most_words(total):
             msg = f"{len(data)} bytes cannot be the stream of {total} symbols"
             raise StreamError(msg)
         if not rans.STATE_MIN <= struct.unpack_from("<Q", data)[0] < rans.STATE_END:
             msg = "the stream starts with an impossible state"
             raise StreamError(msg)
-        if extension is None:
-            self._reader = rans.RansDecoder(data, self._rows)
-        else:
-            self._reader = _ExtensionDecoder(extension, data, total, self._rows)
+        if extension is not None:
+            escapes = most_escapes(len(data) // 4, self._rows)
+            padded = data + struct.pack("<I", _SENTINEL)
+            padding = padding_words(np.frombuffer(padded, "<u4"), total, escapes)
+            if padding <= MOST_PADDING:
+                padded += bytes(4 * padding)
+                self._reader = _ExtensionDecoder(extension, padded, escapes, self._rows)
+                return
+        self._reader = rans.RansDecoder(data, self._rows)
 
     def take(self, indexes: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """The next symbols, one for each row index.
@@ -263,15 +275,16 @@ class Decoder:
 
 
 class _ExtensionDecoder:
-    """CompressAI's decoder behind a buffer that it cannot leave (see padding_words)."""
+    """CompressAI's decoder behind a buffer that it cannot leave (see padding_words).
 
-    def __init__(self, extension: ModuleType, data: bytes, total: int, rows: Rows) -> None:
+    padded: the data, the sentinel and the padding; escapes: most escaped values let through.
+    """
+
+    def __init__(self, extension: ModuleType, padded: bytes, escapes: int, rows: Rows) -> None:
         self._rows = rows
-        self._escapes_left = most_escapes(len(data) // 4, rows)
-        padded = data + struct.pack("<I", _SENTINEL)
-        padding = padding_words(np.frombuffer(padded, "<u4"), total, self._escapes_left)
+        self._escapes_left = escapes
         self._coder = extension.RansDecoder()
-        self._coder.set_stream(padded + bytes(4 * padding))
+        self._coder.set_stream(padded)
 
     def take(self, indexes: NDArray[np.intp]) -> NDArray[np.int32]:
         parts = [
@@ -335,6 +348,11 @@ def most_escapes(words: int, rows: Rows) -> int:
     """Most escaped values that a genuine stream of so many words can hold; (2) above."""
     widest = max(row[-1] - row[-2] for row in rows.lists)
     return 32 * words // (20 - (widest - 1).bit_length())
+
+
+def most_words(total: int) -> int:
+    """Most words of a genuine stream of so many symbols: a symbol with an escape has 48 bits."""
+    return 2 + 2 * total if total else 0
 
 
 def padding_words(data: NDArray[np.uint32], total: int, escapes: int) -> int:

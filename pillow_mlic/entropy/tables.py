@@ -58,13 +58,15 @@ def _validate(tables: Tables) -> None:
         problem = "thresholds do not increase"
     elif tables.fixed < 0 or len(tables.cdfs) != tables.first_fixed + tables.fixed:
         problem = f"{len(tables.cdfs)} rows for {tables.classes} classes"
-    elif tables.offsets.shape != (len(tables.cdfs),) or np.any(np.abs(tables.offsets) > 1 << 20):
+    elif tables.offsets.shape != (len(tables.cdfs),) or np.any(
+        np.abs(tables.offsets.astype(np.int64)) > 1 << 20
+    ):
         problem = "offsets out of range"
     else:
         for row, cdf in enumerate(tables.cdfs):
             if not 3 <= len(cdf) <= TOTAL or cdf[0] != 0 or cdf[-1] != TOTAL:
                 problem = f"row {row} does not run from 0 to {TOTAL}"
-            elif np.any(np.diff(cdf) <= 0):
+            elif np.any(cdf[1:] <= cdf[:-1]):  # differences of hostile numbers may overflow
                 problem = f"row {row} does not increase strictly"
     if problem is not None:
         msg = f"the entropy tables of this weight pack are damaged: {problem}; install it again"

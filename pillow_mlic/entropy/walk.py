@@ -16,6 +16,7 @@ from ..models.layers.quantise import gaussian_bits
 from . import range_coder
 from .indexes import Corrections, classify, correct, near_thresholds
 from .payload import Payload, checksum
+from .rounding import Rounding
 from .tables import PRECISION, Tables
 
 Ints = NDArray[np.int32]
@@ -48,17 +49,16 @@ def _fixed_rows(mean: Tensor, tables: Tables) -> Ints:
     return np.tile(rows, mean.numel() // channels)
 
 
-def _table_bits(symbols: Tensor, rows: Ints, tables: Tables) -> float:
-    """Bits of (B, h, w, C) symbols by their tables' counts; escapes as 16 bits more."""
-    bits = 0.0
-    for values in symbols.flatten(1).cpu().numpy().astype(np.int64):
-        for row in np.unique(rows):
-            cdf = tables.cdfs[row]
-            place = values[rows == row] - tables.offsets[row]
-            outside = (place < 0) | (place >= len(cdf) - 2)
-            place = np.where(outside, len(cdf) - 2, place)
-            counts = np.diff(cdf)[place]
-            bits += float((PRECISION - np.log2(counts) + 16 * outside).sum())
+def table_bits(symbols: Tensor, rows: Ints, tables: Tables) -> NDArray[np.float64]:
+    """Bits (B, h w C) of (B, h, w, C) symbols by their tables' counts; escapes as 16 bits more."""
+    values = symbols.flatten(1).cpu().numpy().astype(np.int64)
+    bits = np.empty(values.shape)
+    for row in np.unique(rows):
+        cdf = tables.cdfs[row]
+        place = values[:, rows == row] - tables.offsets[row]
+        outside = (place < 0) | (place >= len(cdf) - 2)
+        place = np.where(outside, len(cdf) - 2, place)
+        bits[:, rows == row] = PRECISION - np.log2(np.diff(cdf)[place]) + 16 * outside
     return bits
 
 
@@ -69,9 +69,15 @@ class EncodingCoder:
     """
 
     def __init__(
-        self, latents: Latents, tables: Tables, guard: float, estimate: bool = False
+        self,
+        latents: Latents,
+        tables: Tables,
+        guard: float,
+        estimate: bool = False,
+        rounding: Rounding | None = None,
     ) -> None:
         self.estimated_bits = 0.0
+        self._rounding = rounding
         self._estimate = estimate
         self._latents = Latents(latents.y.double(), latents.z.double())
         self._tables = tables
@@ -83,9 +89,12 @@ class EncodingCoder:
         self._position = 0
 
     def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        symbols = self._round(select(self._latents) * gain - mean)
         if not torch.isfinite(scale).all():
             raise ValueError(NOT_FINITE)
+        exact = select(self._latents) * gain - mean
+        if self._rounding is not None:
+            exact = self._rounding(exact, mean, scale, gain, select)
+        symbols = self._round(exact)
         for tile, (tile_scale, tile_symbols) in enumerate(zip(scale, symbols, strict=True)):
             classes = classify(tile_scale, self._tables)
             coded, rows = _rows(classes, self._tables)
@@ -105,7 +114,7 @@ class EncodingCoder:
             self._put(tile, tile_symbols, np.ones(len(rows), dtype=np.bool_), rows)
         self._position += symbols[0].numel()
         if self._estimate:
-            self.estimated_bits += _table_bits(symbols, rows, self._tables)
+            self.estimated_bits += float(table_bits(symbols, rows, self._tables).sum())
         return symbols
 
     @staticmethod

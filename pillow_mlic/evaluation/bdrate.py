@@ -9,10 +9,11 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-Points = Sequence[tuple[float, float]]  # (bpp, quality in dB), in any order
+Points = Sequence[tuple[float, float]]  # (bpp, quality in dB or points), in any order
 Method = Literal["pchip", "cubic"]
-Metric = Literal["psnr", "ms-ssim"]
+Metric = Literal["psnr", "ms-ssim", "ssimulacra2"]
 
+METHODS: tuple[Method, ...] = ("pchip", "cubic")
 _LEAST_POINTS = {"pchip": 2, "cubic": 4}
 
 
@@ -49,7 +50,8 @@ def common_range(anchor: Points, test: Points) -> tuple[float, float]:
 def published(name: str, metric: Metric = "psnr") -> list[tuple[float, float]]:
     """Published points (bpp, dB) on Kodak of "vtm-17.0", "mlic", "mlic+", "mlic++" or "lalic".
 
-    Of the metric "ms-ssim" there are points for "vtm-17.0" only; elsewhere the list is empty.
+    Of the metric "ms-ssim" (in dB) there are points for "vtm-17.0" only, of "ssimulacra2" none;
+    elsewhere the list is empty.
     ValueError for an unknown name.
     """
     curves = _published_file()["curves"]
@@ -57,7 +59,7 @@ def published(name: str, metric: Metric = "psnr") -> list[tuple[float, float]]:
         msg = f"there are no published points of {name!r}, only of {', '.join(curves)}"
         raise ValueError(msg)
     curve = curves[name]
-    quality = curve.get({"psnr": "psnr", "ms-ssim": "msssim_db"}[metric], [])
+    quality = curve.get("msssim_db" if metric == "ms-ssim" else metric, [])
     return list(zip(curve["bpp"], quality, strict=True)) if quality else []
 
 

@@ -21,8 +21,10 @@ _MODEL_HINT = "mlic:NAME"
 class Codec:
     """One way of saving pictures, with the ladder of qualities to measure it at.
 
-    `options` go to `Image.save` besides `quality`, which is a setting. `library` says who does the
-    work, with its version. `plugin` is the module whose import gives Pillow the format, if any.
+    `options` go to `Image.save` besides `quality`, which is a setting. `label` is the name for
+    people. `lowest`, `highest`: the qualities that make sense, whole numbers unless `continuous`.
+    `library` says who does the work, with its version. `plugin` is the module whose import gives
+    Pillow the format, if any.
     """
 
     name: str
@@ -31,6 +33,10 @@ class Codec:
     settings: tuple[float, ...]
     library: str = ""
     plugin: str | None = None
+    label: str = ""
+    lowest: float = 0
+    highest: float = 100
+    continuous: bool = False
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
         """The file that Pillow writes for `image` at quality `setting`."""
@@ -54,6 +60,11 @@ class Codec:
         """
         data = self.encode(Image.new("RGB", (64, 64), "gray"), setting)
         return str(self.decode(data).info.get("weights", ""))
+
+    @property
+    def middle(self) -> float:
+        """The setting in the middle of the ladder."""
+        return self.settings[len(self.settings) // 2]
 
     def describe(self) -> str:
         """Library, version and options in one line: "libavif 1.4.2, speed=6"."""
@@ -82,7 +93,7 @@ def create(name: str) -> Codec:
         return _mlic(name, {"model": name.removeprefix(_MODEL_PREFIX)})
     msg = f"there is no codec {name!r}; there are {', '.join(names())}"
     if name == "jxl":
-        msg += " (jxl needs the package pillow-jxl-plugin)"
+        msg += "; for jxl: pip install pillow-jxl-plugin"
     raise ValueError(msg)
 
 
@@ -90,9 +101,9 @@ def _known() -> dict[str, Codec]:
     codecs = [_jpeg(), _webp()]
     avif = {"subsampling": "4:4:4", "speed": 6}  # Pillow's own speed, but not its 4:2:0
     tuned = {"advanced": {"tune": "psnr"}}
-    codecs.append(_avif("avif", avif))
-    codecs.append(_avif("avif-psnr", avif | tuned))
-    codecs.append(_avif("avif-psnr-s4", avif | tuned | {"speed": 4}))
+    codecs.append(_avif("avif", "AVIF", avif))
+    codecs.append(_avif("avif-psnr", "AVIF for PSNR", avif | tuned))
+    codecs.append(_avif("avif-psnr-s4", "AVIF for PSNR, speed 4", avif | tuned | {"speed": 4}))
     if importlib.util.find_spec("pillow_jxl") is not None:
         codecs.append(_jxl())
     codecs.append(_mlic("mlic", {}))
@@ -106,6 +117,9 @@ def _jpeg() -> Codec:
         options={"subsampling": "4:2:0", "optimize": True, "progressive": True},
         settings=(5, 10, 20, 30, 45, 60, 70, 80, 90, 95),
         library=f"libjpeg-turbo {features.version('libjpeg_turbo')}",
+        label="JPEG",
+        lowest=1,
+        highest=95,
     )
 
 
@@ -116,16 +130,18 @@ def _webp() -> Codec:
         options={"method": 6},
         settings=(1, 5, 15, 30, 50, 65, 80, 90, 96),
         library=f"libwebp {features.version('webp')}",
+        label="WebP",
     )
 
 
-def _avif(name: str, options: dict[str, Any]) -> Codec:
+def _avif(name: str, label: str, options: dict[str, Any]) -> Codec:
     return Codec(
         name=name,
         format="AVIF",
         options=options,
         settings=(10, 20, 30, 40, 50, 60, 70, 80, 88, 94),
         library=f"libavif {features.version('avif')}",
+        label=label,
     )
 
 
@@ -137,6 +153,8 @@ def _jxl() -> Codec:
         settings=(10, 20, 30, 40, 50, 60, 70, 80, 90, 95),
         library=f"pillow-jxl-plugin {importlib.metadata.version('pillow-jxl-plugin')}",
         plugin="pillow_jxl",
+        label="JPEG XL",
+        lowest=1,
     )
 
 
@@ -148,4 +166,8 @@ def _mlic(name: str, options: dict[str, Any]) -> Codec:
         settings=(1, 2, 3, 4, 5, 6, 7, 8),
         library=f"pillow-mlic {__version__}",
         plugin="pillow_mlic",
+        label=f".{name}",
+        lowest=1,
+        highest=8,
+        continuous=True,
     )

@@ -1,28 +1,39 @@
-"""One picture through several codecs at the same size, as a table and as a picture."""
+"""One picture through several codecs at equal bytes or equal PSNR, as a table and as a picture."""
 
-import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .metrics import psnr
+from . import details, matching, metrics
+from .bdrate import Metric
+from .codecs import Codec
+from .details import Box
+from .tables import plain_table
+
+Match = Literal["bytes", "psnr"]
 
 GAP, BAND = 12, 40
 INK, PAPER, SOFT = (24, 24, 27), (255, 255, 255), (113, 113, 122)
+MOST_COLUMN = 512  # pixels; larger pictures are shown reduced
+LEAST_COLUMN = 320
+_LABELS: dict[Metric, str] = {
+    "psnr": "PSNR dB",
+    "ms-ssim": "MS-SSIM dB",
+    "ssimulacra2": "SSIMULACRA2",
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A picture as one codec keeps it."""
+    """A picture as one codec keeps it; `fidelity` in dB, in points for SSIMULACRA2."""
 
-    label: str
+    codec: Codec
     setting: float
     data: bytes
-    psnr: float
+    fidelity: dict[Metric, float]
     encode_seconds: float
     decode_seconds: float
     image: Image.Image
@@ -33,118 +44,160 @@ class Outcome:
         return len(self.data)
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A codec whose quality is searched for a given size: Pillow format, options, quality range."""
+def compare(
+    image: Image.Image,
+    codecs: Sequence[Codec],
+    *,
+    quality: float | None = None,
+    size: float | None = None,
+    psnr: float | None = None,
+    match: Match = "bytes",
+    progress: Callable[[str], object] | None = None,
+) -> list[Outcome]:
+    """Each codec's version of `image` (RGB), in the order of `codecs`.
 
-    label: str
-    format: str
-    options: dict[str, Any]
-    lowest: int
-    highest: int
+    Just one of three says where: at `size` bytes; at `psnr` dB; or at what the first codec has at
+    `quality`, in bytes or PSNR as `match` says. What a codec cannot reach it comes as near to as
+    it can. `progress` hears what is being done. The first use of a codec loads what it needs;
+    that is no part of its times. ValueError for a quality that the first codec does not have.
+    """
+    say = progress or _silent
+    outcomes: list[Outcome] = []
+    for codec in codecs:
+        say(codec.label)
+        codec.weights(codec.settings[0])
+        if size is not None:
+            setting, _ = matching.to_size(codec, image, round(size))
+        elif psnr is not None:
+            setting, _ = matching.to_psnr(codec, image, psnr)
+        else:
+            setting = _quality(codec, quality)
+        outcomes.append(_code(image, codec, setting))
+        if size is None and psnr is None:  # the first of them says it for the others
+            size = outcomes[0].size if match == "bytes" else None
+            psnr = outcomes[0].fidelity["psnr"] if match == "psnr" else None
+    return outcomes
 
 
-PEERS = (
-    Peer("JPEG", "JPEG", {"optimize": True, "progressive": True}, 1, 95),
-    Peer("WebP", "WEBP", {"method": 6}, 0, 100),
-    Peer("AVIF", "AVIF", {"subsampling": "4:4:4"}, 0, 100),
-)
+def _quality(codec: Codec, quality: float | None) -> float:
+    chosen = codec.middle if quality is None else quality
+    if not codec.lowest <= chosen <= codec.highest:
+        msg = (
+            f"quality is {chosen:g}, but {codec.label}'s goes from {codec.lowest:g} to "
+            f"{codec.highest:g}"
+        )
+        raise ValueError(msg)
+    return chosen
 
 
-def code(
-    image: Image.Image, label: str, setting: float, format_: str, options: dict[str, Any]
-) -> Outcome:
-    """Encode to bytes and decode from them, timed; PSNR against `image` (RGB)."""
-    buffer = io.BytesIO()
+def _code(image: Image.Image, codec: Codec, setting: float) -> Outcome:
+    """Encode to bytes and decode from them, timed."""
     start = time.perf_counter()
-    image.save(buffer, format_, quality=setting, **options)
+    data = codec.encode(image, setting)
     encoded = time.perf_counter()
-    decoded = Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
-    decoded.load()
+    decoded = codec.decode(data)
     done = time.perf_counter()
+    decoded = decoded.convert("RGB")
     return Outcome(
-        label=label,
+        codec=codec,
         setting=setting,
-        data=buffer.getvalue(),
-        psnr=psnr(np.asarray(image), np.asarray(decoded)),
+        data=data,
+        fidelity=_fidelity(image, decoded),
         encode_seconds=encoded - start,
         decode_seconds=done - encoded,
         image=decoded,
     )
 
 
-def match_size(image: Image.Image, peer: Peer, size: int) -> Outcome:
-    """The codec at the quality whose file is nearest to `size` bytes."""
-    low, high = peer.lowest, peer.highest
-    while low < high:  # the lowest quality whose file is not smaller
-        middle = (low + high) // 2
-        if _size(image, peer, middle) < size:
-            low = middle + 1
-        else:
-            high = middle
-    nearest = min({max(low - 1, peer.lowest), low}, key=lambda q: abs(_size(image, peer, q) - size))
-    return code(image, peer.label, nearest, peer.format, peer.options)
+def _fidelity(image: Image.Image, decoded: Image.Image) -> dict[Metric, float]:
+    """Every metric that is installed and that the picture is large enough for."""
+    found: dict[Metric, float] = {}
+    for name in metrics.available():
+        if name != "ms-ssim":
+            found[name] = metrics.METRICS[name](image, decoded)
+        elif min(image.size) >= metrics.MIN_SIDE:
+            found[name] = metrics.ms_ssim_db(metrics.ms_ssim(image, decoded))
+    return found
 
 
-def _size(image: Image.Image, peer: Peer, quality: int) -> int:
-    buffer = io.BytesIO()
-    image.save(buffer, peer.format, quality=quality, **peer.options)
-    return buffer.tell()
+def _silent(_: str) -> None:
+    """Report to nobody."""
 
 
-def compare(
-    image: Image.Image, quality: float, progress: Callable[[str], object] | None = None
-) -> list[Outcome]:
-    """`.mlic` at `quality`, then every peer at about the same size.
-
-    The first use of a model loads it; that is not part of the times.
-    """
-    say = progress or (lambda _: None)
-    image = image.convert("RGB")
-    say("loading the model")
-    code(image.crop((0, 0, 64, 64)), "", quality, "MLIC", {})
-    say(".mlic")
-    outcomes = [code(image, ".mlic", quality, "MLIC", {})]
-    for peer in PEERS:
-        say(peer.label)
-        outcomes.append(match_size(image, peer, outcomes[0].size))
-    return outcomes
+# ---- as text -------------------------------------------------------------------------------------
 
 
-def table(outcomes: list[Outcome], pixels: int) -> str:
-    """The outcomes as lines of text."""
-    lines = [
-        f"{'':8}{'quality':>8}{'bytes':>9}{'bpp':>8}{'PSNR dB':>9}{'encode s':>10}{'decode s':>10}"
-    ]
-    lines += [
-        f"{o.label:8}{o.setting:8g}{o.size:9}{8 * o.size / pixels:8.3f}{o.psnr:9.2f}"
-        f"{o.encode_seconds:10.2f}{o.decode_seconds:10.2f}"
+def table(outcomes: Sequence[Outcome]) -> str:
+    """One line a codec."""
+    measured = outcomes[0].fidelity
+    pixels = outcomes[0].image.width * outcomes[0].image.height
+    header = ["", "quality", "bytes", "bpp", *(_LABELS[m] for m in measured)]
+    rows = [
+        [
+            o.codec.label,
+            f"{o.setting:.4g}",
+            f"{o.size}",
+            f"{8 * o.size / pixels:.3f}",
+            *(f"{o.fidelity[m]:.2f}" for m in measured),
+            f"{o.encode_seconds:.2f}",
+            f"{o.decode_seconds:.2f}",
+        ]
         for o in outcomes
     ]
-    return "\n".join(lines)
+    return plain_table([*header, "encode s", "decode s"], rows)
+
+
+# ---- as a picture --------------------------------------------------------------------------------
+
+
+def choose_boxes(original: Image.Image, outcomes: Sequence[Outcome], zoom: int) -> list[Box]:
+    """Where to look: the place richest in detail, and where the codecs do worst beside it."""
+    width = _column(original) // zoom
+    size = (width, width * 3 // 4)
+    first = details.most_detailed(original, size)
+    if first[2:] == original.size and first[:2] == (0, 0):
+        return [first]
+    pictures = [outcome.image for outcome in outcomes]
+    return [first, details.most_different(original, pictures, size, first)]
 
 
 def sheet(
-    original: Image.Image, outcomes: list[Outcome], box: tuple[int, int, int, int], zoom: int = 2
+    original: Image.Image, outcomes: Sequence[Outcome], boxes: Sequence[Box], zoom: int = 2
 ) -> Image.Image:
-    """Original and outcomes side by side, below each the region `box` enlarged `zoom` times."""
-    original = original.convert("RGB")
+    """Original (RGB) and outcomes side by side, below each the `boxes` enlarged `zoom` times."""
+    width = _column(original)
+    width = max([width, *((box[2] - box[0]) * zoom for box in boxes)])
+    overview = _overview(original, width)
+    heights = [overview.height, *((box[3] - box[1]) * zoom for box in boxes)]
     columns = [("original", "", original)]
-    columns += [(o.label, f"{o.size / 1000:.1f} kB   {o.psnr:.2f} dB", o.image) for o in outcomes]
-    detail = ((box[2] - box[0]) * zoom, (box[3] - box[1]) * zoom)
-    width = max(original.width, detail[0])
-    out = Image.new(
-        "RGB",
-        (GAP + len(columns) * (width + GAP), BAND + original.height + 2 * GAP + detail[1]),
-        PAPER,
-    )
+    columns += [(o.codec.label, f"{o.size / 1000:.1f} kB   {_db(o)}", o.image) for o in outcomes]
+    total = (GAP + len(columns) * (width + GAP), BAND + sum(heights) + GAP * len(heights))
+    out = Image.new("RGB", total, PAPER)
     draw = ImageDraw.Draw(out)
     bold, plain = ImageFont.load_default(22), ImageFont.load_default(18)
     for i, (label, note, image) in enumerate(columns):
-        left = GAP + i * (width + GAP)
+        left, top = GAP + i * (width + GAP), BAND
         draw.text((left, 8), label, fill=INK, font=bold)
         draw.text((left + width, 11), note, fill=SOFT, font=plain, anchor="ra")
-        out.paste(image, (left, BAND))
-        crop = image.crop(box).resize(detail, Image.Resampling.NEAREST)
-        out.paste(crop, (left, BAND + original.height + GAP))
+        out.paste(_overview(image, width), (left, top))
+        for box, above in zip(boxes, heights, strict=False):
+            top += above + GAP
+            crop = image.crop(box)
+            size = (crop.width * zoom, crop.height * zoom)
+            out.paste(crop.resize(size, Image.Resampling.NEAREST), (left, top))
     return out
+
+
+def _column(original: Image.Image) -> int:
+    return min(max(original.width, LEAST_COLUMN), MOST_COLUMN)
+
+
+def _overview(image: Image.Image, width: int) -> Image.Image:
+    """The whole picture, at most `width` wide and twice as high."""
+    small = image.copy()
+    small.thumbnail((width, 2 * width), Image.Resampling.LANCZOS)
+    return small
+
+
+def _db(outcome: Outcome) -> str:
+    return f"{outcome.fidelity['psnr']:.2f} dB"

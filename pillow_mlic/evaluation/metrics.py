@@ -1,11 +1,16 @@
-"""Fidelity of a decoded picture to its original: PSNR and MS-SSIM of 8-bit RGB."""
+"""Fidelity of a decoded picture to its original: PSNR, MS-SSIM, SSIMULACRA2 of 8-bit RGB."""
 
+import importlib.util
+import io
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from .bdrate import Metric
 
 Picture = Image.Image | NDArray[np.uint8]
 Plane = NDArray[np.float64]
@@ -15,6 +20,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first; Wang e
 WINDOW = 11
 SIGMA = 1.5
 MIN_SIDE = (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1  # 161: the coarsest scale holds 11
+STRIP = 256
+"""Rows worked on at a time."""
 _C1 = (0.01 * PEAK) ** 2
 _C2 = (0.03 * PEAK) ** 2
 
@@ -25,7 +32,11 @@ def psnr(a: Picture, b: Picture) -> float:
     `a`, `b`: images, or uint8 arrays (H, W, 3) in 0..255. Infinite where they are equal.
     """
     first, second = _pair(a, b)
-    error = float(np.mean((first.astype(np.float64) - second) ** 2))
+    total = 0
+    for top in range(0, len(first), STRIP):  # strips, so that memory stays small
+        difference = first[top : top + STRIP].astype(np.int32) - second[top : top + STRIP]
+        total += int(np.sum(difference * difference, dtype=np.int64))
+    error = total / first.size
     return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
 
@@ -53,6 +64,39 @@ def ms_ssim(a: Picture, b: Picture) -> float:
 def ms_ssim_db(value: float) -> float:
     """MS-SSIM in dB, -10 log10(1 - value); infinite for 1."""
     return -10 * math.log10(1 - value) if value < 1 else math.inf
+
+
+def ssimulacra2(a: Picture, b: Picture) -> float:
+    """SSIMULACRA2 of `b` against the original `a`: 100 for equal pictures, 90 hardly to be seen.
+
+    As the package ssimulacra2 computes it (in NumPy; it may differ a little from the original in
+    C++). ModuleNotFoundError without it.
+    """
+    from ssimulacra2 import compute_ssimulacra2
+
+    files = []
+    for picture in _pair(a, b):
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "PPM")
+        file.seek(0)
+        files.append(file)
+    return float(compute_ssimulacra2(*files))
+
+
+METRICS: dict[Metric, Callable[[Picture, Picture], float]] = {
+    "psnr": psnr,
+    "ms-ssim": ms_ssim,
+    "ssimulacra2": ssimulacra2,
+}
+
+
+NEEDS: dict[Metric, str] = {"ms-ssim": "scipy", "ssimulacra2": "ssimulacra2"}
+"""Packages that metrics need."""
+
+
+def available() -> list[Metric]:
+    """The metrics that can be computed with what is installed."""
+    return [m for m in METRICS if m not in NEEDS or importlib.util.find_spec(NEEDS[m]) is not None]
 
 
 def _pair(a: Picture, b: Picture) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -85,13 +129,24 @@ def _ms_ssim_plane(a: Plane, b: Plane) -> float:
 
 def _ssim(a: Plane, b: Plane) -> tuple[float, float]:
     """Mean SSIM, and the mean of its contrast-structure factor alone, of two planes (H, W)."""
+    border = WINDOW - 1
+    sums = np.zeros(2)
+    for top in range(0, len(a) - border, STRIP):
+        rows = slice(top, top + STRIP + border)
+        sums += _ssim_strip(a[rows], b[rows])
+    ssim, contrast = sums / ((len(a) - border) * (a.shape[1] - border))
+    return float(ssim), float(contrast)
+
+
+def _ssim_strip(a: Plane, b: Plane) -> tuple[float, float]:
+    """Sums of what `_ssim` has the means of."""
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a**2
     variance_b = _blur(b * b) - mean_b**2
     covariance = _blur(a * b) - mean_a * mean_b
     contrast = (2 * covariance + _C2) / (variance_a + variance_b + _C2)
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
-    return float(np.mean(luminance * contrast)), float(np.mean(contrast))
+    return float(np.sum(luminance * contrast)), float(np.sum(contrast))
 
 
 def _blur(plane: Plane) -> Plane:

@@ -59,7 +59,7 @@ def identify(state: Any) -> tuple[str, Any]:
         module = import_module(f".{entry.module}", __name__)
         try:
             module.config_from_state_dict(state)
-        except ValueError as error:
+        except (ValueError, IndexError) as error:
             problems.append(str(error))
             continue
         return name, getattr(module, entry.class_name).from_state_dict(state)

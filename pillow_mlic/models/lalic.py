@@ -26,7 +26,8 @@ from .layers.checkerboard import put, take, windows
 from .layers.conv import Conv2d, ConvTranspose2d
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.rwkv import BiRwkvBlock, PointwiseMixing
-from .published import PublishedNetwork, load_strictly
+from .loading import build
+from .published import PublishedNetwork
 
 ANCHOR, NON_ANCHOR = checkerboard.NON_ANCHOR, checkerboard.ANCHOR
 """Anchors are the positions with row + column even, the other half than in the MLIC family."""
@@ -136,13 +137,19 @@ def _synthesis(c: LalicConfig) -> nn.Sequential:
 def _hyper_analysis(c: LalicConfig) -> nn.Sequential:
     """h_a: latents (B, H/16, W/16, M) -> hyper latents (B, H/64, W/64, Z)."""
     d = c.dims
-    return nn.Sequential(Conv2d(d[3], d[4], 5, stride=2), *_blocks(d[4], c.depths[3]), Conv2d(d[4], d[5], 5, stride=2))
+    return nn.Sequential(
+        Conv2d(d[3], d[4], 5, stride=2),
+        *_blocks(d[4], c.depths[3]),
+        Conv2d(d[4], d[5], 5, stride=2),
+    )
 
 
 def _hyper_synthesis(c: LalicConfig) -> nn.Sequential:
     """h_s: hyper latents (B, H/64, W/64, Z) -> hyper parameters (B, H/16, W/16, M)."""
     d = c.dims
-    return nn.Sequential(ConvTranspose2d(d[5], d[4], 5), *_blocks(d[4], c.depths[3]), ConvTranspose2d(d[4], d[3], 5))
+    return nn.Sequential(
+        ConvTranspose2d(d[5], d[4], 5), *_blocks(d[4], c.depths[3]), ConvTranspose2d(d[4], d[3], 5)
+    )
 
 
 def _channel_context(previous: int, width: int, channels: int) -> nn.Sequential:
@@ -187,7 +194,7 @@ class CheckerboardConv(nn.Module):
         self.register_buffer("mask", other_half.expand(self.weight.shape).to(self.weight.dtype))
 
     def forward(self, anchors: Tensor) -> Tensor:
-        batch, height, half, channels = anchors.shape
+        batch, height, half, _ = anchors.shape
         padded = F.pad(put(anchors, ANCHOR), (0, 0, 2, 2, 2, 2)).flatten(0, 2)
         index = windows(batch, height, 2 * half, 5, NON_ANCHOR)[1::2].T.to(anchors.device)
         # The taps that the mask leaves are every second one, in the order of rows.
@@ -320,9 +327,7 @@ class Lalic(PublishedNetwork):
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> "Lalic":
         """Build the network that `state` belongs to, and load it; ValueError if it is another's."""
-        model = cls(config_from_state_dict(state))
-        load_strictly(model, state)
-        return model
+        return build(lambda: cls(config_from_state_dict(state)), state)
 
     @property
     def prior(self) -> FactorisedPrior:

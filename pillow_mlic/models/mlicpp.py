@@ -26,7 +26,11 @@ from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
 from .layers.conv import Conv2d, SubpixelConv
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.residual import ResidualBlock, ResidualDown, ResidualStack, ResidualUp
-from .published import PublishedNetwork, load_strictly
+from .loading import build
+from .published import PublishedNetwork
+
+WIDEST_WINDOW = 31
+"""Attention within a window takes memory by the fourth power of its side."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class MlicPlusPlusConfig:
     variant_2023: bool = False
 
     def __post_init__(self) -> None:
+        if not 1 <= self.window <= WIDEST_WINDOW:
+            msg = f"a window has 1 to {WIDEST_WINDOW} pixels a side, not {self.window}"
+            raise ValueError(msg)
         if self.slices * self.slice_channels != self.latents:
             msg = (
                 f"{self.slices} slices of {self.slice_channels} channels are not "
@@ -261,9 +268,7 @@ class MlicPlusPlus(PublishedNetwork):
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> "MlicPlusPlus":
         """Build the variant that `state` belongs to, and load it; ValueError if it is another's."""
-        model = cls(config_from_state_dict(state))
-        load_strictly(model, state)
-        return model
+        return build(lambda: cls(config_from_state_dict(state)), state)
 
     @property
     def prior(self) -> FactorisedPrior:

@@ -8,7 +8,6 @@ Tensors inside are channels-last, (B, H, W, C); pictures and likelihoods that `f
 gives are (B, C, H, W), as everywhere.
 """
 
-from collections.abc import Mapping
 from typing import TypedDict
 
 import torch
@@ -138,13 +137,3 @@ class PublishedNetwork(nn.Module):
     def exact(self) -> "PublishedNetwork":
         """The network itself, whose `entropy` computes in float64 for a float64 quality."""
         return self
-
-
-def load_strictly(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load, or raise ValueError with the first keys and shapes that differ."""
-    try:
-        model.load_state_dict(dict(state), strict=True)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        msg = "these weights do not fit the network: " + " ".join(lines)[:400]
-        raise ValueError(msg) from error

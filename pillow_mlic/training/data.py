@@ -1,6 +1,7 @@
 """Training pictures: a folder, decoded once into memory, served as random crops."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,21 @@ class Crops:
         self.seed = seed
         areas = np.array([p.shape[0] * p.shape[1] for p in self.pictures], dtype=np.float64)
         self.share = areas / areas.sum()
+        self._ahead: tuple[int, int, Future[torch.Tensor]] | None = None
+        self._pool = ThreadPoolExecutor(1)
+
+    def ahead(self, step: int, count: int) -> torch.Tensor:
+        """Like `batch`, and begins with the batch of the next step in a thread: for accelerators.
+
+        The batch is in pinned memory where there is CUDA.
+        """
+        waiting, self._ahead = self._ahead, None
+        if waiting is not None and waiting[:2] == (step, count):
+            batch = waiting[2].result()
+        else:
+            batch = self.batch(step, count)
+        self._ahead = (step + 1, count, self._pool.submit(self.batch, step + 1, count))
+        return batch.pin_memory() if torch.cuda.is_available() else batch
 
     def batch(self, step: int, count: int) -> torch.Tensor:
         """The batch of `step`: (count, size, size, 3) uint8."""

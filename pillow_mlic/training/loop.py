@@ -155,19 +155,24 @@ class Trainer:
     def _batch(self) -> tuple[Tensor, Tensor, Latents]:
         """This process's share of the batch of the current step."""
         s = self.settings
-        generator = torch.Generator().manual_seed(s.seed * 1_000_003 + self.step)
+        generator = torch.Generator(self.device).manual_seed(s.seed * 1_000_003 + self.step)
         config = self.model.config
         y_side, z_side = s.crop // 16, s.crop // 64
         share = slice(
             self.group.rank * s.batch // self.group.size,
             (self.group.rank + 1) * s.batch // self.group.size,
         )
-        crops = self.crops.batch(self.step, s.batch)[share].to(self.device)
-        quality = stratified_qualities(s.batch, generator)[share].to(self.device)
-        y = torch.rand(s.batch, y_side, y_side, config.latents, generator=generator) - 0.5  # type: ignore[union-attr, arg-type]
-        z = torch.rand(s.batch, z_side, z_side, config.hyper_latents, generator=generator) - 0.5  # type: ignore[union-attr, arg-type]
-        noise = Latents(y[share].to(self.device), z[share].to(self.device))
-        return crops.float() / 255, quality, noise
+        serve = self.crops.batch if self.device.type == "cpu" else self.crops.ahead
+        crops = serve(self.step, s.batch)[share].to(self.device, non_blocking=True)
+        quality = stratified_qualities(s.batch, generator)[share]
+
+        def noise(side: int, channels: int) -> Tensor:
+            """Every process draws the whole batch's, so that their number makes no difference."""
+            size = (s.batch, side, side, channels)
+            return torch.rand(size, generator=generator, device=self.device)[share] - 0.5
+
+        y, z = noise(y_side, config.latents), noise(z_side, config.hyper_latents)  # type: ignore[union-attr, arg-type]
+        return crops.float() / 255, quality, Latents(y, z)
 
     def _forward(self, x: Tensor, quality: Tensor, noise: Latents) -> Figures:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):

@@ -78,6 +78,8 @@ class _SquaredNorm(torch.autograd.Function):
 
 
 def stratified_qualities(count: int, generator: torch.Generator) -> Tensor:
-    """`count` qualities in [1, 8], one drawn uniformly from each of `count` equal strata."""
-    share = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    """`count` qualities in [1, 8], one from each of `count` equal strata, on generator's device."""
+    device = generator.device
+    places = torch.arange(count, device=device)
+    share = (places + torch.rand(count, generator=generator, device=device)) / count
     return 1 + (QUALITIES - 1) * share

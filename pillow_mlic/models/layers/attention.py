@@ -68,7 +68,7 @@ class LocalContext(nn.Module):
         self.fusion = nn.Conv2d(channels, width, window)
 
     def forward(self, anchors: Tensor) -> Tensor:
-        batch, height, width, channels = anchors.shape
+        batch, height, width, _ = anchors.shape
         q, k, v, shared = self._projections(anchors)
         inside = anchors.new_ones(batch, height, width, 1)
         reach = self.window // 2
@@ -105,8 +105,8 @@ class LocalContext(nn.Module):
     def _attend(self, pairs: Tensor, singles: Tensor) -> Tensor:
         """Attention within L windows: -> (L, k k, c).
 
-        pairs (k k // 2, L, 2c): q and k of the anchors; singles (k k, L, c + heads + 1): v, products
-        with the shared query and ones of all pixels; all are zero outside of the picture.
+        pairs (k k // 2, L, 2c): q and k of the anchors; singles (k k, L, c + heads + 1): v,
+        products with the shared query and ones of all pixels; all are zero outside of the picture.
         """
         channels = pairs.shape[-1] // 2
         size = channels // self.heads
@@ -123,7 +123,8 @@ class LocalContext(nn.Module):
             v, position = values[..., part], positions[head]
             logits = torch.bmm(q.transpose(0, 1), k.permute(1, 2, 0))
             logits = logits + position[1::2, 1::2] + masked
-            weights = (logits - logits.amax(-1, keepdim=True)).exp()  # softmax is slow in short rows
+            # A softmax by hand: torch's is slow in short rows.
+            weights = (logits - logits.amax(-1, keepdim=True)).exp()
             top = weights @ v[1::2].transpose(0, 1)
             out[:, 1::2, part] = top / weights.sum(-1, keepdim=True)
             # e^(key + position) is a product: no more than two matrix products for all windows.

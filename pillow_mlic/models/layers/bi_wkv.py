@@ -1,8 +1,8 @@
 """Bi-WKV: attention over all positions of a picture at linear cost.
 
-The operator of LALIC (Feng et al., arXiv 2502.05741), which comes from Vision-RWKV (Duan et al., arXiv
-2403.02308). Matrix products throughout: within chunks of tokens, from chunk to chunk within the
-runs that the published kernel cuts the tokens into, and from run to run. Tokens come last.
+The operator of LALIC (Feng et al., arXiv 2502.05741), which comes from Vision-RWKV (Duan et al.,
+arXiv 2403.02308). Matrix products throughout: within chunks of tokens, from chunk to chunk within
+the runs that the published kernel cuts the tokens into, and from run to run. Tokens come last.
 """
 
 from typing import NamedTuple

@@ -43,7 +43,7 @@ def convolve(
     others: tuple[Tensor, ...] = (),
     overwrite: bool = False,
 ) -> Tensor:
-    """finish(convolution of x (B, H, W, C) with padding k // 2, *others); others (B, H f, W f, ...).
+    """finish(convolution of x (B, H, W, C), padding k // 2, *others); others (B, H f, W f, ...).
 
     Heights of `others` are those of the convolution's result, or multiples. With `overwrite` the
     result may take the place of the first of them.
@@ -164,7 +164,9 @@ class SubpixelConv(nn.Sequential):
         # wants them); with all channels of a pixel side by side, longer pieces of memory move.
         regroup = weight.numel() < x.shape[:3].numel() * weight.shape[0]
         if regroup:
-            weight, bias = (p.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1) for p in (weight, bias))
+            weight, bias = (
+                p.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1) for p in (weight, bias)
+            )
 
         def shuffled(y: Tensor, *others: Tensor) -> Tensor:
             if regroup:

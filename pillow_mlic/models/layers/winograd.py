@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 POINTS = {
     3: (0.0, 0.75, -0.75, 1.5, -1.5),

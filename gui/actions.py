@@ -1,0 +1,124 @@
+"""All that can be done, in one table: it feeds menus, tool bar, shortcuts, help and docs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that can be done.
+
+    `text` as in menus, `keys` as Qt's portable names, the first one shown; `tip` one sentence.
+    Actions of one `group` exclude each other. `menu` "" keeps an action out of the menus.
+    """
+
+    name: str
+    menu: str
+    text: str
+    keys: tuple[str, ...]
+    tip: str
+    icon: str = ""
+    checkable: bool = False
+    group: str = ""
+    local: bool = False
+    """Its keys mean other things in controls, so they count only while the picture has focus."""
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """What is done with the mouse, for help and docs."""
+
+    keys: str
+    tip: str
+
+
+MENUS = ("File", "Edit", "View", "Compare", "Help")
+
+# fmt: off
+ACTIONS = (
+    Action("open", "File", "Open…", ("Ctrl+O",), "Open pictures of any kind that Pillow reads, or .mlic.", "open"),
+    Action("open-folder", "File", "Open folder…", ("Ctrl+Shift+O",), "Open all pictures of a folder; Page Down shows the next."),
+    Action("previous", "File", "Previous picture", ("PgUp",), "Show the picture before this one."),
+    Action("next", "File", "Next picture", ("PgDown",), "Show the next of the opened pictures."),
+    Action("save", "File", "Save…", ("Ctrl+S",), "Write the selected version to a file.", "save"),
+    Action("batch", "File", "Convert many files…", ("Ctrl+B",), "Convert many files or folders in one go.", "batch"),
+    Action("quit", "File", "Quit", ("Ctrl+Q",), "Close the viewer."),
+    Action("undo", "Edit", "Undo", ("Ctrl+Z",), "Go back to the settings before the last change."),
+    Action("redo", "Edit", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Take back the undoing."),
+    Action("copy", "Edit", "Copy view", ("Ctrl+C",), "Copy what the window shows to the clipboard."),
+    Action("paste", "Edit", "Paste", ("Ctrl+V",), "Open the picture, or the files, in the clipboard."),
+    Action("split", "View", "Split", ("1",), "Two versions in one picture, with a line to drag.", "split", True, "layout"),
+    Action("side", "View", "Side by side", ("2",), "Two to four versions beside each other.", "side", True, "layout"),
+    Action("flicker", "View", "Flicker", ("3",), "One version at a time; the space bar shows the other.", "flicker", True, "layout"),
+    Action("panes-fewer", "View", "Fewer panes", ("[",), "Side by side with one pane less."),
+    Action("panes-more", "View", "More panes", ("]",), "Side by side with one more pane, up to four."),
+    Action("picture", "View", "Picture", ("P",), "Show the pictures themselves.", "picture", True, "lens"),
+    Action("difference", "View", "Difference", ("D",), "Show what differs from the original, amplified.", "difference", True, "lens"),
+    Action("bits", "View", "Bit map", ("B",), "Show how many bits each 16x16 block of a .mlic file took.", "bits", True, "lens"),
+    Action("gain-up", "View", "Amplify more", (".", ">"), "Make differences twice as strong."),
+    Action("gain-down", "View", "Amplify less", (",", "<"), "Make differences half as strong."),
+    Action("zoom-in", "View", "Zoom in", ("+", "="), "Enlarge, up to 3200 %.", "zoom-in"),
+    Action("zoom-out", "View", "Zoom out", ("-",), "Show more of the picture.", "zoom-out"),
+    Action("zoom-fit", "View", "Fit to window", ("0",), "Show the whole picture.", "fit"),
+    Action("zoom-1", "View", "100 %", ("Z",), "One picture pixel a screen pixel."),
+    Action("pan-left", "View", "Move left", ("Ctrl+Left",), "See more of the left.", local=True),
+    Action("pan-right", "View", "Move right", ("Ctrl+Right",), "See more of the right.", local=True),
+    Action("pan-up", "View", "Move up", ("Ctrl+Up",), "See more of the top.", local=True),
+    Action("pan-down", "View", "Move down", ("Ctrl+Down",), "See more of the bottom.", local=True),
+    Action("split-left", "View", "Split line to the left", ("Shift+Left",), "Show more of the right version.", local=True),
+    Action("split-right", "View", "Split line to the right", ("Shift+Right",), "Show more of the left version.", local=True),
+    Action("full-screen", "View", "Full screen", ("F11", "F"), "Use the whole screen.", "", True),
+    Action("panel", "View", "Controls", ("C",), "Show or hide the controls at the side.", "panel", True),
+    Action("theme-system", "View", "Colours of the system", (), "Light or dark as the desktop has it.", "", True, "theme"),
+    Action("theme-light", "View", "Light", (), "Light colours.", "", True, "theme"),
+    Action("theme-dark", "View", "Dark", (), "Dark colours.", "", True, "theme"),
+    Action("swap", "Compare", "Show the other side", ("Space", "X"), "Flicker: show the other version. Otherwise: A and B trade places.", "swap", local=True),
+    Action("version-next", "Compare", "Next version on the right", ("Down",), "Show the next version in pane B.", local=True),
+    Action("version-previous", "Compare", "Previous version on the right", ("Up",), "Show the version before it in pane B.", local=True),
+    Action("original", "Compare", "Original on the left", ("O",), "Show the original in pane A, or go back to the version before."),
+    Action("match-size", "Compare", "At the same size", ("S",), "Search each codec's quality for files as large as the .mlic file.", "", True, "match"),
+    Action("match-psnr", "Compare", "At the same PSNR", ("Q",), "Search each codec's quality for the PSNR of the .mlic file.", "", True, "match"),
+    Action("match-free", "Compare", "Each at its own quality", ("E",), "Choose the quality of each version.", "", True, "match"),
+    Action("quality-up", "Compare", "Higher quality", ("Right",), "Raise the quality by a step.", local=True),
+    Action("quality-down", "Compare", "Lower quality", ("Left",), "Lower the quality by a step.", local=True),
+    Action("compare-file", "Compare", "Compare with a file…", ("Ctrl+Shift+C",), "Add a file of the same picture as one more version."),
+    Action("remove", "Compare", "Remove version", ("Delete",), "Take the selected version off the list.", local=True),
+    Action("curves", "Compare", "Measure whole curves", ("R",), "Measure every codec at a range of qualities for the chart.", "", True),
+    Action("published", "Compare", "Published curves", (), "Draw published curves of learned codecs (means over Kodak) as context.", "", True),
+    Action("help", "Help", "Keys and gestures", ("?", "F1"), "Show all that the keyboard and the mouse can do.", "help"),
+    Action("about", "Help", "About", (), "Versions of the program and its codecs."),
+)
+# fmt: on
+
+GESTURES = (
+    Gesture("Drag", "Move the picture, or the split line"),
+    Gesture("Wheel, pinch", "Zoom about the pointer"),
+    Gesture("Double click", "Fit to the window, or 100 %"),
+    Gesture("Click a version", "Show it on the right; with Shift on the left"),
+    Gesture("Drop", "Open files, folders, pictures from a browser"),
+    Gesture("Shift+Drop", "Compare files with the open picture"),
+    Gesture("Esc", "Close messages and help; stop what is running"),
+)
+
+
+def action(name: str) -> Action:
+    """The action of that name."""
+    return next(a for a in ACTIONS if a.name == name)
+
+
+def by_menu(menu: str) -> list[Action]:
+    """Actions of a menu, in order."""
+    return [a for a in ACTIONS if a.menu == menu]
+
+
+def markdown() -> str:
+    """The table of actions for the documentation."""
+    lines = []
+    for menu in MENUS:
+        lines += [f"### {menu}", "", "| key | action | |", "|---|---|---|"]
+        for a in by_menu(menu):
+            keys = ", ".join(f"`{key}`" for key in a.keys)
+            lines.append(f"| {keys} | {a.text.removesuffix('…')} | {a.tip} |")
+        lines.append("")
+    lines += ["### Mouse", "", "| gesture | |", "|---|---|"]
+    lines += [f"| {g.keys} | {g.tip}. |" for g in GESTURES]
+    return "\n".join(lines)

@@ -1,0 +1,293 @@
+"""Many files, one after another: what is waiting, done, failed and why, and how long it takes."""
+
+import enum
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from pillow_mlic.files import bytes_text
+
+from . import choices, words
+from .state import Goal
+from .worker import Ticket, Worker
+
+
+class Status(enum.StrEnum):
+    """Of one file."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Existing(enum.StrEnum):
+    """What to do where the file to be written is there already."""
+
+    SKIP = "skip"
+    REPLACE = "replace"
+    KEEP_BOTH = "keep both"
+
+
+@dataclass
+class Item:
+    """One file of the queue; sizes in bytes, progress 0..1."""
+
+    source: Path
+    folder: Path
+    """Relative place below the output folder."""
+    status: Status = Status.WAITING
+    target: Path | None = None
+    progress: float = 0.0
+    before: int = 0
+    after: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to do with all of them. Without `folder` outputs lie beside their sources."""
+
+    codec: str
+    goal: Goal
+    device: str | None = None
+    folder: Path | None = None
+    keep_metadata: bool = True
+    existing: Existing = Existing.SKIP
+
+
+@dataclass
+class Clock:
+    """Time spent working, pauses left out."""
+
+    now: Callable[[], float] = time.monotonic
+    _spent: float = 0.0
+    _since: float | None = field(default=None)
+
+    def run(self, running: bool) -> None:
+        """Go on, or stand."""
+        if self._since is not None:
+            self._spent += self.now() - self._since
+        self._since = self.now() if running else None
+
+    @property
+    def seconds(self) -> float:
+        """Spent so far."""
+        return self._spent + (self.now() - self._since if self._since is not None else 0.0)
+
+
+class Batch:
+    """The queue. `changed` is called with an item, or None where the whole has changed."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        changed: Callable[[Item | None], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.items: list[Item] = []
+        self.paused = False
+        self.running = False
+        self._worker = worker
+        self._changed = changed
+        self._now = now
+        self._clock = Clock(now)
+        self._order: Order | None = None
+        self._ticket: Ticket | None = None
+
+    # ---- the list --------------------------------------------------------------------------------
+
+    def add(self, paths: Iterable[Path]) -> int:
+        """Add files, and those in folders; what is there already is not added. -> how many."""
+        have = {item.source for item in self.items}
+        fresh = [i for i in (Item(*place) for place in expand(paths)) if i.source not in have]
+        self.items += fresh
+        for item in fresh:
+            item.before = item.source.stat().st_size if item.source.is_file() else 0
+        self._changed(None)
+        return len(fresh)
+
+    def remove(self, items: Iterable[Item]) -> None:
+        """Take files that are not being worked on off the list."""
+        gone = [item for item in items if item.status != Status.WORKING]
+        self.items = [item for item in self.items if item not in gone]
+        self._changed(None)
+
+    def clear(self) -> None:
+        """Empty the list, unless it is being worked on."""
+        if not self.running:
+            self.items.clear()
+            self._changed(None)
+
+    # ---- the work --------------------------------------------------------------------------------
+
+    def start(self, order: Order) -> None:
+        """Work on all files that are not done."""
+        self._order = order
+        self._clock = Clock(self._now)
+        for item in self.items:
+            if item.status != Status.DONE:
+                item.status, item.progress, item.reason = Status.WAITING, 0.0, ""
+        self.running, self.paused = True, False
+        self._clock.run(True)
+        self._next()
+
+    def pause(self, paused: bool) -> None:
+        """Hold still, in the middle of a file if need be, or go on."""
+        if self.running and paused != self.paused:
+            self.paused = paused
+            self._clock.run(not paused)
+            self._worker.pause(paused)
+            self._changed(None)
+
+    def cancel(self) -> None:
+        """Stop; what is done stays done."""
+        if not self.running:
+            return
+        self._worker.cancel(self._ticket)
+        self._worker.pause(False)
+        for item in self.items:
+            if item.status in (Status.WAITING, Status.WORKING):
+                item.status, item.progress = Status.CANCELLED, 0.0
+        self._end()
+
+    def _end(self) -> None:
+        self.running = self.paused = False
+        self._ticket = None
+        self._clock.run(False)
+        self._changed(None)
+
+    def _next(self) -> None:
+        order = self._order
+        assert order is not None
+        waiting = (item for item in self.items if item.status == Status.WAITING)
+        for item in waiting:
+            target = self._target(item, order)
+            if target is None:
+                item.status = Status.SKIPPED
+                item.reason = f"{item.target} is there already" if item.target else ""
+                continue
+            item.target, item.status = target, Status.WORKING
+            self._ticket = self._worker.submit(
+                "convert",
+                done=partial(self._done, item),
+                failed=partial(self._failed, item),
+                progress=partial(self._progress, item),
+                source=item.source,
+                codec=order.codec,
+                goal=order.goal,
+                device=order.device,
+                keep_metadata=order.keep_metadata,
+                target=target,
+            )
+            self._changed(None)
+            return
+        self._end()
+
+    def _target(self, item: Item, order: Order) -> Path | None:
+        """Where to write; None where that is there already and is to be left alone."""
+        suffix = choices.choice(order.codec).suffix
+        folder = order.folder / item.folder if order.folder else item.source.parent
+        target = item.target = folder / (item.source.stem + suffix)
+        taken = {i.target for i in self.items if i is not item and i.status == Status.DONE}
+        taken |= {i.source for i in self.items}
+        if target in taken or order.existing == Existing.KEEP_BOTH:
+            number = 2
+            while target.exists() or target in taken:
+                target = folder / f"{item.source.stem} ({number}){suffix}"
+                number += 1
+            return target
+        if target.exists() and order.existing == Existing.SKIP:
+            return None
+        return target
+
+    def _done(self, item: Item, sizes: tuple[int, int]) -> None:
+        item.status, item.progress = Status.DONE, 1.0
+        item.before, item.after = sizes
+        self._changed(item)
+        self._next()
+
+    def _failed(self, item: Item, reason: str) -> None:
+        item.status, item.reason, item.progress = Status.FAILED, reason, 0.0
+        self._changed(item)
+        self._next()
+
+    def _progress(self, item: Item, share: float) -> None:
+        item.progress = share
+        self._changed(item)
+
+    # ---- where it stands -------------------------------------------------------------------------
+
+    @property
+    def progress(self) -> float:
+        """Share of the work done, by the sizes of the files."""
+        weights = [max(item.before, 1) for item in self.items]
+        done = (
+            weight * (item.progress if item.status in (Status.WAITING, Status.WORKING) else 1.0)
+            for item, weight in zip(self.items, weights, strict=True)
+        )
+        return sum(done) / sum(weights) if weights else 0.0
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds, by the time that the work so far has taken; None while that says nothing."""
+        share, spent = self.progress, self._clock.seconds
+        if not self.running or share <= 0 or spent < 1:
+            return None
+        return spent * (1 - share) / share
+
+    def of(self, status: Status) -> list[Item]:
+        """Files with that status."""
+        return [item for item in self.items if item.status == status]
+
+    def summary(self) -> str:
+        """What came of it, in a sentence or two."""
+        done = self.of(Status.DONE)
+        if not self.items:
+            return "Drop pictures or folders here."
+        if not done and not self.running and not self.of(Status.FAILED):
+            total = sum(item.before for item in self.items)
+            return f"{_files(len(self.items))}, {bytes_text(total)}"
+        before, after = (sum(getattr(i, name) for i in done) for name in ("before", "after"))
+        parts = [f"{len(done)} of {_files(len(self.items))} done"]
+        if done:
+            saved = f"{bytes_text(abs(before - after))} {'saved' if after <= before else 'more'}"
+            parts[0] += f": {bytes_text(before)} → {bytes_text(after)}, {saved}"
+            parts[0] += f" ({words.change(before, after)})"
+        for status, text in ((Status.SKIPPED, "skipped"), (Status.FAILED, "failed")):
+            if self.of(status):
+                parts.append(f"{len(self.of(status))} {text}")
+        return "; ".join(parts)
+
+    def report(self) -> str:
+        """The summary, and every file that was not written with the reason."""
+        lines = [self.summary()]
+        lines += [f"{i.source}: {i.reason}" for i in self.items if i.reason]
+        return "\n".join(lines)
+
+
+def expand(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Files, and the pictures in folders below, each with its folder's place below what was given.
+
+    Files are taken as they are: a wrong one fails later with a reason.
+    """
+    Image.init()
+    suffixes = set(Image.registered_extensions())
+    found = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+            found += [(p, p.parent.relative_to(path)) for p in inside if p.is_file()]
+        else:
+            found.append((path, Path()))
+    return found
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

@@ -1,0 +1,93 @@
+"""The codecs that can be compared on this machine, and how their qualities run."""
+
+import functools
+import os
+from dataclasses import dataclass
+
+from pillow_mlic import packs
+from pillow_mlic.evaluation import codecs
+
+MLIC = "mlic"
+FILE = "file"
+"""Stands for a file of the user's, which is decoded only."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A codec as the viewer offers it: what it is called, and the range of its quality."""
+
+    codec: str
+    label: str
+    suffix: str
+    colour: str
+    lowest: float
+    highest: float
+    step: float
+    default: float
+    transparency: bool = True
+    profiles: bool = True
+    fixed: bool = False
+    """Its weights are for one quality."""
+
+    @property
+    def neural(self) -> bool:
+        """Whether it needs torch."""
+        return is_mlic(self.codec)
+
+
+_JPEG = Choice("jpeg", "JPEG", ".jpg", "#c98a00", 1, 95, 1, 75, transparency=False)
+_WEBP = Choice("webp", "WebP", ".webp", "#1f9d61", 0, 100, 1, 75)
+_AVIF = Choice("avif", "AVIF", ".avif", "#d6336c", 0, 100, 1, 60)
+_TUNED = Choice("avif-psnr", "AVIF for PSNR", ".avif", "#a61e4d", 0, 100, 1, 60)
+# The Pillow plugin of JPEG XL refuses 100, and does not write colour profiles.
+_JXL = Choice("jxl", "JPEG XL", ".jxl", "#1188b5", 1, 99, 1, 75, profiles=False)
+_MLIC_COLOURS = ("#5b5bf0", "#8f5bf0", "#3b7ff0", "#b04be0")
+
+
+def is_mlic(codec: str) -> bool:
+    """Whether `codec` is .mlic with some model."""
+    return codec == MLIC or codec.startswith(f"{MLIC}:")
+
+
+def model_of(codec: str) -> str | None:
+    """The model or pack that a .mlic codec names; None for the default and for other codecs."""
+    return codec.partition(":")[2] or None
+
+
+def choices() -> list[Choice]:
+    """What can be compared here: .mlic with every model that has weights, then the others."""
+    return list(_choices(os.environ.get("MLIC_WEIGHTS")))
+
+
+@functools.cache
+def _choices(weights: str | None) -> list[Choice]:
+    del weights  # another place for weights is another answer
+    known = codecs.names()
+    others = [c for c in (_AVIF, _TUNED, _JXL, _WEBP, _JPEG) if c.codec in known]
+    return [*_models(), *others]
+
+
+def choice(codec: str) -> Choice:
+    """The choice of that name; ValueError where this machine has none."""
+    for candidate in choices():
+        if candidate.codec == codec:
+            return candidate
+    msg = f"{codec!r} cannot be used here: its Pillow plugin or its weights are not installed"
+    raise ValueError(msg)
+
+
+def _models() -> list[Choice]:
+    found = [_mlic(MLIC, ".mlic", _MLIC_COLOURS[0])]
+    names = []
+    for pack in packs.installed():
+        if pack.name not in names and pack.name != packs.DEFAULT_MODEL:
+            names.append(pack.name)
+    for number, name in enumerate(names):
+        fixed = packs.find(name).quality is not None
+        colour = _MLIC_COLOURS[1 + number % (len(_MLIC_COLOURS) - 1)]
+        found.append(_mlic(f"{MLIC}:{name}", f".mlic {name}", colour, fixed))
+    return found
+
+
+def _mlic(codec: str, label: str, colour: str, fixed: bool = False) -> Choice:
+    return Choice(codec, label, ".mlic", colour, 1, 8, 0.01, 3, fixed=fixed)

@@ -1,0 +1,382 @@
+"""What the worker processes do. Every function takes `report` first (see worker.Report)."""
+
+import io
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import pillow_mlic
+from pillow_mlic.evaluation import codecs
+from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
+from pillow_mlic.files import whole_file
+from pillow_mlic.rate import Scale, search
+
+from . import choices, pictures, raster
+from .pictures import Picture
+from .raster import Raster
+from .state import Goal, GoalKind
+from .tiles import Painter
+from .worker import Report
+
+MOST_FOR_MS_SSIM = 25_000_000
+"""Pixels; MS-SSIM of larger pictures takes minutes."""
+SIZE_TOLERANCE = 0.002
+"""Relative; a search for a size ends this near to it."""
+PSNR_TOLERANCE = 0.01
+"""dB; a search for a PSNR ends this near to it."""
+SIZE_RANGE, PSNR_RANGE = 3.2, 14.0
+"""From the lowest quality to the highest, about: natural logarithm of the size, dB."""
+TRIALS = 12
+"""Files that a search makes at most."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A picture as a codec keeps it. Times in seconds; `encode_seconds` None for found files."""
+
+    codec: str
+    quality: float | None
+    data: bytes = field(repr=False)
+    psnr: float
+    encode_seconds: float | None
+    decode_seconds: float
+    raster: Raster
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
+
+    @property
+    def bpp(self) -> float:
+        """Bits of the file per pixel."""
+        return 8 * self.size / self.raster.pixels
+
+
+# ---- pictures ------------------------------------------------------------------------------------
+
+
+def open_picture(report: Report, source: Path | bytes, name: str, target: Path) -> Picture:
+    """Read a picture and write its pixels to `target`."""
+    report(0.0)
+    return pictures.open_picture(source, name, target)
+
+
+def similarity(report: Report, first: Raster, second: Raster) -> float | None:
+    """MS-SSIM in 0..1; None where the picture is too small or too large for it."""
+    if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
+        return None
+    report(0.0)
+    return ms_ssim(*(_comparable(r.image()) for r in (first, second)))
+
+
+# ---- codecs --------------------------------------------------------------------------------------
+
+
+def warm_up(report: Report, codec: str, device: str | None) -> list[str]:
+    """Load torch and a model, so that the first picture need not wait; -> devices of torch."""
+    import torch
+
+    report(0.0)
+    _warm(codec, device)
+    devices = ["cpu"]
+    devices += [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return devices
+
+
+_warmed: set[tuple[str, str | None]] = set()
+
+
+def _warm(codec: str, device: str | None) -> None:
+    if choices.is_mlic(codec) and (codec, device) not in _warmed:
+        coder = _Coder(Image.new("RGB", (64, 64), "gray"), codec, device, lambda _: None)
+        coder.decode(coder.encode(3.0))
+        _warmed.add((codec, device))
+
+
+class _Coder:
+    """One picture through one codec, timed; remembers the file made last."""
+
+    def __init__(self, image: Image.Image, codec: str, device: str | None, report: Report) -> None:
+        self.image = image
+        self._codec = codecs.create(codec)
+        self._neural = choices.is_mlic(codec)
+        self._device = device
+        self.report = report
+        self.seconds = 0.0
+        self._last: tuple[float, bytes] | None = None
+
+    def encode(self, quality: float, **metadata: bytes) -> bytes:
+        """The file at this quality."""
+        if self._last is not None and self._last[0] == quality and not metadata:
+            return self._last[1]
+        self.report(0.0)
+        options: dict[str, Any] = {**self._codec.options, **metadata}
+        if self._neural:
+            options |= {"device": self._device, "progress": self.report}
+        if self._codec.plugin is not None:
+            __import__(self._codec.plugin)
+        buffer = io.BytesIO()
+        whole = int(quality) if quality == int(quality) else quality  # JPEG refuses 50.0
+        start = time.perf_counter()
+        self.image.save(buffer, format=self._codec.format, quality=whole, **options)
+        self.seconds = time.perf_counter() - start
+        self._last = (quality, buffer.getvalue())
+        return buffer.getvalue()
+
+    def decode(self, data: bytes) -> Image.Image:
+        """The picture in a file, in the mode of the one it was made of."""
+        self.report(0.5)
+        image = Image.open(io.BytesIO(data), formats=[self._codec.format])
+        if isinstance(image, pillow_mlic.MlicImageFile):
+            image.decode(self._device, self.report)
+        image.load()
+        return image.convert(self.image.mode)
+
+
+# Sizes and PSNRs that searches have met, by picture and codec: sliders come back to them.
+_met: OrderedDict[tuple[str, str, str | None, GoalKind], dict[float, float]] = OrderedDict()
+_MOST_MET = 64
+
+
+def encode(
+    report: Report, source: Raster, codec: str, goal: Goal, device: str | None, target: Path
+) -> Coded:
+    """A picture through a codec at the quality that meets `goal`; pixels go to `target`."""
+    chosen = choices.choice(codec)
+    _check(chosen, source.mode)
+    _warm(codec, device)
+    coder = _Coder(source.image(), codec, device, report)
+    quality = _quality_for(goal, coder, chosen, _key(source, codec, device, goal))
+    data = coder.encode(quality)
+    start = time.perf_counter()
+    decoded = coder.decode(data)
+    seconds = time.perf_counter() - start
+    return Coded(
+        codec=codec,
+        quality=quality,
+        data=data,
+        psnr=_psnr(coder.image, decoded),
+        encode_seconds=coder.seconds,
+        decode_seconds=seconds,
+        raster=raster.write(decoded, target),
+    )
+
+
+def _check(chosen: choices.Choice, mode: str) -> None:
+    """ValueError where the codec cannot hold pictures of this mode."""
+    if mode == "RGBA" and not chosen.transparency:
+        msg = f"{chosen.label} cannot hold transparency"
+        raise ValueError(msg)
+
+
+def _writable(chosen: choices.Choice, metadata: dict[str, bytes]) -> dict[str, bytes]:
+    """What of the metadata the codec can write; ValueError where colours would change without."""
+    if chosen.profiles or "icc_profile" not in metadata:
+        return metadata
+    if Painter(metadata["icc_profile"]).managed:
+        msg = (
+            f"Pillow's {chosen.label} plugin cannot write this picture's colour profile, without "
+            "which its colours would change; choose another codec"
+        )
+        raise ValueError(msg)
+    return {name: data for name, data in metadata.items() if name != "icc_profile"}  # it is sRGB
+
+
+def point(
+    report: Report, source: Raster, codec: str, quality: float, device: str | None
+) -> tuple[int, float]:
+    """Bytes and PSNR of a picture at one quality."""
+    _warm(codec, device)
+    coder = _Coder(source.image(), codec, device, report)
+    data = coder.encode(quality)
+    return len(data), _psnr(coder.image, coder.decode(data))
+
+
+def load_version(report: Report, source: Raster, path: Path, target: Path) -> Coded:
+    """A file of the user's, compared with the original; ValueError where sizes differ."""
+    report(0.0)
+    data = path.read_bytes()
+    start = time.perf_counter()
+    image, _ = pictures.load(data)
+    seconds = time.perf_counter() - start
+    if image.size != source.size:
+        msg = (
+            f"{path.name} has {image.width} x {image.height} pixels, but the picture "
+            f"{source.width} x {source.height}: only pictures of one size can be compared"
+        )
+        raise ValueError(msg)
+    plain = pictures.to_plain(image)[0].convert(source.mode)
+    quality = image.info.get("quality") if "weights" in image.info else None
+    return Coded(
+        codec=choices.FILE,
+        quality=quality,
+        data=data,
+        psnr=_psnr(source.image(), plain),
+        encode_seconds=None,
+        decode_seconds=seconds,
+        raster=raster.write(plain, target),
+    )
+
+
+def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float32]:
+    """Bits of every 16x16 block of a .mlic file."""
+    from pillow_mlic import analysis
+
+    return analysis.bit_map(io.BytesIO(data), device, report)
+
+
+def _key(
+    source: Raster, codec: str, device: str | None, goal: Goal
+) -> tuple[str, str, str | None, GoalKind]:
+    kind = GoalKind.PSNR if goal.kind == GoalKind.PSNR else GoalKind.NEAR_BYTES
+    return str(source.path), codec, device, kind
+
+
+def _quality_for(
+    goal: Goal,
+    coder: _Coder,
+    chosen: choices.Choice,
+    key: tuple[str, str, str | None, GoalKind],
+) -> float:
+    """The quality that meets the goal, searched for unless it is one."""
+    if goal.kind == GoalKind.QUALITY:
+        steps = round((goal.value - chosen.lowest) / chosen.step)
+        quality = round(chosen.lowest + steps * chosen.step, 6)
+        return min(max(quality, chosen.lowest), chosen.highest)
+    measure: Callable[[float], float]
+    if goal.kind == GoalKind.PSNR:
+        measure, rise = _psnr_at(coder), PSNR_RANGE
+        target, tolerance = goal.value, PSNR_TOLERANCE
+    else:
+        measure, rise = _log_size_at(coder), SIZE_RANGE
+        target, tolerance = math.log(max(goal.value, 1)), SIZE_TOLERANCE
+    met = _met.setdefault(key, {})
+    _met.move_to_end(key)
+    while len(_met) > _MOST_MET:
+        _met.popitem(last=False)
+    slope = rise / (chosen.highest - chosen.lowest)
+    found = search(
+        _counting(measure, coder),
+        target,
+        Scale(chosen.lowest, chosen.highest, chosen.step, slope),
+        tolerance=tolerance,
+        ceiling=goal.kind == GoalKind.MAX_BYTES,
+        known=met,
+        limit=TRIALS,
+    )
+    met |= found.trials
+    if goal.kind == GoalKind.MAX_BYTES and found.level > target:
+        msg = (
+            f"{chosen.label} cannot make this picture smaller than {math.exp(found.level):.0f} "
+            "bytes"
+        )
+        raise ValueError(msg)
+    return round(found.quality, 6)
+
+
+def _log_size_at(coder: _Coder) -> Callable[[float], float]:
+    return lambda quality: math.log(len(coder.encode(round(quality, 6))))
+
+
+def _psnr_at(coder: _Coder) -> Callable[[float], float]:
+    def measure(quality: float) -> float:
+        return min(_psnr(coder.image, coder.decode(coder.encode(round(quality, 6)))), 100.0)
+
+    return measure
+
+
+def _counting(measure: Callable[[float], float], coder: _Coder) -> Callable[[float], float]:
+    """Progress of a search: every trial halves what is left."""
+    outer, left = coder.report, 1.0
+
+    def counted(quality: float) -> float:
+        nonlocal left
+        done, left = 1 - left, left * 0.6
+        coder.report = lambda share: outer(done + (1 - left - done) * share)
+        value = measure(quality)
+        coder.report = outer
+        return value
+
+    return counted
+
+
+def _psnr(original: Image.Image, decoded: Image.Image) -> float:
+    return psnr(_comparable(original), _comparable(decoded))
+
+
+def _comparable(image: Image.Image) -> Image.Image:
+    """What people see of a picture with transparency depends on what lies behind: middle grey."""
+    if image.mode != "RGBA":
+        return image
+    behind = Image.new("RGBA", image.size, (128, 128, 128, 255))
+    return Image.alpha_composite(behind, image).convert("RGB")
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def save(
+    report: Report,
+    source: Raster,
+    coded: bytes,
+    codec: str,
+    quality: float | None,
+    device: str | None,
+    metadata: dict[str, bytes],
+    target: Path,
+) -> int:
+    """Write a file, with metadata if there are any; -> its size."""
+    data = coded
+    if metadata and quality is not None:
+        metadata = _writable(choices.choice(codec), metadata)
+        data = _Coder(source.image(), codec, device, report).encode(quality, **metadata)
+    with whole_file(target) as file:
+        file.write(data)
+    return len(data)
+
+
+def convert(
+    report: Report,
+    source: Path,
+    codec: str,
+    goal: Goal,
+    device: str | None,
+    keep_metadata: bool,
+    target: Path,
+) -> tuple[int, int]:
+    """One file of a batch -> bytes before and after."""
+    report(0.0)
+    _warm(codec, device)
+    image, _ = pictures.load(source)
+    plain, icc, _ = pictures.to_plain(image)
+    chosen = choices.choice(codec)
+    xmp = image.info.get("xmp")
+    entries = {
+        "icc_profile": icc,
+        "exif": image.getexif().tobytes() if keep_metadata and len(image.getexif()) else None,
+        "xmp": (xmp.encode() if isinstance(xmp, str) else xmp) if keep_metadata else None,
+    }
+    metadata = {name: data for name, data in entries.items() if data}
+    _check(chosen, plain.mode)
+    metadata = _writable(chosen, metadata)
+    coder = _Coder(plain, codec, device, report)
+    if goal.kind == GoalKind.MAX_BYTES:
+        goal = Goal(goal.kind, goal.value - sum(len(data) + 32 for data in metadata.values()))
+    key = (str(source), codec, device, goal.kind)
+    quality = _quality_for(goal, coder, chosen, key)
+    _met.pop(key, None)
+    data = coder.encode(quality, **metadata)
+    with whole_file(target) as file:
+        file.write(data)
+    return source.stat().st_size, len(data)

@@ -1,0 +1,115 @@
+"""Opening: from anything that Pillow reads to upright 8-bit pixels, and what goes with them."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+import pillow_mlic  # noqa: F401  (registers the format)
+
+from . import raster
+from .raster import Raster
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An opened picture.
+
+    `name` is for people, `path` where it lies if it is a file, `file_bytes` that file's size.
+    `icc`, `exif` and `xmp` are what a saved file may keep.
+    """
+
+    name: str
+    path: Path | None
+    format: str
+    raster: Raster
+    file_bytes: int | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.raster.pixels
+
+    def metadata(self, keep: bool) -> dict[str, bytes]:
+        """Options of `Image.save`: the colour profile always, EXIF and XMP if kept."""
+        entries = {"icc_profile": self.icc}
+        if keep:
+            entries |= {"exif": self.exif, "xmp": self.xmp}
+        return {name: data for name, data in entries.items() if data}
+
+    def metadata_bytes(self, keep: bool) -> int:
+        """What `metadata` adds to a file, about."""
+        return sum(len(data) + 32 for data in self.metadata(keep).values())
+
+
+def load(source: Path | bytes) -> tuple[Image.Image, str]:
+    """Open a file, or its bytes, and decode it: the picture upright, and its format's name."""
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+        name = opened.format or ""
+        opened.load()
+        return ImageOps.exif_transpose(opened), name
+
+
+def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
+    """`load`, and write the pixels to `target`."""
+    image, format_ = load(source)
+    if 0 in image.size:
+        msg = "this picture has no pixels"
+        raise ValueError(msg)
+    plain, icc, notes = to_plain(image)
+    info = image.info
+    xmp = info.get("xmp")
+    return Picture(
+        name=name,
+        path=source if isinstance(source, Path) else None,
+        format=format_,
+        raster=raster.write(plain, target),
+        file_bytes=len(source) if isinstance(source, bytes) else source.stat().st_size,
+        icc=icc,
+        exif=image.getexif().tobytes() if len(image.getexif()) else None,
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp,
+        notes=notes,
+    )
+
+
+def to_plain(image: Image.Image) -> tuple[Image.Image, bytes | None, tuple[str, ...]]:
+    """-> L, RGB or RGBA, the colour profile that still holds, and what was changed in words."""
+    icc = image.info.get("icc_profile")
+    if image.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
+        return _eight_bits(image), None, ("shown and compared with 8 bits a channel",)
+    if image.mode == "CMYK":
+        return _from_inks(image, icc), None, ("converted from CMYK",)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        if rgba.getchannel("A").getextrema() != (255, 255):
+            return rgba, icc, ()
+        return rgba.convert("RGB"), icc, ()
+    return image.convert("L" if image.mode in ("1", "L") else "RGB"), icc, ()
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Whole numbers up to 65535, or fractions up to 1 where there are no larger ones."""
+    values = np.asarray(image, dtype=np.float32)
+    top = float(np.nanmax(values))
+    scale = 255.0 if top <= 1 else 1.0 if top <= 255 and image.mode == "F" else 255 / 65535
+    return Image.fromarray(np.nan_to_num(values * scale).clip(0, 255).round().astype(np.uint8))
+
+
+def _from_inks(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """By the colour profile where there is one that works."""
+    if icc:
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            srgb = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (ImageCms.PyCMSError, OSError):
+            pass
+    return image.convert("RGB")

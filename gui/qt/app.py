@@ -1,0 +1,50 @@
+"""Starting the viewer."""
+
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSocketNotifier, QTimer
+from PySide6.QtWidgets import QApplication
+
+from .memory import Memory
+from .staff import QtStaff
+from .window import Window
+
+
+def run(paths: Sequence[Path], settings: Path | None = None) -> int:
+    """Open the window with these files; -> the program's exit status.
+
+    `settings`: a file to remember settings in, instead of the user's own.
+    """
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(app, QApplication)
+    app.setApplicationName("pillow-mlic")
+    app.setDesktopFileName("pillow-mlic")
+    window = Window(QtStaff(), Memory(settings))
+    _close_on_signals(window)
+    window.show()
+    if paths:
+        window.open(paths)
+    QTimer.singleShot(0, window.warm_up)  # once the window is on the screen
+    return int(app.exec())
+
+
+def _close_on_signals(window: Window) -> None:
+    """Ctrl+C in the terminal, and being asked to end, close the window as its button does.
+
+    Python runs a signal's handler between two of its own instructions, so a byte on a socket has
+    to wake Qt's loop up for some.
+    """
+    here, there = socket.socketpair()
+    for end in (here, there):
+        end.setblocking(False)
+    signal.set_wakeup_fd(there.fileno())
+    notifier = QSocketNotifier(here.fileno(), QSocketNotifier.Type.Read, window)
+    notifier.activated.connect(lambda *_: here.recv(64))
+    window.destroyed.connect(here.close)
+    window.destroyed.connect(there.close)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.close())

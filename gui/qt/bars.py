@@ -1,0 +1,238 @@
+"""What surrounds the pictures: tool bar, headline, and messages that come and go."""
+
+import html
+from collections.abc import Mapping
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QSizePolicy,
+    QToolBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .. import words
+from ..session import Session
+from ..state import GAINS, Lens
+from .panes import colour_of
+from .theme import LIGHT, Colours
+
+MESSAGE_MS = 6000
+ROOM = 1260
+"""Pixels that the tool bar needs to name what its icons mean."""
+
+
+class Tools(QToolBar):
+    """The actions that are used most."""
+
+    gain_chosen = Signal(int)
+
+    def __init__(self, actions: Mapping[str, QAction]) -> None:
+        super().__init__("Tools")
+        self.setObjectName("tools")
+        self.setMovable(False)
+        self._segments: list[QToolButton] = []
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self._button(actions["open"], True)
+        self._button(actions["save"], True)
+        self._space()
+        self._group([actions[name] for name in ("split", "side", "flicker")], "Layout")
+        self._group([actions[name] for name in ("picture", "difference", "bits")], "Show")
+        self.gain = QComboBox()
+        self.gain.setAccessibleName("Amplify differences")
+        self.gain.setToolTip("How much differences are amplified")
+        for gain in GAINS:
+            self.gain.addItem(f"× {gain}", gain)
+        self.gain.activated.connect(lambda _: self.gain_chosen.emit(self.gain.currentData()))
+        self._gain_place = self.addWidget(self.gain)
+        spring = QWidget()
+        spring.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.addWidget(spring)
+        self._button(actions["zoom-out"])
+        self.zoom = QToolButton()
+        self.zoom.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.zoom.setMinimumWidth(64)
+        self.zoom.setAccessibleName("Zoom")
+        self.zoom.setToolTip("Zoom; from 100 % on every pixel is shown as it is")
+        self.zoom.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.zoom.addActions([actions["zoom-fit"], actions["zoom-1"]])
+        self.addWidget(self.zoom)
+        self._button(actions["zoom-in"])
+        self._space()
+        for name in ("batch", "panel", "help"):
+            self._button(actions[name])
+
+    def _button(self, action: QAction, text: bool = False) -> None:
+        self.addAction(action)
+        button = self.widgetForAction(action)
+        assert isinstance(button, QToolButton)
+        if text:
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setAccessibleName(action.text().rstrip("…"))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        narrow = event.size().width() < ROOM
+        style = Qt.ToolButtonStyle
+        for button in self._segments:
+            button.setToolButtonStyle(
+                style.ToolButtonIconOnly if narrow else style.ToolButtonTextBesideIcon
+            )
+
+    def _group(self, actions: list[QAction], name: str) -> None:
+        frame = QFrame()
+        frame.setObjectName("segments")
+        frame.setAccessibleName(name)
+        layout = QHBoxLayout(frame)
+        layout.setContentsMargins(3, 3, 3, 3)
+        layout.setSpacing(2)
+        for action in actions:
+            button = QToolButton()
+            button.setDefaultAction(action)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setAccessibleName(action.text())
+            layout.addWidget(button)
+            self._segments.append(button)
+        self.addWidget(frame)
+
+    def _space(self) -> None:
+        gap = QWidget()
+        gap.setFixedWidth(6)
+        self.addWidget(gap)
+
+    def refresh(self, session: Session, zoom: float) -> None:
+        """Something in the session, or the zoom, has changed."""
+        self._gain_place.setVisible(session.state.lens == Lens.DIFFERENCE)
+        self.gain.setCurrentIndex(GAINS.index(session.state.gain))
+        self.zoom.setText(words.zoom(zoom) if session.picture is not None else "–")
+        self.zoom.setEnabled(session.picture is not None)
+
+
+class Headline(QWidget):
+    """The comparison in one sentence, and how far the work is."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.setObjectName("headline")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.session = session
+        self.colours: Colours = LIGHT
+        self.label = QLabel()
+        self.label.setTextFormat(Qt.TextFormat.RichText)
+        self.label.setWordWrap(True)
+        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.label.setAccessibleName("Comparison")
+        self.bar = QProgressBar(textVisible=False)
+        self.bar.setObjectName("thin")
+        self.bar.setRange(0, 1000)
+        self.bar.setAccessibleName("Progress of encoding")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        row = QHBoxLayout()
+        row.setContentsMargins(16, 8, 16, 6)
+        row.addWidget(self.label)
+        layout.addLayout(row)
+        layout.addWidget(self.bar)
+
+    def refresh(self) -> None:
+        """Something in the session has changed."""
+        session = self.session
+        self.setVisible(session.picture is not None or session.opening is not None)
+        self.label.setText(self.markup())
+        share = self.share()
+        self.bar.setValue(round(1000 * share) if share < 1 else 0)
+
+    def share(self) -> float:
+        """Of what is wanted, how much is there; 1 while nothing is awaited."""
+        session = self.session
+        if session.opening is not None or not session.busy:
+            return 1.0 if session.opening is None else 0.05
+        shares = [
+            1.0
+            if session.current(number) or number in session.failures
+            else session.progress.get(number, 0.0)
+            for number in session.requests
+        ]
+        return max(sum(shares) / len(shares), 0.02) if shares else 1.0
+
+    def markup(self) -> str:
+        """The sentence with colours."""
+        session = self.session
+        if session.opening is not None:
+            return f"Opening {html.escape(session.opening)} …"
+        head, parts = session.headline()
+        if not parts:
+            return f"<span style='color:{self.colours.soft}'>Encoding …</span>"
+        entries = [
+            f"<span style='color:{colour_of(session, number)}'>●</span>&nbsp;"
+            + f"{html.escape(session.name(number))}&nbsp;".replace(" ", "&nbsp;")
+            + f"<b>{html.escape(text)}</b>".replace(" ", "&nbsp;")
+            for number, text in parts
+        ]
+        gap = "&nbsp;&nbsp;&nbsp; "
+        start = f"<b>{html.escape(head)}</b>:{gap}" if head else ""
+        return start + gap.join(entries)
+
+
+class Banner(QFrame):
+    """A message at the lower edge of its parent; failures stay until they are closed."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._over = parent
+        self.setObjectName("banner")
+        self.label = QLabel()
+        self.label.setWordWrap(True)
+        self.label.setMaximumWidth(640)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        close = QToolButton()
+        close.setText("✕")
+        close.setAccessibleName("Close message")
+        close.clicked.connect(self.hide)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(16, 10, 8, 10)
+        layout.addWidget(self.label)
+        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        self._timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
+        self._timer.timeout.connect(self.hide)
+        parent.installEventFilter(self)
+        self.hide()
+
+    def say(self, text: str, bad: bool) -> None:
+        """Show a message."""
+        self.label.setText(text)
+        self.setAccessibleName(text)
+        self.setProperty("bad", bad)
+        self.style().unpolish(self)
+        self.style().polish(self)
+        for child in self.findChildren(QWidget):
+            self.style().unpolish(child)
+            self.style().polish(child)
+        self._timer.stop()
+        if not bad:
+            self._timer.start()
+        self.show()
+        self._place()
+        self.raise_()
+
+    def _place(self) -> None:
+        """In the middle of the lower edge."""
+        space = self._over.rect()
+        metrics = self.label.fontMetrics()
+        wanted = metrics.horizontalAdvance(self.label.text()) + 12
+        self.label.setFixedWidth(min(wanted, 640, max(space.width() - 120, 160)))
+        self.adjustSize()
+        self.move((space.width() - self.width()) // 2, space.height() - self.height() - 22)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and self.isVisible():
+            self._place()
+        return super().eventFilter(watched, event)

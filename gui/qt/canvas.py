@@ -1,0 +1,415 @@
+"""The pictures: panes, split line, zoom and pan, overlays, and what lies under the pointer."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import partial
+
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QAction,
+    QColor,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPainter,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QWidget
+
+from .. import bitmap, tiles, words
+from ..raster import Raster
+from ..session import Session
+from ..state import MAX_PANES, ORIGINAL, Layout, Lens
+from ..view_transform import STEP, Box, View, fit, next_zoom, panes
+from . import marks
+from .panes import PaneButton, colour_of, dot
+from .theme import LIGHT, Colours
+
+HANDLE = 9
+"""Logical pixels beside the split line in which it can be taken."""
+GAP = 2
+MARGIN = 16
+CACHE_BYTES = 384_000_000
+
+
+class Canvas(QWidget):
+    """Shows the versions of the session's state; all changes of settings go through signals."""
+
+    zoomed = Signal(float)
+    hovered = Signal(object)  # (x, y) in picture pixels, or None
+    slot_chosen = Signal(int, int)  # pane, version
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.colours: Colours = LIGHT
+        self.view = View()
+        self.split = 0.5
+        self.flicked = 0
+        """Which of A and B flicker shows."""
+        self._painter = tiles.Painter()
+        self._tiles: OrderedDict[object, tuple[QImage, bytes]] = OrderedDict()
+        self._tile_bytes = 0
+        self._picture: Raster | None = None
+        self._drag: QPointF | None = None
+        self._drag_split = False
+        self._pointer: QPointF | None = None
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(320, 240)
+        self.setAccessibleName("Pictures")
+        self.buttons = [PaneButton(self, slot) for slot in range(MAX_PANES)]
+        for button in self.buttons:
+            button.versions.aboutToShow.connect(partial(self._fill_menu, button))
+            button.hide()
+
+    # ---- what is shown ---------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Something in the session has changed."""
+        picture = self.session.picture
+        raster = picture.raster if picture is not None else None
+        if raster != self._picture:
+            self._picture = raster
+            self._tiles.clear()
+            self._tile_bytes = 0
+            self._painter = tiles.Painter(picture.icc if picture is not None else None)
+            self.flicked = 0
+            self.fit()
+        self._place_buttons()
+        self.update()
+
+    def fit(self) -> None:
+        """The whole picture."""
+        if self._picture is not None:
+            self._look(fit(self._picture.size, self._pane_boxes()[0], self._device(MARGIN)))
+
+    def zoom_to(self, zoom: float, at: QPointF | None = None) -> None:
+        """Another zoom about a point of the window, or about the middle."""
+        if self._picture is None:
+            return
+        pane, x, y = self._spot(at)
+        self._look(self.view.zoomed(zoom, pane, x, y).kept(self._picture.size))
+
+    def step_zoom(self, up: bool) -> None:
+        """To the next level of zoom."""
+        self.zoom_to(next_zoom(self.view.zoom, up), self._pointer if self._pointer else None)
+
+    def pan(self, right: float, down: float) -> None:
+        """Move the picture by logical pixels."""
+        if self._picture is not None:
+            moved = self.view.panned(self._device(right), self._device(down))
+            self._look(moved.kept(self._picture.size))
+
+    def set_split(self, share: float) -> None:
+        """Put the split line at a share of the width."""
+        self.split = min(max(share, 0.0), 1.0)
+        self._place_buttons()
+        self.update()
+
+    def flick(self) -> None:
+        """Show the other of A and B."""
+        self.flicked = 1 - self.flicked
+        self.refresh()
+
+    def _look(self, view: View) -> None:
+        if view != self.view:
+            changed = view.zoom != self.view.zoom
+            self.view = view
+            if changed:
+                self.zoomed.emit(view.zoom)
+            self.update()
+
+    # ---- geometry --------------------------------------------------------------------------------
+
+    def _device(self, length: float) -> float:
+        return length * self.devicePixelRatioF()
+
+    def _pane_boxes(self) -> list[Box]:
+        state = self.session.state
+        width, height = self._device(self.width()), self._device(self.height())
+        return panes(state.layout, state.panes, width, height, self._device(GAP))
+
+    def panes(self) -> Iterator[tuple[int, int, Box, Box]]:
+        """Slot, version, pane, and the part of the pane that the version has, in device pixels."""
+        state, boxes = self.session.state, self._pane_boxes()
+        if state.layout == Layout.SIDE:
+            for slot, box in enumerate(boxes):
+                yield slot, state.slots[slot], box, box
+        elif state.layout == Layout.FLICKER:
+            yield self.flicked, state.slots[self.flicked], boxes[0], boxes[0]
+        else:
+            box = boxes[0]
+            line = round(box.width * self.split)
+            yield 0, state.slots[0], box, Box(0, 0, line, box.height)
+            yield 1, state.slots[1], box, Box(line, 0, box.width - line, box.height)
+
+    def _spot(self, at: QPointF | None) -> tuple[Box, float, float]:
+        """The pane at a point of the window (the first without one), and the point on screen."""
+        boxes = self._pane_boxes()
+        if at is None:
+            box = boxes[0]
+            return box, box.left + box.width / 2, box.top + box.height / 2
+        x, y = self._device(at.x()), self._device(at.y())
+        return next((b for b in boxes if b.holds(x, y)), boxes[0]), x, y
+
+    def pixel_at(self, at: QPointF) -> tuple[int, int] | None:
+        """The picture's pixel at a point of the window."""
+        if self._picture is None:
+            return None
+        pane, x, y = self._spot(at)
+        left, top = (int(v // 1) for v in self.view.to_picture(pane, x, y))
+        inside = 0 <= left < self._picture.width and 0 <= top < self._picture.height
+        return (left, top) if inside else None
+
+    # ---- buttons over the panes ------------------------------------------------------------------
+
+    def _place_buttons(self) -> None:
+        shown = {}
+        if self._picture is not None:
+            shown = {slot: (number, clip) for slot, number, _, clip in self.panes()}
+        ratio = self.devicePixelRatioF()
+        for button in self.buttons:
+            if button.slot_number not in shown:
+                button.hide()
+                continue
+            number, clip = shown[button.slot_number]
+            button.set_words(self._words(number), colour_of(self.session, number))
+            left = clip.left / ratio + 12
+            right = (clip.left + clip.width) / ratio - 12 - button.width()
+            split = self.session.state.layout == Layout.SPLIT
+            if split:
+                left = 12 if button.slot_number == 0 else self.width() - 12 - button.width()
+                hidden = (
+                    left + button.width() > self.split * self.width() - 4
+                    if button.slot_number == 0
+                    else left < self.split * self.width() + 4
+                )
+                button.setVisible(not hidden or clip.width / ratio > button.width() + 24)
+            else:
+                button.setVisible(right > left - 40)
+            button.move(QPoint(round(left), round(clip.top / ratio) + 12))
+            button.raise_()
+
+    def _words(self, number: int) -> str:
+        session = self.session
+        name = session.name(number)
+        if number in session.failures:
+            return f"{name}   not possible"
+        if number == ORIGINAL:
+            return name
+        coded = session.shown.get(number)
+        if coded is None:
+            return f"{name}   …"
+        waits = "" if session.current(number) else "  …"
+        return f"{name}   {words.bytes_text(coded.size)} · {words.psnr(coded.psnr)}{waits}"
+
+    def _fill_menu(self, button: PaneButton) -> None:
+        menu = button.versions
+        menu.clear()
+        state = self.session.state
+        for number in (ORIGINAL, *(v.number for v in state.versions)):
+            entry = QAction(
+                dot(colour_of(self.session, number), self.devicePixelRatioF()),
+                self.session.name(number),
+                menu,
+            )
+            entry.setCheckable(True)
+            entry.setChecked(state.slots[button.slot_number] == number)
+            entry.triggered.connect(partial(self.slot_chosen.emit, button.slot_number, number))
+            menu.addAction(entry)
+
+    # ---- painting --------------------------------------------------------------------------------
+
+    def paintEvent(self, _event: object) -> None:
+        painter = QPainter(self)
+        ratio = self.devicePixelRatioF()
+        painter.fillRect(self.rect(), QColor(self.colours.canvas))
+        if self._picture is None:
+            return
+        painter.scale(1 / ratio, 1 / ratio)
+        for _, number, pane, clip in self.panes():
+            painter.setClipRect(QRectF(*clip))
+            self._paint_version(painter, number, pane, clip)
+        painter.setClipping(False)
+        painter.resetTransform()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.session.state.layout == Layout.SPLIT:
+            x = round(self._device(self.split * self.width())) / ratio
+            marks.split_line(painter, x, self.height())
+        self._paint_legend(painter)
+
+    def _paint_version(self, painter: QPainter, number: int, pane: Box, clip: Box) -> None:
+        session = self.session
+        assert session.picture is not None
+        original = session.picture.raster
+        coded = session.shown.get(number)
+        raster = original if number == ORIGINAL else coded.raster if coded is not None else None
+        if raster is None:
+            painter.setOpacity(0.35)
+            self._paint_raster(painter, original, None, pane, clip)
+            painter.setOpacity(1.0)
+            reason = session.failures.get(number)
+            self._paint_note(painter, reason or "Encoding …", clip)
+            return
+        lens = session.state.lens
+        if lens == Lens.DIFFERENCE:
+            self._paint_raster(painter, raster, original, pane, clip)
+        else:
+            self._paint_raster(painter, raster, None, pane, clip)
+        bits = session.bits(number)
+        if lens == Lens.BITS and bits is not None:
+            data = bitmap.overlay(bits, self._most_bits()).tobytes()
+            rows, columns = bits.shape
+            image = QImage(
+                data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32_Premultiplied
+            )
+            left, top = self.view.origin(pane)
+            side = 16 * self.view.zoom
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+            painter.save()
+            width, height = raster.width * self.view.zoom, raster.height * self.view.zoom
+            painter.setClipRect(QRectF(left, top, width, height), Qt.ClipOperation.IntersectClip)
+            painter.drawImage(QRectF(left, top, columns * side, rows * side), image)
+            painter.restore()
+        elif lens == Lens.BITS and number != ORIGINAL and coded and session.has_bits(coded):
+            self._paint_note(painter, "Counting bits …", clip)
+
+    def _most_bits(self) -> float:
+        maps = [self.session.bits(number) for _, number, _, _ in self.panes()]
+        return max((bitmap.most(bits) for bits in maps if bits is not None), default=1.0)
+
+    def _paint_raster(
+        self, painter: QPainter, raster: Raster, other: Raster | None, pane: Box, clip: Box
+    ) -> None:
+        """A picture, or what it differs from `other` in."""
+        if raster.channels == 4 and other is None:
+            left, top = self.view.origin(pane)
+            size = (raster.width * self.view.zoom, raster.height * self.view.zoom)
+            marks.checkers(painter, QRectF(left, top, *size), round(self._device(8)))
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.view.zoom < 1)
+        for tile in tiles.visible(raster, self.view, pane, clip):
+            painter.drawImage(QRectF(*tile.target), self._tile(raster, other, tile))
+
+    def _tile(self, raster: Raster, other: Raster | None, tile: tiles.Tile) -> QImage:
+        gain = self.session.state.gain if other is not None else 0
+        key = (raster.path, other is not None, gain, tile.level, tile.left, tile.top)
+        if key in self._tiles:
+            self._tiles.move_to_end(key)
+            return self._tiles[key][0]
+        pixels = tiles.cut(raster, tile)
+        if other is not None:
+            apart = tiles.difference(pixels, tiles.cut(other, tile), gain)
+            data, alpha = tiles.Painter().paint(apart)
+        else:
+            data, alpha = self._painter.paint(pixels)
+        height, width = pixels.shape[:2]
+        form = QImage.Format.Format_ARGB32_Premultiplied if alpha else QImage.Format.Format_RGB32
+        image = QImage(data, width, height, 4 * width, form)
+        self._tiles[key] = image, data  # QImage does not keep the bytes alive
+        self._tile_bytes += len(data)
+        while self._tile_bytes > CACHE_BYTES:
+            _, (_, old) = self._tiles.popitem(last=False)
+            self._tile_bytes -= len(old)
+        return image
+
+    def _paint_note(self, painter: QPainter, text: str, clip: Box) -> None:
+        """A sentence in the middle of a pane, in logical pixels."""
+        painter.save()
+        ratio = self.devicePixelRatioF()
+        painter.scale(ratio, ratio)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        marks.note(painter, text, QRectF(*(v / ratio for v in clip)))
+        painter.restore()
+
+    def _paint_legend(self, painter: QPainter) -> None:
+        """What the colours of a lens mean."""
+        state = self.session.state
+        if state.lens == Lens.DIFFERENCE:
+            text = f"Difference from the original × {state.gain}"
+            marks.legend(painter, text, self.height(), scale=False)
+        elif state.lens == Lens.BITS:
+            known = any(self.session.bits(number) is not None for _, number, _, _ in self.panes())
+            text = f"{self._most_bits():.0f} bits a 16×16 block"
+            if not known:
+                text = "Bit maps are there for .mlic versions"
+            marks.legend(painter, text, self.height(), scale=known)
+
+    # ---- mouse -----------------------------------------------------------------------------------
+
+    def _on_split(self, x: float) -> bool:
+        return (
+            self._picture is not None
+            and self.session.state.layout == Layout.SPLIT
+            and abs(x - self.split * self.width()) <= HANDLE
+        )
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        buttons = (Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton)
+        if self._picture is not None and event.button() in buttons:
+            self._drag = event.position()
+            self._drag_split = self._on_split(event.position().x())
+            if not self._drag_split:
+                self.setCursor(Qt.CursorShape.ClosedHandCursor)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        at = event.position()
+        self._pointer = at
+        if self._drag is None:
+            self.setCursor(
+                Qt.CursorShape.SplitHCursor
+                if self._on_split(at.x())
+                else Qt.CursorShape.CrossCursor
+                if self._picture is not None
+                else Qt.CursorShape.ArrowCursor
+            )
+        elif self._drag_split:
+            self.set_split(at.x() / self.width())
+        else:
+            self.pan(at.x() - self._drag.x(), at.y() - self._drag.y())
+            self._drag = at
+        self.hovered.emit(self.pixel_at(at))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._drag = None
+        self._drag_split = False
+        self.mouseMoveEvent(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if self._picture is None or self._on_split(event.position().x()):
+            return
+        if self.view.fitted:
+            self.zoom_to(1.0, event.position())
+        else:
+            self.fit()
+
+    def leaveEvent(self, _event: QEvent) -> None:
+        self._pointer = None
+        self.hovered.emit(None)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        steps = event.angleDelta().y() / 120
+        if steps and self._picture is not None:
+            zoom = self.view.zoom * STEP**steps
+            near = next((z for z in (1.0, 2.0, 4.0, 8.0, 16.0) if abs(zoom / z - 1) < 0.06), zoom)
+            self.zoom_to(near, event.position())
+        event.accept()
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QNativeGestureEvent):
+            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+                self.zoom_to(self.view.zoom * (1 + event.value()), event.position())
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        event.ignore()  # keys are actions of the window
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self.view.fitted:
+            self.fit()
+        self._place_buttons()

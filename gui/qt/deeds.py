@@ -1,0 +1,379 @@
+"""What the actions of the table do. `do_NAME` belongs to the action NAME; `Window` is the rest."""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QPoint, Qt, QUrl
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox
+
+from pillow_mlic import __version__
+from pillow_mlic.evaluation import codecs
+
+from .. import choices
+from ..album import Album
+from ..choices import FILE
+from ..session import Session
+from ..state import GAINS, MAX_PANES, ORIGINAL, Goal, GoalKind, Layout, Match, State
+from . import drops, icons
+from .bars import Banner
+from .batch_window import BatchWindow
+from .canvas import Canvas
+from .controls import Panel
+from .help import Help
+from .memory import Memory
+from .staff import QtStaff
+from .theme import Colours
+from .welcome import Welcome
+
+PAN = 80
+"""Logical pixels that a key moves the picture."""
+
+
+class Deeds(QMainWindow):
+    """The half of the window that acts."""
+
+    session: Session
+    staff: QtStaff
+    memory: Memory
+    album: Album
+    canvas: Canvas
+    panel: Panel
+    welcome: Welcome
+    banner: Banner
+    help: Help
+    colours: Colours
+    batch_window: BatchWindow | None
+    _recent: QMenu
+    _download: drops.Download
+    _left_before: int
+    _save_folder: Path | None
+
+    @property
+    def state(self) -> State:
+        """The settings as they are."""
+        return self.session.state
+
+    def dress(self) -> None:
+        """Take over the colours of the theme, everywhere."""
+        raise NotImplementedError
+
+    def _changed(self) -> None:
+        """Something that is shown has changed."""
+        raise NotImplementedError
+
+    def say(self, text: str, bad: bool) -> None:
+        """A message for the user."""
+        self.banner.say(text, bad)
+
+    # ---- settings --------------------------------------------------------------------------------
+
+    def _change(self, state: State, kind: str = "") -> None:
+        self.session.change(state, kind)
+
+    def _set(self, field: str, value: object) -> None:
+        self._change(self.state.replace(**{field: value}))
+        if field == "theme":
+            self.dress()
+
+    def _put(self, slot: int, number: int) -> None:
+        self._change(self.state.put(slot, number))
+
+    def _aim(self, goal: Goal) -> None:
+        number = self.state.edited.number
+        self._change(self.state.aim(number, goal), f"aim {number} {goal.kind}")
+
+    def _add_version(self, codec: str) -> None:
+        state = self.state.add(codec, Goal(GoalKind.QUALITY, choices.choice(codec).default))
+        if self.state.match != Match.FREE and any(v.codec == codec for v in self.state.versions):
+            # Matched to the same reference it would be a copy of the one that is there.
+            state = state.replace(match=Match.FREE)
+        self._change(state)
+
+    def _version_menu(self, number: int, at: QPoint) -> None:
+        menu = QMenu(self)
+        for slot in range(len(self.state.shown)):
+            menu.addAction(f"Show in pane {'ABCD'[slot]}", partial(self._put, slot, number))
+        if number != ORIGINAL:
+            menu.addSeparator()
+            save = menu.addAction(f"Save {self.session.name(number)}…", partial(self._save, number))
+            save.setEnabled(self.session.can_save(number))
+            remove = menu.addAction("Remove", partial(self._remove, number))
+            remove.setEnabled(number != self.state.reference.number)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at)
+
+    def _remove(self, number: int) -> None:
+        self._change(self.state.remove(number))
+
+    # ---- opening ---------------------------------------------------------------------------------
+
+    def open(self, paths: Iterable[Path]) -> None:
+        """Open files and folders: the first is shown, Page Down goes on."""
+        given = list(paths)
+        first = self.album.fill(given)
+        if first is None:
+            name = given[0].name if given else "this"
+            self.say(f"{name} holds no picture that can be read", True)
+        else:
+            self._show_file(first)
+
+    def _show_file(self, path: Path) -> None:
+        if not path.is_file():
+            self.say(f"{path.name} is not there (any more)", True)
+            return
+        self.session.open(path)
+        self.memory.add_recent(path.absolute())
+        self.welcome.set_recent(self.memory.recent())
+
+    def take(self, drop: drops.Drop | None) -> None:
+        """Open what was dropped or pasted."""
+        if drop is None:
+            self.say("there is no picture and no file in this", True)
+        elif drop.paths:
+            self.open(drop.paths)
+        elif drop.data is not None:
+            self.album = Album()
+            self.session.open(drop.data, drop.name)
+        elif drop.url is not None:
+            self.say(f"Fetching {drop.url.toDisplayString()} …", False)
+            self._download.start(QUrl(drop.url))
+
+    def _downloaded(self, data: bytes, name: str) -> None:
+        self.banner.hide()
+        self.album = Album()
+        self.session.open(data, name)
+
+    def _fill_recent(self) -> None:
+        self._recent.clear()
+        paths = self.memory.recent()
+        for path in paths:
+            entry = self._recent.addAction(path.name, partial(self.open, [path]))
+            entry.setToolTip(str(path))
+        if not paths:
+            self._recent.addAction("Nothing yet").setEnabled(False)
+            return
+        self._recent.addSeparator()
+        self._recent.addAction("Forget all", self._forget_recent)
+
+    def _forget_recent(self) -> None:
+        self.memory.clear_recent()
+        self.welcome.set_recent([])
+
+    # ---- actions: files --------------------------------------------------------------------------
+
+    def do_open(self) -> None:
+        names, _ = QFileDialog.getOpenFileNames(self, "Open pictures", self._start_folder())
+        if names:
+            self.open(Path(name) for name in names)
+
+    def do_open_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Open a folder", self._start_folder())
+        if name:
+            self.open([Path(name)])
+
+    def _start_folder(self) -> str:
+        picture = self.session.picture
+        if picture is not None and picture.path is not None:
+            return str(picture.path.parent)
+        return ""
+
+    def do_previous(self) -> None:
+        self._step(-1)
+
+    def do_next(self) -> None:
+        self._step(1)
+
+    def _step(self, by: int) -> None:
+        path = self.album.step(by)
+        if path is not None:
+            self._show_file(path)
+
+    def do_save(self) -> None:
+        number = self.state.selected
+        self._save(self.state.reference.number if number == ORIGINAL else number)
+
+    def _save(self, number: int) -> None:
+        if not self.session.can_save(number):
+            return
+        suggestion = self.session.suggested_name(number)
+        suffix = Path(suggestion).suffix
+        folder = self._save_folder or Path(self._start_folder())
+        name, _ = QFileDialog.getSaveFileName(
+            self,
+            f"Save {self.session.name(number)}",
+            str(folder / suggestion),
+            f"{suffix} files (*{suffix})",
+        )
+        if not name:
+            return
+        target = Path(name)
+        if target.suffix.lower() != suffix:
+            target = target.with_name(target.name + suffix)
+            if target.exists():
+                self.say(f"{target.name} exists already; choose another name", True)
+                return
+        self._save_folder = target.parent
+        self.session.save(number, target)
+
+    def do_batch(self) -> None:
+        if self.batch_window is None:
+            self.batch_window = BatchWindow(self.staff.batch, self)
+            self.batch_window.dress(self.colours)
+        if self.album.paths and not self.batch_window.batch.items and len(self.album.paths) > 1:
+            self.batch_window.batch.add(self.album.paths)
+        self.batch_window.show()
+        self.batch_window.raise_()
+        self.batch_window.activateWindow()
+
+    def do_quit(self) -> None:
+        self.close()
+
+    # ---- actions: editing ------------------------------------------------------------------------
+
+    def do_undo(self) -> None:
+        self.session.undo()
+        self.dress()
+
+    def do_redo(self) -> None:
+        self.session.redo()
+        self.dress()
+
+    def do_copy(self) -> None:
+        QApplication.clipboard().setPixmap(self.canvas.grab())
+        self.say("Copied the view", False)
+
+    def do_paste(self) -> None:
+        self.take(drops.contents(QApplication.clipboard().mimeData()))
+
+    # ---- actions: view ---------------------------------------------------------------------------
+
+    def do_panes_fewer(self) -> None:
+        self._panes(-1)
+
+    def do_panes_more(self) -> None:
+        self._panes(1)
+
+    def _panes(self, by: int) -> None:
+        count = self.state.panes + (by if self.state.layout == Layout.SIDE else 0)
+        count = min(max(count, 2), MAX_PANES)
+        self._change(self.state.replace(panes=count, layout=Layout.SIDE))
+
+    def do_gain_up(self) -> None:
+        self._gain(1)
+
+    def do_gain_down(self) -> None:
+        self._gain(-1)
+
+    def _gain(self, by: int) -> None:
+        place = min(max(GAINS.index(self.state.gain) + by, 0), len(GAINS) - 1)
+        self._change(self.state.replace(gain=GAINS[place]), "gain")
+
+    def do_zoom_in(self) -> None:
+        self.canvas.step_zoom(True)
+
+    def do_zoom_out(self) -> None:
+        self.canvas.step_zoom(False)
+
+    def do_zoom_fit(self) -> None:
+        self.canvas.fit()
+
+    def do_zoom_1(self) -> None:
+        self.canvas.zoom_to(1.0)
+
+    def do_pan_left(self) -> None:
+        self.canvas.pan(PAN, 0)
+
+    def do_pan_right(self) -> None:
+        self.canvas.pan(-PAN, 0)
+
+    def do_pan_up(self) -> None:
+        self.canvas.pan(0, PAN)
+
+    def do_pan_down(self) -> None:
+        self.canvas.pan(0, -PAN)
+
+    def do_split_left(self) -> None:
+        self.canvas.set_split(self.canvas.split - 0.02)
+
+    def do_split_right(self) -> None:
+        self.canvas.set_split(self.canvas.split + 0.02)
+
+    def do_full_screen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def do_panel(self) -> None:
+        self.panel.setVisible(not self.panel.isVisible())
+        self._changed()
+
+    # ---- actions: comparing ----------------------------------------------------------------------
+
+    def do_swap(self) -> None:
+        if self.state.layout == Layout.FLICKER:
+            self.canvas.flick()
+        else:
+            self._change(self.state.swap())
+
+    def do_version_next(self) -> None:
+        self._select_by(1)
+
+    def do_version_previous(self) -> None:
+        self._select_by(-1)
+
+    def _select_by(self, by: int) -> None:
+        numbers = [ORIGINAL, *(v.number for v in self.state.versions)]
+        at = numbers.index(self.state.slots[1])
+        number = numbers[(at + by) % len(numbers)]
+        self._change(self.state.replace(selected=number).put(1, number), "select")
+
+    def do_original(self) -> None:
+        left = self.state.slots[0]
+        if left == ORIGINAL:
+            back = self.state.version(self._left_before) or self.state.reference
+            self._put(0, back.number)
+        else:
+            self._left_before = left
+            self._put(0, ORIGINAL)
+
+    def do_quality_up(self) -> None:
+        self.panel.encode.step(True)
+
+    def do_quality_down(self) -> None:
+        self.panel.encode.step(False)
+
+    def do_compare_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Compare with", self._start_folder())
+        if name:
+            self.compare_with(Path(name))
+
+    def compare_with(self, path: Path) -> None:
+        """Show a file of the same picture as one more version."""
+        self._change(self.state.add(FILE, Goal(GoalKind.QUALITY, 0), str(path)))
+
+    def do_remove(self) -> None:
+        self._remove(self.state.selected)
+
+    def do_curves(self) -> None:
+        if self.session.curves_left:
+            self.session.stop_curves()
+            self._changed()
+        else:
+            self.session.start_curves()
+
+    def do_published(self) -> None:
+        self._set("published", not self.state.published)
+
+    # ---- actions: help ---------------------------------------------------------------------------
+
+    def do_help(self) -> None:
+        self.help.toggle()
+
+    def do_about(self) -> None:
+        lines = [codecs.create(c.codec).library for c in choices.choices()]
+        box = QMessageBox(self)
+        box.setWindowTitle("About")
+        box.setIconPixmap(icons.logo().pixmap(64, 64))
+        box.setText(f"<b>pillow-mlic {__version__}</b><br>What each codec does to a photograph")
+        box.setInformativeText("\n".join(dict.fromkeys(lines)))
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()

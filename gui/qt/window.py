@@ -1,0 +1,339 @@
+"""The main window: made, dressed and shown; what it does is in `deeds`."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, Qt, QTimer
+from PySide6.QtGui import (
+    QAction,
+    QActionGroup,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+)
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .. import actions
+from ..album import Album
+from ..session import Session
+from ..state import (
+    MAX_PANES,
+    Layout,
+    Lens,
+    Match,
+    Theme,
+)
+from . import drops, icons, theme
+from .bars import Banner, Headline, Tools
+from .batch_window import BatchWindow
+from .canvas import Canvas
+from .controls import Panel
+from .deeds import Deeds
+from .help import Help
+from .inspector import Inspector
+from .memory import Memory
+from .staff import QtStaff
+from .welcome import Welcome
+
+
+class Window(Deeds):
+    """See the module."""
+
+    def __init__(self, staff: QtStaff, memory: Memory) -> None:
+        super().__init__()
+        self.staff = staff
+        self.memory = memory
+        self.album = Album()
+        self.session = Session(staff, staff.folder, memory.state(), self._changed, self.say)
+        self.colours = theme.LIGHT
+        self.batch_window: BatchWindow | None = None
+        self._left_before = self.session.state.reference.number
+        self._save_folder: Path | None = None
+        self._refresh = QTimer(self, singleShot=True, interval=0)
+        self._refresh.timeout.connect(self.refresh)
+        self._download = drops.Download(self, self._downloaded, lambda m: self.say(m, True))
+
+        self.setWindowTitle("pillow-mlic")
+        self.setWindowIcon(icons.logo())
+        self.setAcceptDrops(True)
+        self.actions_ = self._make_actions()
+        self.tools = Tools(self.actions_)
+        self.canvas = Canvas(self.session)
+        self.welcome = Welcome(self)
+        self.headline = Headline(self.session)
+        self.panel = Panel(self.session)
+        self.inspector = Inspector(self.session)
+        self.facts = QLabel()
+        self._lay_out()
+        self.banner = Banner(self.stack)
+        self.help = Help(self)
+        self._make_menus()
+        self._connect()
+        self._recall()
+        self.dress()
+        self.refresh()
+
+    # ---- making ----------------------------------------------------------------------------------
+
+    def _make_actions(self) -> dict[str, QAction]:
+        """The table of actions as Qt's; each calls the method of its name."""
+        made: dict[str, QAction] = {}
+        groups: dict[str, QActionGroup] = {}
+        for entry in actions.ACTIONS:
+            action = QAction(entry.text, self)
+            action.setObjectName(entry.name)
+            action.setShortcuts([QKeySequence(key) for key in entry.keys])
+            keys = f" ({QKeySequence(entry.keys[0]).toString()})" if entry.keys else ""
+            action.setToolTip(entry.tip + keys)
+            action.setStatusTip("")
+            action.setCheckable(entry.checkable)
+            if entry.group:
+                group = groups.setdefault(entry.group, QActionGroup(self))
+                group.addAction(action)
+            action.triggered.connect(self._doer(entry))
+            made[entry.name] = action
+        return made
+
+    def _doer(self, entry: actions.Action) -> Callable[..., None]:
+        settings = {
+            "layout": lambda: self._set("layout", Layout(entry.name)),
+            "lens": lambda: self._set("lens", Lens(entry.name)),
+            "match": lambda: self._set("match", Match(entry.name.removeprefix("match-"))),
+            "theme": lambda: self._set("theme", Theme(entry.name.removeprefix("theme-"))),
+        }
+        do = settings.get(entry.group) or getattr(self, "do_" + entry.name.replace("-", "_"))
+        return lambda *_: do()
+
+    def _lay_out(self) -> None:
+        self.addToolBar(self.tools)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.welcome)
+        self.stack.addWidget(self.canvas)
+        middle = QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.headline)
+        column.addWidget(self.stack, 1)
+        centre = QWidget()
+        row = QHBoxLayout(centre)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(middle, 1)
+        row.addWidget(self.panel)
+        self.setCentralWidget(centre)
+        status = self.statusBar()
+        status.setSizeGripEnabled(False)
+        status.addWidget(self.inspector, 1)
+        status.addPermanentWidget(self.facts)
+        for name, action in self.actions_.items():
+            if actions.action(name).local:
+                action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+                self.canvas.addAction(action)
+            else:
+                self.addAction(action)
+
+    def _make_menus(self) -> None:
+        self._recent = QMenu("Recent", self)
+        self._recent.aboutToShow.connect(self._fill_recent)
+        for name in actions.MENUS:
+            menu = self.menuBar().addMenu(name)
+            last = ""
+            for entry in actions.by_menu(name):
+                if last != entry.group and (last or entry.group):
+                    menu.addSeparator()
+                last = entry.group
+                menu.addAction(self.actions_[entry.name])
+                if entry.name == "open-folder":
+                    menu.addMenu(self._recent)
+
+    def _connect(self) -> None:
+        encode, compare = self.panel.encode, self.panel.compare
+        encode.goal_chosen.connect(self._aim)
+        encode.codec_chosen.connect(
+            lambda codec: self._change(
+                self.state.use_codec(self.state.edited.number, codec), "codec"
+            )
+        )
+        encode.device_chosen.connect(lambda device: self._set("device", device))
+        encode.metadata_chosen.connect(lambda keep: self._set("keep_metadata", keep))
+        encode.save_wanted.connect(self.do_save)
+        compare.match_chosen.connect(lambda match: self._set("match", Match(match)))
+        compare.add_wanted.connect(self._add_version)
+        compare.file_wanted.connect(self.do_compare_file)
+        compare.list.chosen.connect(lambda n: self._change(self.state.select(n), "select"))
+        compare.list.put_left.connect(lambda n: self._put(0, n))
+        compare.list.menu_wanted.connect(self._version_menu)
+        self.panel.curves.clicked.connect(self.do_curves)
+        self.canvas.slot_chosen.connect(self._put)
+        self.canvas.hovered.connect(self.inspector.look)
+        self.canvas.zoomed.connect(lambda zoom: self.tools.refresh(self.session, zoom))
+        self.tools.gain_chosen.connect(lambda gain: self._set("gain", gain))
+        self.welcome.open_wanted.connect(self.do_open)
+        self.welcome.paste_wanted.connect(self.do_paste)
+        self.welcome.path_chosen.connect(lambda path: self.open([path]))
+        QGuiApplication.styleHints().colorSchemeChanged.connect(lambda _: self.dress())
+
+    def _recall(self) -> None:
+        """The window as it was left."""
+        geometry = self.memory.value("geometry")
+        if geometry is None or not self.restoreGeometry(geometry):
+            space = self.screen().availableGeometry()
+            self.resize(min(1440, space.width() - 40), min(920, space.height() - 40))
+        self.panel.setVisible(self.memory.text("panel") != "hidden")
+        with contextlib.suppress(ValueError):
+            self.canvas.set_split(float(self.memory.text("split") or 0.5))
+        self.welcome.set_recent(self.memory.recent())
+
+    def dress(self) -> None:
+        """Take over the colours of the theme, everywhere."""
+        self.colours = c = theme.chosen(self.state.theme)
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        theme.apply(app, c)
+        for entry in actions.ACTIONS:
+            if entry.icon:
+                self.actions_[entry.name].setIcon(icons.icon(entry.icon, c.text, c.line))
+                self.actions_[entry.name].setIconVisibleInMenu(False)
+        for part in (self.canvas, self.headline, self.inspector, self.panel.chart):
+            part.colours = c
+            part.update()
+        self.panel.compare.list.painter_.colours = c
+        self.panel.compare.list.viewport().update()
+        self.welcome.dress(c)
+        if self.batch_window is not None:
+            self.batch_window.dress(c)
+
+    # ---- showing ---------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """The session has changed; a burst of changes is shown once."""
+        self._refresh.start()
+
+    def refresh(self) -> None:
+        """Show everything as it is now."""
+        session = self.session
+        there = session.picture is not None
+        if there and self.stack.currentWidget() is not self.canvas:
+            self.stack.setCurrentWidget(self.canvas)
+            self.canvas.setFocus()
+        self.canvas.refresh()
+        self.headline.refresh()
+        self.panel.refresh()
+        self.tools.refresh(session, self.canvas.view.zoom)
+        self.inspector.update()
+        for chosen in (self.state.layout, self.state.lens):
+            self.actions_[chosen.value].setChecked(True)
+        self.actions_[f"match-{self.state.match}"].setChecked(True)
+        self.actions_[f"theme-{self.state.theme}"].setChecked(True)
+        self.actions_["published"].setChecked(self.state.published)
+        self.actions_["curves"].setChecked(bool(session.curves_left))
+        self.actions_["panel"].setChecked(self.panel.isVisible())
+        self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
+        for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "curves"):
+            self.actions_[name].setEnabled(there)
+        self.actions_["compare-file"].setEnabled(there)
+        self._show_facts()
+
+    def _show_facts(self) -> None:
+        picture = self.session.picture
+        if picture is None:
+            return
+        facts = [
+            picture.name,
+            self.album.words(),
+            f"{picture.raster.width} × {picture.raster.height}",
+            "colour-managed" if self.canvas._painter.managed else "",
+        ]
+        self.facts.setText("   ".join(fact for fact in facts if fact))
+        self.setWindowTitle(f"{picture.name} – pillow-mlic")
+
+    # ---- drops -----------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if drops.acceptable(event.mimeData()):
+            event.acceptProposedAction()
+            self.welcome.set_hot(True)
+
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
+        self.welcome.set_hot(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.welcome.set_hot(False)
+        event.acceptProposedAction()
+        drop = drops.contents(event.mimeData())
+        compare = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        if compare and drop is not None and drop.paths and self.session.picture is not None:
+            for path in drop.paths[:MAX_PANES]:
+                self.compare_with(path)
+        else:
+            self.take(drop)
+
+    # ---- the window itself -----------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.stop()
+        else:
+            super().keyPressEvent(event)
+
+    def stop(self) -> None:
+        """Esc: the nearest thing that can be stopped or closed."""
+        if self.banner.isVisible():
+            self.banner.hide()
+        elif self.session.opening is not None:
+            self.session.cancel_opening()
+        elif self.session.curves_left:
+            self.session.stop_curves()
+            self._changed()
+        elif self.isFullScreen():
+            self.do_full_screen()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.WindowStateChange and "full-screen" in self.actions_:
+            self.actions_["full-screen"].setChecked(self.isFullScreen())
+
+    def warm_up(self) -> None:
+        """Have torch and the model loaded before they are needed."""
+        encode = self.panel.encode
+
+        def ready(devices: list[str]) -> None:
+            encode.devices = devices
+            self._changed()
+
+        self.staff.neural.submit(
+            "warm_up",
+            priority=-2,
+            done=ready,
+            failed=lambda reason: self.say(f".mlic cannot be used: {reason}", True),
+            codec=self.state.reference.codec,
+            device=self.state.device,
+        )
+        self.staff.pictures.start()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.memory.save_state(self.state)
+        self.memory.save("geometry", self.saveGeometry())
+        self.memory.save_text("panel", "hidden" if self.panel.isHidden() else "shown")
+        self.memory.save_text("split", json.dumps(self.canvas.split))
+        self.memory.sync()
+        if self.batch_window is not None:
+            self.batch_window.batch.cancel()
+            self.batch_window.close()
+        self.staff.close()
+        super().closeEvent(event)

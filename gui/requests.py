@@ -1,0 +1,152 @@
+"""From what is wanted to what is there: one declaration of all wishes, and the newest one wins."""
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import choices
+from .jobs import Coded
+from .raster import Raster
+from .state import Goal
+from .worker import Ticket, Worker
+
+
+@dataclass(frozen=True)
+class Request:
+    """A picture through a codec; equal requests have equal outcomes.
+
+    `path` is set for a file of the user's, which has neither goal nor device.
+    """
+
+    source: Raster
+    codec: str
+    goal: Goal | None = None
+    device: str | None = None
+    path: str | None = None
+
+
+class Staff(Protocol):
+    """The worker processes, by what they are for."""
+
+    pictures: Worker
+    peers: Worker
+    neural: Worker
+
+
+class Cache:
+    """Outcomes by request, the least recently used dropped when their pixels get too many."""
+
+    def __init__(self, limit: int = 1_500_000_000) -> None:
+        self.limit = limit
+        self._kept: OrderedDict[Request, Coded] = OrderedDict()
+        self.in_use: Callable[[], Iterable[Coded]] = lambda: ()
+
+    def get(self, request: Request) -> Coded | None:
+        """The outcome, if it is there."""
+        if request in self._kept:
+            self._kept.move_to_end(request)
+        return self._kept.get(request)
+
+    def put(self, request: Request, coded: Coded) -> None:
+        """Keep an outcome."""
+        self._kept[request] = coded
+        shown = {id(c) for c in self.in_use()} | {id(coded)}
+        for old in list(self._kept):
+            if self.bytes <= self.limit:
+                break
+            if id(self._kept[old]) not in shown:
+                self._kept.pop(old).raster.delete()
+
+    def clear(self) -> None:
+        """Drop everything."""
+        for coded in self._kept.values():
+            coded.raster.delete()
+        self._kept.clear()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes kept."""
+        return sum(c.raster.bytes + c.size for c in self._kept.values())
+
+
+class Desk:
+    """Takes declarations of what is wanted; cancels what no longer is, asks for what is not there.
+
+    `outcome`, `failure` and `progress` are called with the request.
+    """
+
+    def __init__(
+        self,
+        staff: Staff,
+        folder: Path,
+        outcome: Callable[[Request, Coded], None],
+        failure: Callable[[Request, str], None],
+        progress: Callable[[Request, float], None],
+    ) -> None:
+        self.cache = Cache()
+        self._staff = staff
+        self._folder = folder
+        self._outcome = outcome
+        self._failure = failure
+        self._progress = progress
+        self._running: dict[Request, tuple[Worker, Ticket]] = {}
+        self._names = itertools.count(1)
+
+    def want(self, requests: Iterable[Request]) -> None:
+        """All that is wanted now, the most urgent first; what has failed is asked for again."""
+        wanted = list(dict.fromkeys(requests))
+        for request in list(self._running):
+            if request not in wanted:
+                worker, ticket = self._running.pop(request)
+                worker.cancel(ticket)
+        for request in wanted:
+            if request not in self._running and self.cache.get(request) is None:
+                self._running[request] = self._submit(request)
+
+    def progressing(self) -> set[Request]:
+        """What is being worked on or waits for it."""
+        return set(self._running)
+
+    def worker_for(self, codec: str) -> Worker:
+        """Who does the work of this codec."""
+        return self._staff.neural if choices.is_mlic(codec) else self._staff.peers
+
+    def reader_for(self, path: Path) -> Worker:
+        """Who opens a file: .mlic needs torch."""
+        return self._staff.neural if path.suffix.lower() == ".mlic" else self._staff.pictures
+
+    def new_file(self) -> Path:
+        """A name for pixels that nothing else has."""
+        return self._folder / f"{next(self._names)}.pixels"
+
+    def _submit(self, request: Request) -> tuple[Worker, Ticket]:
+        def done(coded: Coded) -> None:
+            self._running.pop(request, None)
+            self.cache.put(request, coded)
+            self._outcome(request, coded)
+
+        def failed(reason: str) -> None:
+            self._running.pop(request, None)
+            self._failure(request, reason)
+
+        arguments: dict[str, Any]
+        if request.path is not None:
+            job, arguments = "load_version", {"path": Path(request.path)}
+            worker = self.reader_for(arguments["path"])
+        else:
+            job, arguments = "encode", {"codec": request.codec, "goal": request.goal}
+            arguments["device"] = request.device
+            worker = self.worker_for(request.codec)
+        ticket = worker.submit(
+            job,
+            done=done,
+            failed=failed,
+            progress=lambda share: self._progress(request, share),
+            source=request.source,
+            target=self.new_file(),
+            **arguments,
+        )
+        return worker, ticket

@@ -1,0 +1,124 @@
+"""What of a picture is drawn: tiles of the level of its pyramid that suits the zoom."""
+
+import io
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from .raster import Pixels, Raster, level_for
+from .view_transform import Box, View
+
+TILE = 512
+
+
+class Tile(NamedTuple):
+    """A part of a level, in that level's pixels, and where it goes on the screen."""
+
+    level: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+    target: Box
+
+
+def visible(raster: Raster, view: View, pane: Box, clip: Box) -> Iterator[Tile]:
+    """Tiles that cover what `clip` shows of the picture. Neighbours share whole screen pixels."""
+    levels = raster.levels
+    level = level_for(view.zoom, len(levels))
+    width, height = levels[level]
+    scale = view.zoom * 2**level
+    x0, y0 = view.origin(pane)
+    first_x = max(int((clip.left - x0) / scale) // TILE, 0)
+    first_y = max(int((clip.top - y0) / scale) // TILE, 0)
+    for top in range(first_y * TILE, height, TILE):
+        if y0 + top * scale >= clip.top + clip.height:
+            break
+        bottom = min(top + TILE, height)
+        screen_top, screen_bottom = round(y0 + top * scale), round(y0 + bottom * scale)
+        if screen_bottom <= clip.top:
+            continue
+        for left in range(first_x * TILE, width, TILE):
+            if x0 + left * scale >= clip.left + clip.width:
+                break
+            right = min(left + TILE, width)
+            screen_left, screen_right = round(x0 + left * scale), round(x0 + right * scale)
+            if screen_right <= clip.left:
+                continue
+            yield Tile(
+                level,
+                left,
+                top,
+                right,
+                bottom,
+                Box(
+                    screen_left,
+                    screen_top,
+                    screen_right - screen_left,
+                    screen_bottom - screen_top,
+                ),
+            )
+
+
+def cut(raster: Raster, tile: Tile) -> Pixels:
+    """The tile's pixels (h, w, C)."""
+    part = raster.level(tile.level)[tile.top : tile.bottom, tile.left : tile.right]
+    return np.ascontiguousarray(part)
+
+
+def difference(a: Pixels, b: Pixels, gain: int) -> Pixels:
+    """(h, w, C) twice -> |a - b| of the colours, enlarged `gain` times, (h, w, 3) or (h, w, 1)."""
+    colours = min(a.shape[2], b.shape[2], 3)
+    apart = np.abs(a[..., :colours].astype(np.int16) - b[..., :colours])
+    return np.minimum(apart * gain, 255).astype(np.uint8)
+
+
+class Painter:
+    """Turns pixels into what a screen (sRGB) needs: BGRA bytes, by the picture's ICC profile."""
+
+    def __init__(self, icc: bytes | None = None) -> None:
+        self._transforms: dict[str, ImageCms.ImageCmsTransform] = {}
+        if icc:
+            self._transforms = _to_srgb(icc)
+
+    @property
+    def managed(self) -> bool:
+        """Whether there is a profile that works and is not sRGB itself."""
+        return bool(self._transforms)
+
+    def paint(self, pixels: Pixels) -> tuple[bytes, bool]:
+        """(h, w, C) -> BGRX or premultiplied BGRA, 4 bytes a pixel, and whether it has alpha."""
+        channels = pixels.shape[2]
+        mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+        image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+        transform = self._transforms.get(mode)
+        if transform is not None:
+            image = ImageCms.applyTransform(image, transform) or image
+        if image.mode == "RGBA":
+            return image.convert("RGBa").tobytes("raw", "BGRa"), True
+        return image.convert("RGB").tobytes("raw", "BGRX"), False
+
+    def colour(self, pixel: Pixels) -> tuple[int, int, int]:
+        """One pixel (C,) as the screen has it, for a swatch."""
+        data, _ = self.paint(pixel[None, None, : min(len(pixel), 3)])
+        return data[2], data[1], data[0]
+
+
+def _to_srgb(icc: bytes) -> dict[str, ImageCms.ImageCmsTransform]:
+    """Transforms by mode; none for profiles that are broken, are sRGB or are for other colours."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        name = ImageCms.getProfileDescription(profile)
+        space = profile.profile.xcolor_space.strip()
+        srgb = ImageCms.createProfile("sRGB")
+        if space == "RGB" and "srgb" not in name.lower():
+            return {
+                mode: ImageCms.buildTransform(profile, srgb, mode, mode) for mode in ("RGB", "RGBA")
+            }
+        if space == "GRAY":
+            return {"L": ImageCms.buildTransform(profile, srgb, "L", "RGB")}
+    except (ImageCms.PyCMSError, OSError):
+        pass
+    return {}

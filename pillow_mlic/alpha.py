@@ -1,0 +1,97 @@
+"""The alpha plane: without loss, as lossless WebP or zlib, whichever is smaller.
+
+plane -> "W" + WebP file or "Z" + zlib of its rows -> plane, or a box of it
+"""
+
+import io
+import zlib
+from collections.abc import Iterator
+
+from PIL import Image, features
+
+from .container import Box, DamagedError
+
+_WEBP, _ZLIB = b"W", b"Z"
+_WEBP_SIDE = 16383
+_STEP, _BLOCK = 1 << 16, 1 << 20
+
+
+def to_bytes(plane: Image.Image) -> bytes:
+    """The data of an ALPHA chunk for an L picture."""
+    choices = [_ZLIB + zlib.compress(plane.tobytes(), 9)]
+    if max(plane.size) <= _WEBP_SIDE and features.check("webp"):
+        buffer = io.BytesIO()
+        Image.merge("RGB", (plane,) * 3).save(buffer, "WEBP", lossless=True, quality=100)
+        choices.append(_WEBP + buffer.getvalue())
+    return min(choices, key=len)
+
+
+def from_bytes(data: bytes, size: tuple[int, int], box: Box) -> Image.Image:
+    """A box of the plane of a picture of `size` (width, height), as an L picture.
+
+    Memory is that of the box and of a row; only WebP is decoded whole, by Pillow's own limit for
+    pictures. Raises DamagedError where the data are no such plane.
+    """
+    try:
+        if data[:1] == _ZLIB:
+            shape = box[2] - box[0], box[3] - box[1]
+            return Image.frombytes("L", shape, _rows(data[1:], size, box))
+        if data[:1] != _WEBP:
+            msg = "it is written in an unknown way"
+            raise ValueError(msg)
+        # Looked at here, as a decoder takes memory for a canvas as soon as it is opened.
+        if _webp_size(data[1:]) != size:
+            msg = "it has another size"
+            raise ValueError(msg)
+        with Image.open(io.BytesIO(data[1:]), formats=["WEBP"]) as image:
+            return image.convert("RGB").getchannel("R").crop(box)
+    except (ValueError, OSError, EOFError, zlib.error, Image.DecompressionBombError) as error:
+        msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
+        raise DamagedError(msg) from error
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """The size that a lossless WebP file claims; ValueError for any other kind of file."""
+    if len(data) < 25 or (data[:4], data[8:16], data[20]) != (b"RIFF", b"WEBPVP8L", 0x2F):
+        msg = "it is no lossless WebP file"
+        raise ValueError(msg)
+    bits = int.from_bytes(data[21:25], "little")
+    return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+
+
+def _rows(data: bytes, size: tuple[int, int], box: Box) -> bytes:
+    """The bytes of a box; ValueError where there are too few or, at the lower edge, too many."""
+    width, height = size
+    left, top, right, bottom = box
+    plane, rows = bytearray(), bytearray()
+    skip, missing = top * width, bottom - top
+    for block in _inflated(data):
+        used = min(skip, len(block))
+        skip -= used
+        rows += block[used:]
+        whole = min(len(rows) // width, missing)
+        for row in range(whole):
+            plane += rows[row * width + left : row * width + right]
+        del rows[: whole * width]
+        missing -= whole
+        if not missing and (rows or bottom < height):
+            break
+    if missing or (rows and bottom == height):
+        msg = "it does not end with its last pixel"
+        raise ValueError(msg)
+    return bytes(plane)
+
+
+def _inflated(data: bytes) -> Iterator[bytes]:
+    """What zlib data hold, block by block; ValueError at their end if they are not whole."""
+    unzip = zlib.decompressobj()
+    for at in range(0, len(data), _STEP):
+        # Small pieces, as what is not used of one is copied at every call.
+        piece, block = data[at : at + _STEP], bytes(_BLOCK)
+        while piece or len(block) == _BLOCK:
+            block = unzip.decompress(piece, _BLOCK)
+            piece = unzip.unconsumed_tail
+            yield block
+    if not unzip.eof:
+        msg = "it is cut short"
+        raise ValueError(msg)

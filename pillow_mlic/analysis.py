@@ -1,0 +1,129 @@
+"""Where the bits of a .mlic file went."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import codec, container, devices, packs, regions
+from .container import ChunkType
+from .entropy.payload import Payload
+from .entropy.tables import Tables
+from .entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
+from .exceptions import DecodeError
+from .models.base import Latents, Select
+from .models.layers.quantise import gaussian_bits
+
+
+def bit_map(
+    file: str | Path | BinaryIO,
+    device: str | None = None,
+    progress: codec.Progress | None = None,
+) -> NDArray[np.float32]:
+    """Bits that each 16x16 block of a .mlic file's picture cost, (ceil(H/16), ceil(W/16)).
+
+    By the entropy model's probabilities: -log2 p of the block's latents, and its share of the
+    hyper latents. Blocks of padding are left out; metadata and transparency do not count. Raises
+    what opening and decoding the file would raise.
+    """
+    if isinstance(file, str | Path):
+        with open(file, "rb") as opened:
+            return bit_map(opened, device, progress)
+    header = container.read_header(file)
+    pack = packs.load(packs.find_hash(header.pack))
+    where = devices.resolve(device)
+    model = pack.model(where)
+    grid = regions.Grid(header.width, header.height, header.tile_size, model.stride)
+    after_header = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(after_header)
+    places = [p for p in container.scan(file, header, end) if p.type == ChunkType.TILE]
+    boxes = list(grid.boxes())
+    rows, columns = boxes[-1][3] // 16, boxes[-1][2] // 16
+    bits = np.zeros((rows, columns), np.float32)
+    with codec.plain_arithmetic(where):
+        for place in places:
+            if progress is not None:
+                progress(place.index / len(boxes))
+            left, top, right, bottom = (side // 16 for side in boxes[place.index])
+            tile = container.read_chunk(file, place)
+            bits[top:bottom, left:right] = _tile_bits(
+                tile, pack, header.quality, (bottom - top, right - left), where
+            )
+    if progress is not None:
+        progress(1.0)
+    return bits[: -(-header.height // 16), : -(-header.width // 16)]
+
+
+def _tile_bits(
+    tile: bytes,
+    pack: packs.Pack,
+    quality: float,
+    size: tuple[int, int],
+    device: torch.device,
+) -> NDArray[np.float64]:
+    """Bits of a tile with `size` (height, width) latents, in that shape."""
+    height, width = size
+    z_size = (height // 4, width // 4)
+    # The walk in float64 serves every guard band; the CPU has it everywhere.
+    where = torch.device("cpu") if device.type == "mps" else device
+    model = pack.canonical(where)
+    total = codec.symbols_of(pack.model(where), z_size)
+    recorder = _Recorder(Payload.from_bytes(tile, total), pack.tables, total, size, model.channels)
+    exact = torch.tensor([quality], dtype=torch.float64, device=where)
+    try:
+        model.entropy(exact, z_size, recorder)
+        recorder.finish()
+    except SymbolMismatchError as error:
+        msg = f"the bits of this file cannot be told apart, as it does not decode: {error}"
+        raise DecodeError(msg) from error
+    return recorder.bits.reshape(size)
+
+
+class _Recorder(DecodingCoder):
+    """Decodes one tile and adds up the bits of its symbols at the latents that they belong to."""
+
+    def __init__(
+        self,
+        payload: Payload,
+        tables: Tables,
+        total: int,
+        size: tuple[int, int],
+        channels: tuple[int, int],
+    ) -> None:
+        super().__init__([payload], tables, total)
+        self.bits = np.zeros(size[0] * size[1])
+        self._width = size[1]
+        # What `select` picks from these tells the places of a step's symbols: those of latents
+        # as they are, those of hyper latents (the first of 4x4 latents) as -1 - place.
+        place = torch.arange(len(self.bits)).view(1, *size, 1)
+        self._places = Latents(
+            place.expand(-1, -1, -1, channels[0]),
+            -1 - place[:, ::4, ::4].expand(-1, -1, -1, channels[1]),
+        )
+
+    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+        symbols = super().__call__(mean, scale, gain, select)
+        self._note(gaussian_bits(symbols, scale).flatten().cpu().numpy(), select)
+        return symbols
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols of a factorised prior; see models.base.TableCoder."""
+        symbols = super().fixed(mean, select)
+        first, channels = self._tables.first_fixed, mean.shape[-1]
+        rows = np.tile(np.arange(first, first + channels, dtype=np.int32), mean.numel() // channels)
+        self._note(table_bits(symbols, rows, self._tables)[0], select)
+        return symbols
+
+    def _note(self, bits: NDArray[np.float64], select: Select) -> None:
+        places = select(self._places).flatten().numpy()
+        own = places >= 0
+        self.bits += np.bincount(places[own], bits[own], len(self.bits))
+        corners = np.bincount(-1 - places[~own], bits[~own], len(self.bits))
+        for down in range(4):
+            for right in range(4):
+                self.bits += np.roll(corners, down * self._width + right) / 16

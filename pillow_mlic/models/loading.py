@@ -1,0 +1,75 @@
+"""A network from a configuration and tensors that nobody has checked.
+
+    make(), with no more numbers than the state has -> names and shapes, compared -> the network
+
+A configuration may ask for any width or depth; what is taken is never more than the tensors that
+are there.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+M = TypeVar("M", bound=nn.Module)
+
+FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
+"""What networks make their parameters with; the first arguments are the shape."""
+
+ALLOWANCE = 1 << 16
+"""Numbers that may be made besides those of the state."""
+
+
+def build(make: Callable[[], M], state: Mapping[str, Tensor]) -> M:
+    """The network that `make` gives, with copies of the tensors of `state`, in float32.
+
+    Raises ValueError where `make` fails or asks for more numbers than there are in `state`, and
+    with the first names and shapes that differ.
+    """
+    try:
+        with _Within(sum(tensor.numel() for tensor in state.values())):
+            model = make()
+    except (RuntimeError, TypeError, ArithmeticError, LookupError) as error:
+        msg = f"no network has this configuration: {str(error) or repr(error)}"
+        raise ValueError(msg) from error
+    expected = model.state_dict()
+    for name, tensor in state.items():
+        if name in expected and expected[name].is_floating_point() != tensor.is_floating_point():
+            msg = f"these weights do not fit the network: {name} is of {tensor.dtype}"
+            raise ValueError(msg)
+    copies = {
+        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+        for name, tensor in state.items()
+    }
+    try:
+        model.load_state_dict(copies, strict=True, assign=True)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        msg = "these weights do not fit the network: " + " ".join(lines)[:400]
+        raise ValueError(msg) from error
+    return model
+
+
+class _Within(TorchFunctionMode):
+    """Within, this thread makes at most so many numbers, and none of them is given a value."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self._left = numbers + ALLOWANCE
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        if func in FACTORIES:
+            shape = args[0] if args and not isinstance(args[0], int) else args
+            self._left -= math.prod(shape) ** (2 if func is torch.eye else 1)
+            if self._left < 0:
+                msg = "these weights do not fit the network: it is larger than they are"
+                raise ValueError(msg)
+        return func(*args, **kwargs)

@@ -1,0 +1,131 @@
+"""Finding the quality that gives a wanted size or fidelity, in few trials.
+
+Pure search: it knows neither pictures nor files, only a function of quality that rises, nearly
+linear (the logarithm of a size, a PSNR in dB), and that is dear to call.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Qualities that can be asked for: `lowest` + k `step`, at most `highest`.
+
+    `slope`: about how much the level rises for 1 of quality; only the second trial depends on it.
+    """
+
+    lowest: float
+    highest: float
+    step: float
+    slope: float
+
+    @property
+    def last(self) -> int:
+        """The index of `highest`."""
+        return round((self.highest - self.lowest) / self.step)
+
+    def quality(self, index: int) -> float:
+        """The quality of an index from 0 to `last`."""
+        return self.lowest + index * self.step
+
+    def index(self, quality: float) -> int:
+        """The index nearest to `quality`, whatever it is."""
+        wanted = (min(max(quality, self.lowest), self.highest) - self.lowest) / self.step
+        return min(max(round(wanted), 0), self.last)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best trial: `quality` gave `level`, within tolerance if `hit`.
+
+    `trials`: levels of all qualities that are known. Without `hit`, either the level jumps between
+    neighbouring qualities, or it takes more trials, or `quality` is an end of the scale and the
+    target lies beyond.
+    """
+
+    quality: float
+    level: float
+    hit: bool
+    trials: dict[float, float] = field(default_factory=dict)
+
+
+def search(
+    measure: Callable[[float], float],
+    target: float,
+    scale: Scale,
+    *,
+    tolerance: float,
+    ceiling: bool = False,
+    guess: float | None = None,
+    known: dict[float, float] | None = None,
+    limit: int = 6,
+) -> Found:
+    """The quality whose level comes nearest to `target`, by at most `limit` calls of `measure`.
+
+    Stops within `tolerance` of the target; with `ceiling`, only at or below it. Trials are
+    placed by the line through the nearest levels on both sides, so that a straight `measure` is
+    hit by the third. `guess`: where to begin; `known`: levels of qualities measured before.
+
+    With `ceiling` the result lies above the target only where every quality does: should `limit`
+    trials all be above, the lowest quality is tried, too.
+    """
+    levels = {scale.index(quality): level for quality, level in (known or {}).items()}
+    aim = target - 0.4 * tolerance if ceiling else target
+
+    def hits(level: float) -> bool:
+        return target - tolerance <= level <= (target if ceiling else target + tolerance)
+
+    def cost(index: int) -> tuple[bool, float]:
+        return ceiling and levels[index] > target, abs(levels[index] - target)
+
+    calls = 0
+    while not any(map(hits, levels.values())) and calls < limit:
+        index = _next(levels, aim, scale, guess)
+        if index is None:
+            break
+        levels[index] = measure(scale.quality(index))
+        calls += 1
+    if ceiling and min(levels.values(), default=math.inf) > target and 0 not in levels:
+        levels[0] = measure(scale.quality(0))
+    chosen = min(levels, key=cost)
+    trials = {scale.quality(index): level for index, level in levels.items()}
+    return Found(scale.quality(chosen), levels[chosen], hits(levels[chosen]), trials)
+
+
+def _next(levels: dict[int, float], aim: float, scale: Scale, guess: float | None) -> int | None:
+    """Where to look next, never twice at one place; None where nothing is left between."""
+    if not levels:
+        return scale.index((scale.lowest + scale.highest) / 2 if guess is None else guess)
+    below = max((i for i, level in levels.items() if level <= aim), default=None)
+    above = min((i for i, level in levels.items() if level > aim), default=None)
+    if below is not None and above is not None:
+        if above - below < 2:  # neighbours, or noise turned them round: no finer step
+            return None
+        low, high = aim - levels[below], levels[above] - aim
+        *_, before, last = (level > aim for level in levels.values())
+        if before == last:  # one end stays where it is: the line is bent, so lean towards that end
+            low, high = (low / 2, high) if last else (low, high / 2)
+        share = low / (low + high)
+        return min(max(below + round(share * (above - below)), below + 1), above - 1)
+    if below is None:
+        start, bound = min(levels), 0
+    else:
+        start, bound = max(levels), scale.last
+    if start == bound:
+        return None
+    steps = round((aim - levels[start]) / (_slope(levels, start, scale) * scale.step))
+    reached = start + (min(steps, -1) if bound == 0 else max(steps, 1))
+    return min(max(reached, 0), scale.last)
+
+
+def _slope(levels: dict[int, float], start: int, scale: Scale) -> float:
+    """Rise of the level for 1 of quality beyond `start`: by the nearest other trial, if it rose."""
+    others = sorted((abs(i - start), i) for i in levels if i != start)
+    if others:
+        near = others[0][1]
+        slope = (levels[near] - levels[start]) / ((near - start) * scale.step)
+        if slope > scale.slope / 8:
+            return slope
+    return scale.slope

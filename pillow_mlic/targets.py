@@ -1,0 +1,220 @@
+"""Saving to a wanted size or fidelity: what the user asks for, and the file that meets it.
+
+target -> trial qualities (`rate`) -> files -> bytes or PSNR -> ... -> the file
+"""
+
+import io
+import itertools
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from PIL import Image
+
+from . import container
+from .container import Box, Chunk, Header
+from .rate import Found, Scale, search
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Kind = Literal["target_bpp", "max_bytes", "target_psnr"]
+KINDS: tuple[Kind, ...] = ("target_bpp", "max_bytes", "target_psnr")
+Coded = tuple[Header, list[Chunk]]
+Progress = Callable[[float], object]
+"""Called with the share done, 0..1; an exception that it raises cancels the work."""
+Put = Callable[[Box, "NDArray[np.uint8]"], object]
+"""Takes the box of a region and its pixels, without alpha: (h, w, 3), or (h, w) of grey."""
+
+TRIALS = 6
+"""How often a picture is encoded at most."""
+SIZE_TOLERANCE = math.log(1.01)
+PSNR_TOLERANCE = 0.04  # dB: 1 % of the squared error
+# What photographs typically take and give at quality 1 to 8, and how that changes with how many
+# bits JPEG takes at quality 50. Only the first guesses depend on it; it saves every fourth trial.
+_TYPICAL_BPP = (0.142, 0.216, 0.324, 0.475, 0.676, 0.93, 1.25, 1.92)
+_TYPICAL_PSNR = (28.8, 30.3, 31.9, 33.6, 35.4, 37.2, 38.9, 41.3)
+_TYPICAL_JPEG_BPP = 0.87
+_BPP_EXPONENT = 1.5
+_PSNR_SLOPE = -5.0  # dB for e times the bits of JPEG
+_SLOPE_OF_LOG_SIZE = 0.36  # for 1 of quality
+_SLOPE_OF_PSNR = 1.75  # dB for 1 of quality
+_MIDDLE = 1024  # pixels a side: enough of a picture to tell how much is in it
+_MUCH_OVERHEAD = 0.1  # of a file: worth mentioning
+_STEP = 7 / container.MAX_QUALITY_CODE
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a user asked for instead of a quality."""
+
+    kind: Kind
+    value: float
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> "Target | None":
+        """The one target among the options of `save`; None without. ValueError for a wrong one."""
+        kinds = [kind for kind in KINDS if options.get(kind) is not None]
+        given = [name for name in ("quality", *KINDS) if options.get(name) is not None]
+        if not kinds:
+            return None
+        if len(given) > 1:
+            msg = f"{' and '.join(given)} exclude each other; give one of them"
+            raise ValueError(msg)
+        value = options[kinds[0]]
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not 0 < float(value) < math.inf:  # type: ignore[arg-type]
+            msg = f"{kinds[0]} is {value!r}, but must be a number above 0"
+            raise ValueError(msg)
+        return cls(kinds[0], float(value))  # type: ignore[arg-type]
+
+    def check_quality_is_free(self, pack: str, quality: float | None) -> None:
+        """ValueError where the weight pack of that name is for one `quality` alone."""
+        if quality is not None:
+            msg = (
+                f"the weights {pack} are for quality {quality:g} alone, so there is no quality to "
+                f"find for {self.kind}; give quality instead"
+            )
+            raise ValueError(msg)
+
+    def search(
+        self, measure: Callable[[float], float], pixels: int, overhead: int, complexity: float
+    ) -> float:
+        """The quality that meets the target on a picture of so many pixels.
+
+        `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality, is called
+        `TRIALS` times at most, and was called for the result. `overhead`: bytes that no quality
+        changes; `complexity`: see there. ValueError, saying what can be had, where no quality
+        meets the target. Where sizes jump by more than the tolerance, as those of tiny pictures
+        do, the nearest counts.
+        """
+        if self.kind == "target_psnr":
+            found = search(
+                measure,
+                self.value,
+                Scale(1, 8, _STEP, _SLOPE_OF_PSNR),
+                tolerance=PSNR_TOLERANCE,
+                guess=_where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
+                limit=TRIALS,
+            )
+        else:
+            size = self.value * pixels / 8 if self.kind == "target_bpp" else self.value
+            wanted = max(size - overhead, 1.0)
+            bpp = 8 * wanted / pixels / math.exp(_BPP_EXPONENT * complexity)
+            found = search(
+                lambda quality: math.log(measure(quality) - overhead),
+                math.log(wanted),
+                Scale(1, 8, _STEP, _SLOPE_OF_LOG_SIZE),
+                tolerance=SIZE_TOLERANCE,
+                ceiling=self.kind == "max_bytes",
+                guess=_where([math.log(b) for b in _TYPICAL_BPP], math.log(bpp)),
+                limit=TRIALS,
+            )
+        if not found.hit:
+            self._refuse_beyond_the_ends(found, pixels, overhead)
+        return found.quality
+
+    def _refuse_beyond_the_ends(self, found: Found, pixels: int, overhead: int) -> None:
+        """ValueError where the lowest quality gives more than was asked, or the highest less."""
+        by_psnr = self.kind == "target_psnr"
+        got = found.level if by_psnr else math.exp(found.level) + overhead
+        unit = 8 / pixels if self.kind == "target_bpp" else 1
+        levels = found.trials.values()
+        too_low = 1 in found.trials and got * unit > self.value and found.level == min(levels)
+        too_high = 8 in found.trials and got * unit < self.value and found.level == max(levels)
+        if not too_low and (not too_high or self.kind == "max_bytes"):
+            return
+        text = f"{got:.2f} dB" if by_psnr else f"{got:.0f} bytes"
+        if self.kind == "target_bpp":
+            text = f"{got * unit:.4g} bits a pixel ({text})"
+        if not by_psnr and overhead > _MUCH_OVERHEAD * got:
+            text += f", {overhead} bytes of it metadata and transparency,"
+        msg = (
+            f"{self.kind}={self.value:g} is out of reach for this picture: the "
+            f"{'least' if too_low else 'most'} possible is {text} at quality {found.quality:g}"
+        )
+        raise ValueError(msg)
+
+
+def _where(levels: Sequence[float], level: float) -> float:
+    """The quality, 1 to 8, at which rising `levels` of the whole qualities reach `level`."""
+    for quality, (low, high) in enumerate(itertools.pairwise(levels), start=1):
+        if level <= high:
+            return quality + max(level - low, 0) / (high - low)
+    return 8
+
+
+def complexity(image: Image.Image) -> float:
+    """How much there is in a picture: ln of JPEG's bits for its middle, 0 for a typical one."""
+    left, top = (max(0, (side - _MIDDLE) // 2) for side in image.size)
+    right, bottom = (
+        min(side, start + _MIDDLE) for side, start in zip(image.size, (left, top), strict=True)
+    )
+    middle = image.crop((left, top, right, bottom)).convert(image.mode.removesuffix("A"))
+    buffer = io.BytesIO()
+    middle.save(buffer, "JPEG", quality=50)
+    return math.log(8 * buffer.tell() / (middle.width * middle.height) / _TYPICAL_JPEG_BPP)
+
+
+def find(
+    target: Target,
+    image: Image.Image,
+    overhead: int,
+    code: Callable[[float, Progress], Coded],
+    show: Callable[[Coded, Put, Progress], object],
+    progress: Progress | None,
+) -> Coded:
+    """The file of `image` that meets the target, metadata and alpha (`overhead` bytes) counted.
+
+    `code` makes the file of a quality, `show` puts what a decoder sees of it. Every trial runs the
+    whole analysis: gains within it depend on quality (Analysis.gain8 in models/mlicv2_lite.py),
+    and to keep what does not depend on it would take more memory than large pictures leave.
+    """
+    trials: dict[float, Coded] = {}
+    report = progress or _silent
+
+    def measure(quality: float) -> float:
+        number = len(trials)
+
+        def tell(share: float) -> None:
+            """How many trials there will be nobody knows: each is 0.4 of what is left."""
+            report(1 - (1 - 0.4 * share) * 0.6**number)
+
+        if target.kind != "target_psnr":
+            trials[quality] = code(quality, tell)
+            return container.size(*trials[quality])
+        trials[quality] = code(quality, lambda share: tell(share / 2))
+        return _psnr(image, trials[quality], show, lambda share: tell(0.5 + share / 2))
+
+    quality = target.search(measure, image.width * image.height, overhead, complexity(image))
+    report(1.0)
+    return trials[quality]
+
+
+def _psnr(
+    image: Image.Image,
+    coded: Coded,
+    show: Callable[[Coded, Put, Progress], object],
+    progress: Progress,
+) -> float:
+    """PSNR in dB of the colour planes (or of grey); 100 for equal pictures."""
+    import numpy as np
+
+    planes = image.mode.removesuffix("A")
+    squares = 0
+
+    def put(box: Box, pixels: "NDArray[np.uint8]") -> None:
+        nonlocal squares
+        original = np.asarray(image.crop(box).convert(planes), dtype=np.int64)
+        squares += int(((original - pixels) ** 2).sum())
+
+    show(coded, put, progress)
+    values = image.width * image.height * len(planes)
+    return 10 * math.log10(255**2 * values / squares) if squares else 100.0
+
+
+def _silent(_: float) -> None:
+    """Report to nobody."""

@@ -1,0 +1,182 @@
+"""Drive the real window on a virtual screen, and take the pictures of the documentation.
+
+    python scripts/screenshots.py PHOTO [--out docs/images]
+    python scripts/screenshots.py --keys        # only the table of keys in docs/viewer.md
+
+Needs Linux with Xvfb. PHOTO is better one of Kodak's, for which the chart has published curves.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "viewer.md"
+LARGEST = 200_000
+"""Bytes of a picture in the documentation."""
+
+
+def write_keys() -> None:
+    """Fill the region of docs/viewer.md that comes from the table of actions."""
+    from pillow_mlic_gui import actions
+
+    text = PAGE.read_text(encoding="utf-8")
+    region = r"(<!-- begin actions -->\n).*?(<!-- end actions -->)"
+    table = actions.markdown().strip()
+    text = re.sub(region, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.S)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def virtual_screen() -> "subprocess.Popen[bytes]":
+    """Start Xvfb on a free display and point Qt to it."""
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as answer:
+        os.environ["DISPLAY"] = ":" + answer.readline().strip()
+    os.environ["QT_QPA_PLATFORM"] = "xcb"
+    return server
+
+
+class Studio:
+    """The window, and what is done to it."""
+
+    def __init__(self, folder: Path, out: Path) -> None:
+        from PySide6.QtWidgets import QApplication
+
+        from pillow_mlic_gui.qt.memory import Memory
+        from pillow_mlic_gui.qt.staff import QtStaff
+        from pillow_mlic_gui.qt.window import Window
+
+        self.app = QApplication.instance() or QApplication(sys.argv[:1])
+        self.window = Window(QtStaff(), Memory(folder / "settings.ini"))
+        self.out = out
+        out.mkdir(parents=True, exist_ok=True)
+        self.window.setGeometry(0, 0, 1400, 880)
+        self.window.show()
+        self.window.warm_up()
+
+    def wait(self, until: Callable[[], bool], seconds: float = 300) -> None:
+        """Let the window live until something is so."""
+        end = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > end:
+                msg = "the window did not come to rest"
+                raise TimeoutError(msg)
+            self.app.processEvents()
+            time.sleep(0.005)
+
+    def rest(self) -> None:
+        """Wait until nothing is going on."""
+        staff, session = self.window.staff, self.window.session
+        workers = (staff.pictures, staff.peers, staff.neural)
+        self.wait(lambda: not session.busy and not any(w.busy for w in workers))
+        pause = time.monotonic() + 0.3
+        self.wait(lambda: time.monotonic() > pause)
+
+    def do(self, *names: str) -> None:
+        """Trigger actions of the table."""
+        for name in names:
+            self.window.actions_[name].trigger()
+        self.rest()
+
+    def shoot(self, name: str, window: object = None) -> None:
+        """What the X server shows of a window, as a WebP file below the limit."""
+        shown = window or self.window
+        grabbed = shown.screen().grabWindow(shown.winId()).toImage()  # type: ignore[attr-defined]
+        grabbed = grabbed.convertToFormat(grabbed.Format.Format_RGB888)
+        size = (grabbed.width(), grabbed.height())
+        data = bytes(grabbed.constBits())
+        image = Image.frombytes("RGB", size, data, "raw", "RGB", grabbed.bytesPerLine())
+        path = self.out / f"{name}.webp"
+        for quality in (92, 85, 75, 60):
+            image.save(path, quality=quality, method=6)
+            if path.stat().st_size <= LARGEST:
+                break
+        print(f"{path}: {size[0]} x {size[1]}, {path.stat().st_size} bytes")
+
+
+def scenes(studio: Studio, photo: Path, folder: Path) -> None:
+    """Every picture of the documentation, in one sitting."""
+    window, canvas = studio.window, studio.window.canvas
+    studio.do("theme-light")
+    studio.shoot("viewer-empty")
+
+    window.open([photo])
+    studio.rest()
+    studio.do("curves", "zoom-1", "zoom-in", "zoom-in")
+    canvas.pan(*LOOK)
+    studio.shoot("viewer")
+
+    studio.do("theme-dark", "side", "panes-more", "panes-more", "original", "zoom-fit")
+    studio.shoot("viewer-side-by-side")
+    studio.do("difference")
+    studio.shoot("viewer-difference")
+
+    studio.do("split", "original", "bits", "zoom-fit")
+    studio.shoot("viewer-bits")
+    studio.do("picture", "help")
+    studio.shoot("viewer-keys")
+    studio.do("help", "theme-light")
+
+    copies = folder / "holiday"
+    copies.mkdir()
+    for beside in sorted(photo.parent.glob(f"*{photo.suffix}"))[:12]:
+        shutil.copyfile(beside, copies / beside.name)
+    (copies / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    studio.do("batch")
+    batch = window.batch_window
+    assert batch is not None
+    batch.set_folder(folder / "small")
+    batch.batch.add([copies])
+    batch.start.click()
+    finished = 7
+    studio.wait(lambda: sum(i.after > 0 for i in batch.batch.items) >= finished)
+    studio.wait(lambda: any(0.3 < i.progress < 1 for i in batch.batch.items))
+    studio.shoot("viewer-batch", batch)
+    studio.wait(lambda: not batch.batch.running)
+    batch.close()
+
+
+LOOK = (40, 130)
+"""How far the picture is moved for the first screenshot, to what is worth looking at."""
+
+
+def main() -> None:
+    """Take all pictures, or write the table of keys."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("photo", type=Path, nargs="?")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--keys", action="store_true", help="only update docs/viewer.md")
+    args = parser.parse_args()
+    if args.keys:
+        write_keys()
+        return
+    if args.photo is None:
+        parser.error("which photo?")
+    server = virtual_screen()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            studio = Studio(Path(name), args.out)
+            scenes(studio, args.photo.resolve(), Path(name))
+            studio.window.close()
+    finally:
+        server.terminate()
+    write_keys()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The files that are mutated: all modes, tiles, metadata, both guard bands, rare symbols."""
+
+import io
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from PIL import Image
+
+import pillow_mlic  # noqa: F401
+from pillow_mlic import codec, container, packs
+from pillow_mlic.container import Chunk, ChunkType, Header
+
+from ..conftest import GOLDEN, photograph
+
+FAST = container.GUARD_BANDS.index(1e-5)
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """A genuine file and what it decodes to."""
+
+    name: str
+    data: bytes
+    header: Header
+    chunks: tuple[tuple[int, bytes], ...]
+    """Type byte and data of each chunk."""
+    picture: Image.Image
+
+    @property
+    def tiles(self) -> list[bytes]:
+        """The payloads."""
+        return [data for kind, data in self.chunks if kind & 0x3F == ChunkType.TILE]
+
+
+@cache
+def seeds() -> tuple[Seed, ...]:
+    """All seeds; MLIC_WEIGHTS must name the small pack."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    metadata = {"exif": b"II*\0\x08\0\0\0\0\0\0\0\0\0", "xmp": b"<x/>", "icc_profile": bytes(200)}
+    made = {
+        "tiny": saved(photograph(64, 64), quality=5),
+        "gray": saved(photograph(40, 50).convert("L"), quality=2),
+        "flat": saved(Image.new("RGB", (64, 64), "teal"), quality=1),
+        "tiles": saved(photograph(130, 70), quality=4, tile=64),
+        "metadata": with_unknown_chunk(saved(photograph(60, 64), quality=3, **metadata)),
+        "noise": saved(Image.fromarray(noise), quality=8),
+        "fast": with_guard_band(photograph(64, 64)),
+    }
+    made |= {path.stem: path.read_bytes() for path in sorted(GOLDEN.glob("*.mlic"))}
+    return tuple(seed(name, data) for name, data in made.items())
+
+
+def seed(name: str, data: bytes) -> Seed:
+    """Take a genuine file apart."""
+    fp = io.BytesIO(data)
+    header = container.read_header(fp)
+    chunks = []
+    for place in container.scan(fp, header, len(data)):
+        kind = place.type | 0x40 * place.critical | 0x80 * place.last
+        chunks.append((kind, container.read_chunk(fp, place)))
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return Seed(name, data, header, tuple(chunks), image.copy())
+
+
+def saved(image: Image.Image, **options: object) -> bytes:
+    """The bytes of a .mlic file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "MLIC", optimize=False, **options)  # the same bytes on every machine
+    return buffer.getvalue()
+
+
+def with_unknown_chunk(data: bytes) -> bytes:
+    """The same file with a chunk that readers skip."""
+    fp = io.BytesIO(data)
+    header = container.read_header(fp)
+    chunks = [
+        Chunk(place.type, container.read_chunk(fp, place))
+        for place in container.scan(fp, header, len(data))
+    ]
+    out = io.BytesIO()
+    container.write(out, header, [Chunk(40, b"who knows"), *chunks])
+    return out.getvalue()
+
+
+def with_guard_band(image: Image.Image) -> bytes:
+    """A file with corrections, whose decoder works in float32."""
+    pack = packs.load(packs.find())
+    guard = container.GUARD_BANDS[FAST]
+    encoded = codec.encode(np.asarray(image), pack, 6.0, 1024, guard, torch.device("cpu"))
+    quality = container.quality_code(6.0)
+    header = Header("RGB", *image.size, 1, pack.hash, quality, guard_code=FAST)
+    out = io.BytesIO()
+    container.write(out, header, [Chunk(ChunkType.TILE, tile) for tile in encoded.tiles])
+    return out.getvalue()

@@ -1,0 +1,207 @@
+"""The queue of files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pillow_mlic_gui.album import Album
+from pillow_mlic_gui.batch import Batch, Existing, Order, Status, expand
+from pillow_mlic_gui.state import Goal, GoalKind
+
+from ..conftest import photograph
+from .conftest import Crew
+
+ORDER = Order("webp", Goal(GoalKind.QUALITY, 50))
+
+
+class Slow:
+    """A worker that does what the test says, when it says so."""
+
+    def __init__(self) -> None:
+        self.jobs: list[dict[str, Any]] = []
+        self.cancelled: list[Any] = []
+        self.paused: list[bool] = []
+
+    def submit(self, job: str, **arguments: Any) -> dict[str, Any]:
+        self.jobs.append(arguments)
+        return arguments
+
+    def cancel(self, ticket: Any) -> None:
+        self.cancelled.append(ticket)
+
+    def pause(self, paused: bool) -> None:
+        self.paused.append(paused)
+
+
+class Time:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for name in ("a.png", "b.png", "sub/c.png"):
+        photograph(40, 30).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def batch(slow: Slow, clock: Time, folder: Path) -> Batch:
+    batch = Batch(slow, lambda _: None, clock)
+    batch.add([folder / "in"])
+    return batch
+
+
+def test_folders_stand_for_the_pictures_in_them(folder: Path) -> None:
+    names = [(p.name, str(below)) for p, below in expand([folder / "in", folder / "x.txt"])]
+    assert names == [("a.png", "."), ("b.png", "."), ("c.png", "sub"), ("x.txt", ".")]
+
+
+def test_nothing_is_added_twice(batch: Batch, folder: Path) -> None:
+    assert batch.add([folder / "in" / "a.png"]) == 0
+    assert len(batch.items) == 3
+    assert batch.summary().startswith("3 files, ")
+
+
+def test_one_after_another_to_the_end(batch: Batch, slow: Slow, folder: Path) -> None:
+    batch.start(Order("webp", Goal(GoalKind.QUALITY, 50), folder=folder / "out"))
+    assert [job["target"] for job in slow.jobs] == [folder / "out" / "a.webp"]
+    slow.jobs[0]["done"]((1000, 300))
+    slow.jobs[1]["failed"]("it is broken")
+    assert slow.jobs[2]["target"] == folder / "out" / "sub" / "c.webp"
+    slow.jobs[2]["done"]((1000, 200))
+    assert not batch.running
+    assert batch.progress == 1
+    assert batch.summary() == (
+        "2 of 3 files done: 2.00 kB → 500 B, 1.50 kB saved (75% smaller); 1 failed"
+    )
+    assert f"{folder / 'in' / 'b.png'}: it is broken" in batch.report()
+
+
+def test_time_left_and_pauses(batch: Batch, slow: Slow, clock: Time) -> None:
+    for item in batch.items:
+        item.before = 1000
+    batch.start(ORDER)
+    assert batch.time_left is None
+    clock.at = 10
+    slow.jobs[0]["progress"](0.5)
+    assert batch.progress == pytest.approx(1 / 6)
+    assert batch.time_left == pytest.approx(50)
+    batch.pause(True)
+    clock.at = 1000
+    assert batch.time_left == pytest.approx(50)
+    batch.pause(False)
+    assert slow.paused == [True, False]
+    clock.at = 1010
+    slow.jobs[0]["done"]((1000, 10))
+    assert batch.time_left == pytest.approx(40)
+
+
+def test_cancelling_keeps_what_is_done(batch: Batch, slow: Slow) -> None:
+    batch.start(ORDER)
+    slow.jobs[0]["done"]((1000, 10))
+    batch.cancel()
+    assert slow.cancelled == [slow.jobs[1]]
+    assert [item.status for item in batch.items] == [
+        Status.DONE,
+        Status.CANCELLED,
+        Status.CANCELLED,
+    ]
+    batch.start(ORDER)
+    assert slow.jobs[-1]["source"].name == "b.png"  # goes on where it stopped
+
+
+def test_files_that_are_there_already(batch: Batch, slow: Slow, folder: Path) -> None:
+    there = folder / "in" / "a.webp"
+    there.write_bytes(b"precious")
+    batch.start(ORDER)
+    assert batch.items[0].status == Status.SKIPPED
+    assert "is there already" in batch.items[0].reason
+    assert slow.jobs[0]["source"].name == "b.png"
+    for existing, name in ((Existing.REPLACE, "a.webp"), (Existing.KEEP_BOTH, "a (2).webp")):
+        batch.cancel()
+        batch.start(Order("webp", ORDER.goal, existing=existing))
+        assert slow.jobs[-1]["target"].name == name
+
+
+def test_the_source_is_never_overwritten(slow: Slow, folder: Path) -> None:
+    source = folder / "x.webp"
+    photograph(30, 30).save(source)
+    photograph(30, 30).save(folder / "x.png")
+    batch = Batch(slow, lambda _: None)
+    batch.add([source, folder / "x.png"])
+    batch.start(Order("webp", ORDER.goal, existing=Existing.REPLACE))
+    assert slow.jobs[0]["target"].name == "x (2).webp"
+    slow.jobs[0]["done"]((10, 5))
+    assert slow.jobs[1]["target"] not in (source, folder / "x (2).webp")
+
+
+def test_removing(batch: Batch, slow: Slow) -> None:
+    batch.start(ORDER)
+    batch.remove(list(batch.items))
+    assert len(batch.items) == 1  # the one that is worked on
+    batch.clear()
+    assert len(batch.items) == 1
+    slow.jobs[0]["done"]((10, 5))
+    batch.clear()
+    assert batch.summary() == "Drop pictures or folders here."
+
+
+def test_real_files(crew: Crew, folder: Path) -> None:
+    (folder / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    heard: list[object] = []
+    batch = Batch(crew.batch, heard.append)
+    batch.add([folder / "in"])
+    batch.start(Order("mlic", Goal(GoalKind.QUALITY, 2), folder=folder / "out"))
+    crew.pump(lambda: not batch.running)
+    assert sorted(p.name for p in (folder / "out").rglob("*.*")) == ["a.mlic", "b.mlic", "c.mlic"]
+    (failed,) = batch.of(Status.FAILED)
+    assert failed.source.name == "broken.png"
+    assert failed.reason
+    assert all(i.after == i.target.stat().st_size for i in batch.of(Status.DONE))
+
+
+def test_cancelling_real_work_leaves_no_half_file(crew: Crew, folder: Path) -> None:
+    started: list[object] = []
+    batch = Batch(crew.batch, started.append)
+    batch.add([folder / "in"])
+    batch.start(Order("mlic", Goal(GoalKind.QUALITY, 2), folder=folder / "out"))
+    batch.cancel()
+    crew.pump(lambda: not crew.batch.busy)
+    assert not batch.running
+    assert not [p for p in (folder / "out").rglob("*") if p.suffix == ".part"]
+
+
+def test_albums(folder: Path) -> None:
+    album = Album()
+    assert album.fill([folder / "in"]).name == "a.png"
+    assert album.words() == "1 of 3"
+    assert album.step(-1) is None
+    assert album.step(1).name == "b.png"
+    assert album.step(1).name == "c.png"
+    assert album.step(1) is None
+    empty = folder / "empty"
+    empty.mkdir()
+    assert album.fill([empty]) is None
+    assert len(album.paths) == 3
+    step: Callable[[int], Path | None] = album.step
+    assert step(0) == album.paths[2]

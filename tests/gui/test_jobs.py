@@ -1,0 +1,248 @@
+"""What the worker processes do, called directly."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from pillow_mlic_gui import jobs, pictures
+from pillow_mlic_gui import raster as rasters
+from pillow_mlic_gui.raster import Raster
+from pillow_mlic_gui.state import Goal, GoalKind
+from pillow_mlic_gui.worker import CancelledError
+
+from ..conftest import photograph
+from .test_view import profile_with_swapped_primaries
+
+
+def silent(_: float) -> None:
+    """Nobody looks."""
+
+
+def quality(value: float) -> Goal:
+    return Goal(GoalKind.QUALITY, value)
+
+
+@pytest.mark.parametrize("codec", ["mlic", "jpeg", "webp", "avif"])
+def test_encoding_measures_the_file(
+    small_weights: Path, raster: Raster, tmp_path: Path, codec: str
+) -> None:
+    goal = quality(3 if codec == "mlic" else 50)
+    coded = jobs.encode(silent, raster, codec, goal, "cpu", tmp_path / "out")
+    with Image.open(io.BytesIO(coded.data)) as image:
+        decoded = image.convert("RGB")
+    assert np.array_equal(coded.raster.level(0), np.asarray(decoded))
+    error = np.mean((raster.level(0).astype(float) - np.asarray(decoded)) ** 2)
+    assert coded.psnr == pytest.approx(10 * math.log10(255**2 / error))
+    assert coded.size == len(coded.data)
+    assert coded.bpp == 8 * coded.size / (96 * 64)
+    assert coded.encode_seconds > 0 < coded.decode_seconds
+
+
+@pytest.mark.parametrize("codec", ["mlic", "jpeg", "webp"])
+def test_goals_are_met(small_weights: Path, raster: Raster, tmp_path: Path, codec: str) -> None:
+    middle = quality(4 if codec == "mlic" else 55)
+    model = jobs.encode(silent, raster, codec, middle, "cpu", tmp_path / "a")
+    near = Goal(GoalKind.NEAR_BYTES, model.size)
+    assert jobs.encode(silent, raster, codec, near, "cpu", tmp_path / "b").size == pytest.approx(
+        model.size, rel=0.02
+    )
+    below = Goal(GoalKind.MAX_BYTES, model.size - 1)
+    assert jobs.encode(silent, raster, codec, below, "cpu", tmp_path / "c").size < model.size
+    same = Goal(GoalKind.PSNR, model.psnr)
+    found = jobs.encode(silent, raster, codec, same, "cpu", tmp_path / "d")
+    assert found.psnr == pytest.approx(model.psnr, abs=0.3)
+
+
+def test_impossible_sizes_are_refused(raster: Raster, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot make this picture smaller than"):
+        jobs.encode(silent, raster, "jpeg", Goal(GoalKind.MAX_BYTES, 10), None, tmp_path / "x")
+
+
+def test_searches_learn(raster: Raster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs._met.clear()
+    made = []
+    plain = jobs._Coder.encode
+
+    def counted(coder: object, value: float, **options: bytes) -> bytes:
+        made.append(value)
+        return plain(coder, value, **options)
+
+    monkeypatch.setattr(jobs._Coder, "encode", counted)
+    goal = Goal(GoalKind.NEAR_BYTES, 2000)
+    jobs.encode(silent, raster, "webp", goal, None, tmp_path / "a")
+    first = len(made)
+    jobs.encode(silent, raster, "webp", goal, None, tmp_path / "b")
+    assert len(made) <= first + 1  # the file itself
+
+
+def test_transparency(small_weights: Path, tmp_path: Path) -> None:
+    image = photograph(80, 64).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    source = rasters.write(image, tmp_path / "p")
+    for codec in ("mlic", "webp"):
+        goal = quality(3 if codec == "mlic" else 70)
+        coded = jobs.encode(silent, source, codec, goal, "cpu", tmp_path / codec)
+        assert coded.raster.mode == "RGBA"
+        assert 15 < coded.psnr < 60
+    with pytest.raises(ValueError, match="JPEG cannot hold transparency"):
+        jobs.encode(silent, source, "jpeg", quality(70), None, tmp_path / "j")
+
+
+def test_grey_pictures_stay_grey(small_weights: Path, tmp_path: Path) -> None:
+    source = rasters.write(photograph(80, 64).convert("L"), tmp_path / "p")
+    coded = jobs.encode(silent, source, "mlic", quality(3), "cpu", tmp_path / "c")
+    assert coded.raster.mode == "L"
+
+
+def test_being_unwanted_stops_an_encode(
+    small_weights: Path, raster: Raster, tmp_path: Path
+) -> None:
+    def unwanted(share: float) -> None:
+        if share > 0.2:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        jobs.encode(unwanted, raster, "mlic", quality(3), "cpu", tmp_path / "x")
+
+
+def test_similarity(tmp_path: Path) -> None:
+    a = rasters.write(photograph(192, 168), tmp_path / "a")
+    assert jobs.similarity(silent, a, a) == pytest.approx(1)
+    small = rasters.write(photograph(100, 168), tmp_path / "b")
+    assert jobs.similarity(silent, small, small) is None
+
+
+def test_points_and_bit_maps(small_weights: Path, raster: Raster, tmp_path: Path) -> None:
+    coded = jobs.encode(silent, raster, "mlic", quality(3), "cpu", tmp_path / "x")
+    assert jobs.point(silent, raster, "mlic", 3.0, "cpu") == (coded.size, coded.psnr)
+    assert jobs.bit_map(silent, coded.data, "cpu").shape == (4, 6)
+
+
+def test_files_of_the_same_picture(raster: Raster, tmp_path: Path) -> None:
+    photograph(96, 64).save(tmp_path / "v.webp", quality=40)
+    coded = jobs.load_version(silent, raster, tmp_path / "v.webp", tmp_path / "x")
+    assert coded.encode_seconds is None
+    assert coded.size == (tmp_path / "v.webp").stat().st_size
+    assert 20 < coded.psnr < 45
+    photograph(90, 64).save(tmp_path / "w.webp")
+    with pytest.raises(ValueError, match="only pictures of one size"):
+        jobs.load_version(silent, raster, tmp_path / "w.webp", tmp_path / "y")
+
+
+class TestSaving:
+    def test_metadata_are_written_or_not(
+        self, small_weights: Path, raster: Raster, tmp_path: Path
+    ) -> None:
+        coded = jobs.encode(silent, raster, "mlic", quality(3), "cpu", tmp_path / "c")
+        exif = Image.Exif()
+        exif[0x010F] = "maker"
+        kept = {"exif": exif.tobytes()}
+        for metadata in ({}, kept):
+            size = jobs.save(
+                silent, raster, coded.data, "mlic", 3.0, "cpu", metadata, tmp_path / "o.mlic"
+            )
+            with Image.open(tmp_path / "o.mlic") as image:
+                assert bool(image.getexif()) == bool(metadata)
+                image.load()
+            assert (size == coded.size) == (not metadata)
+
+    def test_a_folder_that_is_not_there_is_made(self, raster: Raster, tmp_path: Path) -> None:
+        target = tmp_path / "new" / "x.jpg"
+        jobs.save(silent, raster, b"bytes", "jpeg", 50, None, {}, target)
+        assert target.read_bytes() == b"bytes"
+
+    def test_colour_profiles_are_not_lost(self, raster: Raster, tmp_path: Path) -> None:
+        pytest.importorskip("pillow_jxl")
+        target = tmp_path / "x.jxl"
+        wide = {"icc_profile": profile_with_swapped_primaries()}
+        with pytest.raises(ValueError, match="cannot write this picture's colour profile"):
+            jobs.save(silent, raster, b"", "jxl", 50, None, wide, target)
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        assert jobs.save(silent, raster, b"", "jxl", 50, None, {"icc_profile": srgb}, target)
+
+
+class TestConverting:
+    def test_one_file(self, small_weights: Path, small_photo: Path, tmp_path: Path) -> None:
+        sizes = jobs.convert(
+            silent, small_photo, "mlic", quality(3), "cpu", True, tmp_path / "o.mlic"
+        )
+        assert sizes == (small_photo.stat().st_size, (tmp_path / "o.mlic").stat().st_size)
+
+    def test_limits_hold_with_metadata(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x010E] = "words " * 80
+        source = tmp_path / "s.jpg"
+        photograph(96, 64).save(source, quality=95, exif=exif)
+        limit = Goal(GoalKind.MAX_BYTES, 2500)
+        _, size = jobs.convert(silent, source, "webp", limit, None, True, tmp_path / "o.webp")
+        assert 1200 < size <= 2500
+        with Image.open(tmp_path / "o.webp") as image:
+            assert image.getexif()[0x010E].startswith("words")
+        jobs.convert(silent, source, "webp", limit, None, False, tmp_path / "bare.webp")
+        with Image.open(tmp_path / "bare.webp") as image:
+            assert not image.getexif()
+
+
+class TestOpening:
+    def opened(self, path: Path | bytes, tmp_path: Path) -> pictures.Picture:
+        return jobs.open_picture(silent, path, "name", tmp_path / "pixels")
+
+    def test_turned_upright_with_metadata(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        exif[0x010F] = "maker"
+        icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        photograph(40, 30).save(tmp_path / "x.jpg", exif=exif, icc_profile=icc)
+        picture = self.opened(tmp_path / "x.jpg", tmp_path)
+        assert picture.raster.size == (30, 40)
+        assert picture.format == "JPEG"
+        assert picture.icc == icc
+        assert set(picture.metadata(True)) == {"icc_profile", "exif"}
+        assert set(picture.metadata(False)) == {"icc_profile"}
+        assert picture.metadata_bytes(True) > len(icc)
+        kept = Image.Exif()
+        kept.load(picture.exif)
+        assert kept[0x010F] == "maker"
+        assert kept.get(0x0112, 1) == 1
+
+    @pytest.mark.parametrize(
+        ("mode", "becomes"), [("1", "L"), ("L", "L"), ("P", "RGB"), ("CMYK", "RGB"), ("LA", "RGBA")]
+    )
+    def test_modes(self, tmp_path: Path, mode: str, becomes: str) -> None:
+        image = photograph(40, 30).convert(mode)
+        if mode == "LA":
+            image.putalpha(Image.linear_gradient("L").resize((40, 30)))
+        image.save(tmp_path / "x.tif")
+        assert self.opened(tmp_path / "x.tif", tmp_path).raster.mode == becomes
+
+    def test_opaque_transparency_is_left_out(self, tmp_path: Path) -> None:
+        photograph(40, 30).convert("RGBA").save(tmp_path / "x.png")
+        assert self.opened(tmp_path / "x.png", tmp_path).raster.mode == "RGB"
+
+    def test_sixteen_bits(self, tmp_path: Path) -> None:
+        ramp = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
+        Image.fromarray(ramp).save(tmp_path / "x.png")
+        picture = self.opened(tmp_path / "x.png", tmp_path)
+        assert picture.raster.level(0).max() == 255
+        assert picture.raster.level(0).mean() == pytest.approx(127.5, abs=1)
+        assert picture.notes
+        floats = (ramp / 65535).astype(np.float32)
+        Image.fromarray(floats).save(tmp_path / "f.tif")
+        assert self.opened(tmp_path / "f.tif", tmp_path).raster.level(0).max() == 255
+
+    def test_bytes_and_mlic(self, small_weights: Path, tmp_path: Path) -> None:
+        buffer = io.BytesIO()
+        photograph(40, 30).save(buffer, "MLIC", quality=2)
+        picture = self.opened(buffer.getvalue(), tmp_path)
+        assert (picture.path, picture.format) == (None, "MLIC")
+        assert picture.file_bytes == len(buffer.getvalue())
+
+    def test_broken_profiles_of_inks(self, tmp_path: Path) -> None:
+        image = photograph(40, 30).convert("CMYK")
+        image.info["icc_profile"] = b"broken"
+        plain, icc, _ = pictures.to_plain(image)
+        assert (plain.mode, icc) == ("RGB", None)

@@ -1,0 +1,265 @@
+"""From settings to outcomes with real workers, and what is planned without any."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from pillow_mlic_gui.jobs import Coded
+from pillow_mlic_gui.matching import plan
+from pillow_mlic_gui.raster import Raster
+from pillow_mlic_gui.requests import Cache, Desk, Request
+from pillow_mlic_gui.session import Session
+from pillow_mlic_gui.state import (
+    ORIGINAL,
+    Goal,
+    GoalKind,
+    Lens,
+    Match,
+    State,
+    Version,
+    default_state,
+)
+
+from ..conftest import photograph
+from .conftest import Crew
+
+SOURCE = Raster(Path("source"), 96, 64, 3)
+
+
+def coded(codec: str = "mlic", size: int = 1000, psnr: float = 30.0, name: str = "x") -> Coded:
+    return Coded(codec, 3.0, bytes(size), psnr, 0.1, 0.1, Raster(Path(name), 96, 64, 3))
+
+
+class TestPlan:
+    def test_peers_wait_for_the_reference(self) -> None:
+        wanted = plan(default_state(), SOURCE, lambda _: None)
+        assert wanted[1] == Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, 3))
+        assert all(request is None for number, request in wanted.items() if number != 1)
+
+    def test_same_size_and_same_psnr(self) -> None:
+        model = coded(size=1234, psnr=31.456)
+        for match, goal in (
+            (Match.SIZE, Goal(GoalKind.NEAR_BYTES, 1234)),
+            (Match.PSNR, Goal(GoalKind.PSNR, 31.46)),
+        ):
+            wanted = plan(default_state().replace(match=match), SOURCE, lambda _: model)
+            assert {r.goal for n, r in wanted.items() if n != 1} == {goal}
+
+    def test_free(self) -> None:
+        state = default_state().replace(match=Match.FREE).aim(2, Goal(GoalKind.QUALITY, 33))
+        assert plan(state, SOURCE, lambda _: None)[2].goal == Goal(GoalKind.QUALITY, 33)
+
+    def test_what_is_in_view_comes_first(self) -> None:
+        state = default_state().put(1, len(default_state().versions))
+        order = list(plan(state, SOURCE, lambda _: None))
+        assert order[:2] == [1, len(default_state().versions)]
+
+    def test_limits_leave_room_for_metadata(self) -> None:
+        state = default_state().aim(1, Goal(GoalKind.MAX_BYTES, 5000))
+        assert plan(state, SOURCE, lambda _: None, 700)[1].goal.value == 4300
+
+    def test_files_are_read_whatever_is_matched(self) -> None:
+        state = default_state().add("file", Goal(GoalKind.QUALITY, 0), "a.webp")
+        assert plan(state, SOURCE, lambda _: None)[state.selected].path == "a.webp"
+
+
+class Nobody:
+    """A worker that never comes to an end."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.cancelled = 0
+
+    def submit(self, job: str, **arguments: object) -> SimpleNamespace:
+        self.asked.append(job)
+        return SimpleNamespace(**arguments)
+
+    def cancel(self, ticket: object) -> None:
+        self.cancelled += 1
+
+
+def test_the_newest_wish_wins(tmp_path: Path) -> None:
+    nobody = Nobody()
+    staff = SimpleNamespace(pictures=nobody, peers=nobody, neural=nobody)
+    heard: list[object] = []
+    desk = Desk(staff, tmp_path, lambda *a: heard.append(a), lambda *_: None, lambda *_: None)
+    wishes = [Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, q)) for q in (1, 2, 3)]
+    for wish in wishes:
+        desk.want([wish, wish])
+    assert len(nobody.asked) == 3
+    assert nobody.cancelled == 2
+    assert desk.progressing() == {wishes[2]}
+    desk.want([wishes[2]])
+    assert len(nobody.asked) == 3
+
+
+def test_the_cache_is_bounded(tmp_path: Path) -> None:
+    cache = Cache(limit=3 * (96 * 64 * 3 + 1000))
+    outcomes = []
+    for quality in range(6):
+        path = tmp_path / str(quality)
+        path.write_bytes(b"")
+        outcome = coded(name=str(path))
+        outcomes.append(outcome)
+        cache.in_use = lambda: outcomes[:1]
+        cache.put(Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, quality)), outcome)
+    assert cache.bytes <= cache.limit
+    kept = [q for q in range(6) if cache.get(Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, q)))]
+    assert kept == [0, 4, 5]  # the one in view, and the newest
+    assert sorted(int(p.name) for p in tmp_path.iterdir()) == kept
+    cache.clear()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def session(crew: Crew, tmp_path: Path) -> Iterator[Session]:
+    folder = tmp_path / "pixels"
+    folder.mkdir()
+    said: list[tuple[str, bool]] = []
+    session = Session(
+        crew, folder, default_state(), lambda: None, lambda text, bad: said.append((text, bad))
+    )
+    session.said = said
+    yield session
+    session._forget()
+    session.cancel_opening()
+
+
+def settle(crew: Crew, session: Session) -> None:
+    crew.pump(lambda: session.opening is None and not session.busy)
+
+
+def test_a_photo_at_the_same_size(crew: Crew, session: Session, photo: Path) -> None:
+    session.open(photo)
+    assert session.opening == "photo.png"
+    settle(crew, session)
+    reference = session.shown[1]
+    for number, version in session.shown.items():
+        assert version.size == pytest.approx(reference.size, rel=0.1), number
+    head, parts = session.headline()
+    assert head.startswith("At the same ")
+    assert [number for number, _ in parts] == [v.number for v in session.state.versions]
+    assert all("dB" in text for _, text in parts)
+    crew.pump(lambda: all(session.similarity(c) is not None for c in session.shown.values()))
+    assert session.points.of("mlic")
+
+
+def test_the_same_psnr(crew: Crew, session: Session, small_photo: Path) -> None:
+    goal = Goal(GoalKind.QUALITY, 60)
+    versions = [Version(n, codec, goal) for n, codec in enumerate(("jpeg", "webp", "avif"), 1)]
+    state = State(tuple(versions), (1, 2, 3, ORIGINAL), 1, match=Match.PSNR)
+    session.change(state)
+    session.open(small_photo)
+    settle(crew, session)
+    reference = session.shown[1]
+    near = [c for c in session.shown.values() if abs(c.psnr - reference.psnr) < 1]
+    assert len(near) == 3
+    assert session.headline()[0].startswith("At the same ")
+    assert session.goal_words(2) == "same PSNR"
+
+
+def test_what_was_there_stays_until_the_new_is(
+    crew: Crew, session: Session, small_photo: Path
+) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    before = session.shown[1]
+    session.change(session.state.aim(1, Goal(GoalKind.QUALITY, 5)), "aim")
+    assert session.shown[1] is before
+    assert not session.current(1)
+    assert not session.can_save(1)
+    settle(crew, session)
+    assert session.shown[1].size > before.size
+    session.undo()
+    assert session.shown[1] is before  # from the cache, at once
+    session.redo()
+    assert session.shown[1] is not before
+
+
+def test_a_codec_that_fails_says_why(crew: Crew, session: Session, tmp_path: Path) -> None:
+    image = photograph(64, 64).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize((64, 64)))
+    image.save(tmp_path / "a.png")
+    session.open(tmp_path / "a.png")
+    settle(crew, session)
+    jpeg = next(v.number for v in session.state.versions if v.codec == "jpeg")
+    assert "transparency" in session.failures[jpeg]
+    assert jpeg not in session.shown
+    assert session.shown[1].raster.mode == "RGBA"
+
+
+def test_errors_of_opening(crew: Crew, session: Session, tmp_path: Path, photo: Path) -> None:
+    (tmp_path / "no.png").write_text("no picture")
+    session.open(tmp_path / "no.png")
+    crew.pump(lambda: session.opening is None)
+    assert session.said == [("no.png: this is no picture of a kind that Pillow can read", True)]
+    assert session.picture is None
+    session.open(tmp_path / "missing.png")
+    crew.pump(lambda: session.opening is None)
+    assert "No such file" in session.said[-1][0]
+
+
+def test_the_newest_picture_wins(crew: Crew, session: Session, photo: Path, small_photo) -> None:
+    session.open(photo)
+    session.open(small_photo)
+    crew.pump(lambda: session.picture is not None)
+    assert session.picture.name == "small.png"
+    first = session.picture.raster.path
+    session.open(photo)
+    crew.pump(lambda: session.picture.name == "photo.png")
+    assert not first.exists()
+
+
+def test_bits_and_files_and_curves(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path
+) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    session.change(session.state.replace(lens=Lens.BITS))
+    crew.pump(lambda: session.bits(1) is not None)
+    assert session.bits(1).shape == (4, 6)
+    assert session.bits(2) is None
+
+    photograph(96, 64).save(tmp_path / "v.webp", quality=30)
+    goal = Goal(GoalKind.QUALITY, 0)
+    session.change(session.state.add("file", goal, str(tmp_path / "v.webp")))
+    settle(crew, session)
+    number = session.state.selected
+    assert session.shown[number].data == (tmp_path / "v.webp").read_bytes()
+    assert session.name(number) == session.suggested_name(number) == "v.webp"
+
+    session.start_curves()
+    assert session.curves_left > 20
+    crew.pump(lambda: len(session.points.of("jpeg")) > 3)
+    session.stop_curves()
+    assert session.curves_left == 0
+
+
+def test_saving(crew: Crew, session: Session, small_photo: Path, tmp_path: Path) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    assert not session.can_save(ORIGINAL)
+    assert session.suggested_name(1) == "small.mlic"
+    session.save(1, tmp_path / "o.mlic")
+    crew.pump(lambda: not session.saves_running)
+    assert (tmp_path / "o.mlic").read_bytes() == session.shown[1].data
+    assert session.said[-1][0].startswith("Saved o.mlic: ")
+    (tmp_path / "blocked").write_text("")
+    session.save(1, tmp_path / "blocked" / "o.mlic")
+    crew.pump(lambda: not session.saves_running)
+    assert session.said[-1][0].startswith("o.mlic was not saved: ")
+    assert session.said[-1][1]
+
+
+def test_a_mlic_file_can_be_opened(crew: Crew, session: Session, small_photo, tmp_path) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    (tmp_path / "o.mlic").write_bytes(session.shown[1].data)
+    pixels = session.shown[1].raster.level(0).copy()
+    session.open(tmp_path / "o.mlic")
+    settle(crew, session)
+    assert session.picture.format == "MLIC"
+    assert (session.picture.raster.level(0) == pixels).all()
