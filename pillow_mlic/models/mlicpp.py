@@ -305,8 +305,8 @@ class MlicPlusPlus(PublishedNetwork):
 
         contexts = [*self._from_anchors(done, anchors), *contexts]
         local = self.local_context[i](anchors)
-        contexts = torch.cat([local, _at(contexts, NON_ANCHOR)], dim=-1)
-        parameters = self.entropy_parameters_nonanchor[i](contexts)
+        around = torch.cat([local, _at(contexts, NON_ANCHOR)], dim=-1)
+        parameters = self.entropy_parameters_nonanchor[i](around)
         both = anchors + self._code_half(i, NON_ANCHOR, parameters, coder)
         residual = self.lrp_nonanchor[i](torch.cat([hyper_means, *done, both], dim=-1))
         return both + keep(residual, NON_ANCHOR)

@@ -79,8 +79,9 @@ class LocalContext(nn.Module):
         # In a window's order of rows, anchors are the odd pixels.
         attended = self._attend(F.embedding(index[1::2], pairs), F.embedding(index, singles))
         weight = self.fusion.weight.to(anchors.dtype).permute(0, 2, 3, 1).flatten(1)
-        bias = self.fusion.bias.to(anchors.dtype)
-        context = self.proj(F.linear(attended.flatten(1), weight, bias))
+        bias = self.fusion.bias
+        assert bias is not None  # as it was made
+        context = self.proj(F.linear(attended.flatten(1), weight, bias.to(anchors.dtype)))
         context = context + self.mlp(self.norm2(context))
         return context.view(batch, height, width // 2, -1)
 

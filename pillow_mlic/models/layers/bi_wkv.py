@@ -70,11 +70,11 @@ def bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, overwrite: bool = False) 
 
 
 class Cut(NamedTuple):
-    """How tokens are cut into runs of `size`, and runs into `count` chunks of `length` tokens."""
+    """How tokens are cut into runs of `size`, and runs into `chunks` of `length` tokens."""
 
     runs: int
     size: int
-    count: int
+    chunks: int
     length: int
 
     @classmethod
@@ -90,9 +90,9 @@ class Cut(NamedTuple):
         if self.runs * self.size > x.shape[-1]:  # padding by nothing would copy
             x = F.pad(x, (0, self.runs * self.size - x.shape[-1]), value=fill)
         x = x.unflatten(-1, (self.runs, self.size))
-        if self.count * self.length > self.size:
-            x = F.pad(x, (0, self.count * self.length - self.size), value=fill)
-        return x.unflatten(-1, (self.count, self.length))
+        if self.chunks * self.length > self.size:
+            x = F.pad(x, (0, self.chunks * self.length - self.size), value=fill)
+        return x.unflatten(-1, (self.chunks, self.length))
 
     def undo(self, x: Tensor, tokens: int) -> Tensor:
         """(C, B, runs, count, length) -> (B, C, T)."""
@@ -129,20 +129,20 @@ def _tables(w: Tensor, u: Tensor, cut: Cut) -> Tables:
         return _toeplitz(F.pad((-rate * count(n)).exp(), (n, 0)), n + 1)
 
     rate = w[:, None]
-    t, place = count(cut.length), cut.length * count(cut.count)
-    chunks = before(rate * cut.length, cut.count)
+    t, place = count(cut.length), cut.length * count(cut.chunks)
+    chunks = before(rate * cut.length, cut.chunks)
     runs = before(rate * cut.size, cut.runs)
     # The own run's past lacks one step. The sum for later runs is taken behind the last chunk,
     # which may reach beyond the run.
-    excess = (rate * (cut.count * cut.length - cut.size)).exp()
-    steps = torch.cat([rate.exp().expand(-1, cut.count), excess], -1)
+    excess = (rate * (cut.chunks * cut.length - cut.size)).exp()
+    steps = torch.cat([rate.exp().expand(-1, cut.chunks), excess], -1)
     left = cut.length - t
     leaving = [(-rate * left).exp(), (rate * left).exp(), (-rate * (t + 1)).exp()]
     arriving = [(-rate * t).exp(), -torch.expm1(rate) * (rate * t).exp(), (rate * (1 - left)).exp()]
     return Tables(
         leaving=torch.stack(leaving, 2),
         past=chunks * steps[:, None],
-        growing=before(-rate * cut.length, cut.count)[..., :-1],
+        growing=before(-rate * cut.length, cut.chunks)[..., :-1],
         first=-(rate * place).exp(),
         future=chunks.flip(1, 2),
         runs=runs[..., :-1],

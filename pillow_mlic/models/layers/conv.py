@@ -159,14 +159,15 @@ class SubpixelConv(nn.Sequential):
         super().__init__(Conv2d(c_in, 4 * c_out))
 
     def forward(self, x: Tensor, finish: Finish = _as_it_is, *others: Tensor) -> Tensor:
-        weight, bias = self[0].weight, self[0].bias
+        conv = self[0]
+        assert isinstance(conv, Conv2d)  # as it was made
+        weight, bias = conv.weight, conv.bias
         # Stored weights have the four pixels of a channel side by side (as torch's PixelShuffle
         # wants them); with all channels of a pixel side by side, longer pieces of memory move.
         regroup = weight.numel() < x.shape[:3].numel() * weight.shape[0]
         if regroup:
-            weight, bias = (
-                p.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1) for p in (weight, bias)
-            )
+            weight = weight.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1)
+            bias = None if bias is None else bias.unflatten(0, (-1, 4)).T.flatten()
 
         def shuffled(y: Tensor, *others: Tensor) -> Tensor:
             if regroup:
