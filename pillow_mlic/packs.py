@@ -72,7 +72,7 @@ class Pack:
         self.hash = digest[:HASH_BYTES]
         self.tables = tables
         self._models = {"cpu": model}
-        self._canonicals = {"cpu": copy.deepcopy(model.entropy_only()).double()}
+        self._canonicals = {"cpu": model.exact()}
         self._lock = threading.Lock()
 
     def model(self, device: "torch.device") -> Any:
@@ -81,6 +81,8 @@ class Pack:
 
     def canonical(self, device: "torch.device") -> Any:
         """The model without its transforms in float64, whose choices are the truth of streams."""
+        if self._canonicals["cpu"] is self._models["cpu"]:
+            return self.model(device)
         return self._placed(self._canonicals, device)
 
     def _placed(self, modules: dict[str, Any], device: "torch.device") -> Any:
@@ -249,12 +251,11 @@ def load(file: PackFile) -> Pack:
 def _load(file: PackFile, digest: bytes) -> Pack:
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     from .models.loading import build
 
     try:
-        tensors = load_file(file.path)
+        tensors = _tensors(file.path)
         tables = _tables(
             {
                 key.removeprefix("tables."): tensors.pop(key)
@@ -266,7 +267,7 @@ def _load(file: PackFile, digest: bytes) -> Pack:
             if not torch.isfinite(tensor).all():
                 msg = f"{name} holds numbers that are not finite"
                 raise ValueError(msg)
-        model = build(lambda: models.create(file.model, file.config), tensors)
+        model = build(lambda: models.create(file.model, file.config), tensors, copy=False)
         # Only networks with a factorised prior have rows of its own, one a hyper latent.
         fixed = model.channels[1] if hasattr(model, "prior") else 0
         if tables.fixed != fixed:
@@ -277,6 +278,41 @@ def _load(file: PackFile, digest: bytes) -> Pack:
         raise WeightsError(msg) from error
     model.eval().requires_grad_(False)
     return Pack(file, digest, model, tables)
+
+
+def _tensors(path: Path) -> "dict[str, torch.Tensor]":
+    """The tensors of a safetensors file, each in memory of its own.
+
+    safetensors' own tensors are views of a mapped file: with the copies of them that a network
+    holds, all weights would be in memory twice. SafetensorError or ValueError for a damaged file.
+    """
+    import torch
+    from safetensors import safe_open
+
+    types = {
+        "F64": torch.float64,
+        "F32": torch.float32,
+        "F16": torch.float16,
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "BOOL": torch.bool,
+    }
+    tensors = {}
+    with safe_open(path, "pt"), open(path, "rb") as file:  # the former checks types and places
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            if entry["dtype"] not in types:
+                msg = f"{name} is of type {entry['dtype']}"
+                raise ValueError(msg)
+            tensor = torch.empty(entry["shape"], dtype=types[entry["dtype"]])
+            file.seek(start + entry["data_offsets"][0])
+            if tensor.numel() and file.readinto(tensor.view(-1).numpy().data) != tensor.nbytes:
+                msg = f"it ends within {name}"
+                raise ValueError(msg)
+            tensors[name] = tensor
+    return tensors
 
 
 def _tables(tensors: "dict[str, torch.Tensor]") -> "Tables":

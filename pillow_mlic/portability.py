@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 
@@ -192,7 +193,7 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
     failures = dict.fromkeys(KINDS, 0)
     seconds = dict.fromkeys(KINDS, 0.0)
     drift = 0.0
-    with _set_up(setting, pack, device):
+    with _set_up(setting, device):
         for job in jobs:
             for kind in KINDS:
                 data = bytes.fromhex(job["fast" if kind == "fast" else "exact"])
@@ -211,7 +212,7 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
 
 
 @contextlib.contextmanager
-def _set_up(setting: Setting, pack: "Pack", device: "torch.device") -> Iterator[None]:
+def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
     """Arithmetic as the setting has it."""
     import torch
 
@@ -223,7 +224,7 @@ def _set_up(setting: Setting, pack: "Pack", device: "torch.device") -> Iterator[
         with (
             torch.backends.mkldnn.flags(enabled=setting.onednn),
             codec.plain_arithmetic(device),
-            _other_layout(pack, device) if setting.other_layout else contextlib.nullcontext(),
+            _other_layout() if setting.other_layout else contextlib.nullcontext(),
         ):
             yield
     finally:
@@ -282,35 +283,31 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
 
 
 @contextlib.contextmanager
-def _other_layout(pack: "Pack", device: "torch.device") -> Iterator[None]:
-    """Convolutions on the memory layout that the network does not use by itself.
-
-    Published networks compute on (B, C, H, W) memory, ours on (B, H, W, C).
-    """
-    import torch
+def _other_layout() -> Iterator[None]:
+    """Convolutions one by one on (B, C, H, W) memory, which no network here does by itself."""
     from torch import Tensor
     from torch.nn import functional as F
 
-    from .models.layers.blocks import Conv3x3
-    from .models.published import PublishedNetwork
+    from .models.layers import blocks, conv, winograd
 
-    def forward(self: Conv3x3, x: Tensor) -> Tensor:
+    def convolution(
+        x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, groups: int = 1
+    ) -> Tensor:
         x = x.permute(0, 3, 1, 2).contiguous()
-        x = F.conv2d(x, self.weight.contiguous(), self.bias, padding=1, groups=self.groups)
+        bias = None if bias is None else bias.to(x.dtype)
+        weight = weight.to(x.dtype).contiguous()
+        x = F.conv2d(x, weight, bias, stride, weight.shape[-1] // 2, groups=groups)
         return x.permute(0, 2, 3, 1).contiguous()
 
-    networks = [pack.model(device), pack.canonical(device)]
-    published = [n for n in networks if isinstance(n, PublishedNetwork)]
-    kept = Conv3x3.forward
-    Conv3x3.forward = forward  # type: ignore[method-assign]
-    for network in published:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    try:
+    def forward(self: blocks.Conv3x3, x: Tensor) -> Tensor:
+        return convolution(x, self.weight, self.bias, groups=self.groups)
+
+    with (
+        mock.patch.object(blocks.Conv3x3, "forward", forward),
+        mock.patch.object(conv, "_direct", convolution),
+        mock.patch.object(winograd, "pays", return_value=False),
+    ):
         yield
-    finally:
-        Conv3x3.forward = kept  # type: ignore[method-assign]
-        for network in published:
-            network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def table(summary: Summary) -> str:

@@ -77,8 +77,7 @@ MAY_IMPORT = {
         "packs",
         "leb128",
         "entropy",
-        "models.layers.blocks",
-        "models.published",
+        "models.layers",
     },
 }
 

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from pillow_mlic import cli, codec, packs, portability
 from pillow_mlic.checkpoints import import_checkpoint
+from pillow_mlic.models.layers.conv import Conv2d
 from pillow_mlic.portability import Outcome, Setting, Summary
 
 from .conftest import GOLDEN, photograph
@@ -102,22 +104,27 @@ def test_settings_leave_nothing_behind(small_pack: packs.Pack) -> None:
     assert (Conv3x3.forward, torch.get_num_threads(), codec.DecodingCoder) == before
 
 
-def test_the_other_layout_is_another(
-    small_pack: packs.Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    torch.save(small("mlic++").state_dict(), tmp_path / "a.pth")
-    pack = packs.load(packs.inspect(import_checkpoint(tmp_path / "a.pth", 0.0067, tmp_path)))
+def test_the_other_layout_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Conv2d(32, 32)
+    x = torch.rand(1, 32, 32, 32)
+    seen = []
 
-    def layout() -> bool:
-        weight = next(
-            p for p in pack.canonical(CPU).parameters() if p.ndim == 4 and p[0, 0].numel() > 1
-        )
-        return weight.is_contiguous(memory_format=torch.channels_last)
+    def conv2d(x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        seen.append(x.is_contiguous())
+        return kept(x, *args, **options)
 
-    assert not layout()
-    with portability._other_layout(pack, CPU):
-        assert layout()
-    assert not layout()
+    kept = F.conv2d
+    monkeypatch.setattr(F, "conv2d", conv2d)
+    with torch.inference_mode():
+        usual = layer(x)
+        assert not seen  # Winograd's
+        with portability._other_layout():
+            other = layer(x)
+        assert seen == [True]
+        layer(x[:, :8, :8])
+    assert seen == [True, False]
+    assert not torch.equal(usual, other)
+    torch.testing.assert_close(usual, other, atol=1e-4, rtol=0)
 
 
 # The command

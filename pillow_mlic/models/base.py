@@ -88,8 +88,11 @@ class Model(Protocol):
         """y_hat -> pixels (B, H, W, 3), nominally in 0..1, not clamped."""
         ...
 
-    def entropy_only(self) -> "Model":
-        """The model (sharing its weights) without what `entropy` does not need."""
+    def exact(self) -> "Model":
+        """The model whose `entropy`, given a float64 quality, computes all in float64.
+
+        It shares weights or holds copies, and need have nothing besides `entropy`.
+        """
         ...
 
 

@@ -8,8 +8,7 @@
 
 Convolutions change the resolution, Bi-RWKV blocks (`layers.rwkv`) do the rest. Five groups of 16 to
 192 channels, two checkerboard halves each (figure 3: RWKV-SCCTX). Modules and their names are
-those of the published state dict. (B, C, H, W) layout but for what a coder sees, which is
-channels-last (see `base`).
+those of the published state dict. Tensors are (B, H, W, C).
 """
 
 from collections.abc import Mapping
@@ -21,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Coder, Latents
+from .base import Coder
 from .layers import checkerboard
-from .layers.checkerboard import put, take
+from .layers.checkerboard import put, take, windows
+from .layers.conv import Conv2d, ConvTranspose2d
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.rwkv import BiRwkvBlock, PointwiseMixing
 from .loading import build
-from .mlicpp import LikelihoodCoder, Likelihoods, Output
 from .published import PublishedNetwork
 
 ANCHOR, NON_ANCHOR = checkerboard.NON_ANCHOR, checkerboard.ANCHOR
@@ -103,67 +102,63 @@ def _indexes(state: Mapping[str, Tensor], part: str) -> list[int]:
     )
 
 
-def _down(c_in: int, c_out: int, kernel: int) -> nn.Conv2d:
-    """(B, c_in, H, W) -> (B, c_out, H/2, W/2)."""
-    return nn.Conv2d(c_in, c_out, kernel, stride=2, padding=kernel // 2)
-
-
-def _up(c_in: int, c_out: int, kernel: int) -> nn.ConvTranspose2d:
-    """(B, c_in, H, W) -> (B, c_out, 2H, 2W)."""
-    return nn.ConvTranspose2d(c_in, c_out, kernel, stride=2, padding=kernel // 2, output_padding=1)
-
-
 def _blocks(width: int, depth: int) -> list[nn.Module]:
     return [BiRwkvBlock(width) for _ in range(depth)]
 
 
 def _analysis(c: LalicConfig) -> nn.Sequential:
-    """g_a: pixels (B, 3, H, W) in 0..1 -> latents (B, M, H/16, W/16)."""
+    """g_a: pixels (B, H, W, 3) in 0..1 -> latents (B, H/16, W/16, M)."""
     d, depth = c.dims, c.depths
     return nn.Sequential(
-        _down(3, d[0], 5),
+        Conv2d(3, d[0], 5, stride=2),
         *_blocks(d[0], depth[0]),
-        _down(d[0], d[1], 3),
+        Conv2d(d[0], d[1], 3, stride=2),
         *_blocks(d[1], depth[1]),
-        _down(d[1], d[2], 3),
+        Conv2d(d[1], d[2], 3, stride=2),
         *_blocks(d[2], depth[2]),
-        _down(d[2], d[3], 3),
+        Conv2d(d[2], d[3], 3, stride=2),
     )
 
 
 def _synthesis(c: LalicConfig) -> nn.Sequential:
-    """g_s: latents (B, M, H/16, W/16) -> pixels (B, 3, H, W), nominally in 0..1, not clamped."""
+    """g_s: latents (B, H/16, W/16, M) -> pixels (B, H, W, 3), nominally in 0..1, not clamped."""
     d, depth = c.dims, c.depths
     return nn.Sequential(
-        _up(d[3], d[2], 3),
+        ConvTranspose2d(d[3], d[2], 3),
         *_blocks(d[2], depth[2]),
-        _up(d[2], d[1], 3),
+        ConvTranspose2d(d[2], d[1], 3),
         *_blocks(d[1], depth[1]),
-        _up(d[1], d[0], 3),
+        ConvTranspose2d(d[1], d[0], 3),
         *_blocks(d[0], depth[0]),
-        _up(d[0], 3, 5),
+        ConvTranspose2d(d[0], 3, 5),
     )
 
 
 def _hyper_analysis(c: LalicConfig) -> nn.Sequential:
-    """h_a: latents (B, M, H/16, W/16) -> hyper latents (B, Z, H/64, W/64)."""
+    """h_a: latents (B, H/16, W/16, M) -> hyper latents (B, H/64, W/64, Z)."""
     d = c.dims
-    return nn.Sequential(_down(d[3], d[4], 5), *_blocks(d[4], c.depths[3]), _down(d[4], d[5], 5))
+    return nn.Sequential(
+        Conv2d(d[3], d[4], 5, stride=2),
+        *_blocks(d[4], c.depths[3]),
+        Conv2d(d[4], d[5], 5, stride=2),
+    )
 
 
 def _hyper_synthesis(c: LalicConfig) -> nn.Sequential:
-    """h_s: hyper latents (B, Z, H/64, W/64) -> hyper parameters (B, M, H/16, W/16)."""
+    """h_s: hyper latents (B, H/64, W/64, Z) -> hyper parameters (B, H/16, W/16, M)."""
     d = c.dims
-    return nn.Sequential(_up(d[5], d[4], 5), *_blocks(d[4], c.depths[3]), _up(d[4], d[3], 5))
+    return nn.Sequential(
+        ConvTranspose2d(d[5], d[4], 5), *_blocks(d[4], c.depths[3]), ConvTranspose2d(d[4], d[3], 5)
+    )
 
 
 def _channel_context(previous: int, width: int, channels: int) -> nn.Sequential:
-    """Earlier groups (B, previous, H, W) -> context (B, 2 channels, H, W)."""
+    """Earlier groups (B, H, W, previous) -> context (B, H, W, 2 channels)."""
     return nn.Sequential(
-        nn.Conv2d(previous, width, 3, padding=1),
+        Conv2d(previous, width),
         BiRwkvBlock(width, rate=8),
         BiRwkvBlock(width, rate=8),
-        nn.Conv2d(width, 2 * channels, 1),
+        Conv2d(width, 2 * channels, 1),
     )
 
 
@@ -182,7 +177,8 @@ def _parameter_network(c_in: int, c_out: int, least: int) -> nn.Sequential:
 class CheckerboardConv(nn.Module):
     """5x5 convolution that sees only the other half of the checkerboard than the one it is at.
 
-    (B, c, H, W) -> (B, 2c, H, W). `mask` is part of the published state dict.
+    Packed anchors (B, H, W/2, c) -> (B, H, W/2, 2c) at the non-anchors. `mask` is part of the
+    published state dict.
     """
 
     mask: Tensor
@@ -198,7 +194,13 @@ class CheckerboardConv(nn.Module):
         self.register_buffer("mask", other_half.expand(self.weight.shape).to(self.weight.dtype))
 
     def forward(self, anchors: Tensor) -> Tensor:
-        return F.conv2d(anchors, self.weight * self.mask, self.bias, padding=2)
+        batch, height, half, _ = anchors.shape
+        padded = F.pad(put(anchors, ANCHOR), (0, 0, 2, 2, 2, 2)).flatten(0, 2)
+        index = windows(batch, height, 2 * half, 5, NON_ANCHOR)[1::2].T.to(anchors.device)
+        # The taps that the mask leaves are every second one, in the order of rows.
+        near = F.embedding(index, padded).view(batch, height, half, -1)
+        weight = (self.weight * self.mask).flatten(2)[..., 1::2].transpose(1, 2).flatten(1)
+        return F.linear(near, weight.to(near.dtype), self.bias.to(near.dtype))
 
 
 class _Conditional(nn.Module):
@@ -223,9 +225,8 @@ class GroupContext(nn.Module):
         self.y = _Conditional()
 
     def forward(self, side: Tensor, coder: Coder, start: int) -> Tensor:
-        """Code the group whose first channel is `start`: side (B, S, H, W) -> (B, c, H, W)."""
+        """Code the group whose first channel is `start`: side (B, H, W, S) -> (B, H, W, c)."""
         stop = start + self.context_prediction.weight.shape[1]
-        side = side.permute(0, 2, 3, 1)
 
         def code(spatial: Tensor, half: int) -> Tensor:
             contexts = torch.cat([spatial, take(side, half)], dim=-1)
@@ -234,12 +235,12 @@ class GroupContext(nn.Module):
             symbols = coder(
                 mean, scale, gain, lambda latents: take(latents.y[..., start:stop], half)
             )
-            return put(symbols + mean, half).permute(0, 3, 1, 2)
+            return symbols + mean
 
         b, h, w, _ = side.shape
         anchors = code(side.new_zeros(b, h, w // 2, 2 * (stop - start)), ANCHOR)
-        spatial = self.context_prediction(anchors).permute(0, 2, 3, 1)
-        return anchors + code(take(spatial, NON_ANCHOR), NON_ANCHOR)
+        others = code(self.context_prediction(anchors), NON_ANCHOR)
+        return put(anchors, ANCHOR) + put(others, NON_ANCHOR)
 
 
 class GroupContexts(nn.Module):
@@ -263,15 +264,15 @@ class GroupContexts(nn.Module):
         )
 
     def forward(self, hyper: Tensor, coder: Coder) -> Tensor:
-        """Hyper parameters (B, M, H/16, W/16) -> y_hat (B, M, H/16, W/16)."""
+        """Hyper parameters (B, H/16, W/16, M) -> y_hat (B, H/16, W/16, M)."""
         done: list[Tensor] = []
         for i in range(len(self.groups)):
             side = hyper
             if done:
-                context = self.channel_context[f"y{i}"](torch.cat(done, dim=1))
-                side = torch.cat([context, hyper], dim=1)
+                context = self.channel_context[f"y{i}"](torch.cat(done, dim=-1))
+                side = torch.cat([context, hyper], dim=-1)
             done.append(self.latent_codec[f"y{i}"](side, coder, sum(self.groups[:i])))
-        return torch.cat(done, dim=1)
+        return torch.cat(done, dim=-1)
 
 
 class Hyperprior(nn.Module):
@@ -298,6 +299,7 @@ class Lalic(PublishedNetwork):
 
     halo = None
     """Bi-WKV sees every token."""
+    anchor = ANCHOR
 
     def __init__(self, config: LalicConfig | None = None) -> None:
         super().__init__()
@@ -333,36 +335,17 @@ class Lalic(PublishedNetwork):
         return self.latent_codec.hyper.entropy_bottleneck
 
     @property
+    def conditional(self) -> GaussianModel:
+        """The model of y, given scales and means: that of the first group; all are the same."""
+        first = self.latent_codec.y.latent_codec["y0"]
+        assert isinstance(first, GroupContext)
+        return first.y.gaussian_conditional
+
+    @property
     def channels(self) -> tuple[int, int]:
         """Channels of y and of z."""
         return self.config.latents, self.config.dims[5]
 
-    def forward(self, x: Tensor) -> Output:
-        """Pixels (B, 3, H, W) in 0..1, sides multiples of 64 -> reconstruction and likelihoods."""
-        y = self.g_a(x)
-        z = self.h_a(y)
-        z_hat, z_likelihoods = self.prior(z)
-        latents = Latents(y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1))
-        # All groups have a Gaussian model of their own in the files; they are all the same.
-        first = self.latent_codec.y.latent_codec["y0"]
-        assert isinstance(first, GroupContext)
-        coder = LikelihoodCoder(latents, first.y.gaussian_conditional, self.training)
-        y_hat = self.code_y(self.h_s(z_hat), coder)
-        likelihoods = Likelihoods(y=_unpack(coder.steps), z=z_likelihoods)
-        return Output(x_hat=self.g_s(y_hat), likelihoods=likelihoods)
-
     def code_y(self, hyper_parameters: Tensor, coder: Coder) -> Tensor:
-        """Walk through all coding steps of y: (B, M, H, W) of h_s -> y_hat (B, M, H, W).
-
-        The coder is called for the anchors and then the non-anchors of each group; means and
-        scales are (B, H, W/2, c), the packed half of `checkerboard.take`, the gain is one. Scales
-        are as the network gives them: not bounded, even negative.
-        """
+        """Walk through all coding steps of y: (B, H, W, M) of h_s -> y_hat (B, H, W, M)."""
         return self.latent_codec.y(hyper_parameters, coder)
-
-
-def _unpack(steps: list[Tensor]) -> Tensor:
-    """What each step of a walk gave, (B, H, W/2, c) -> (B, M, H, W)."""
-    pairs = zip(steps[0::2], steps[1::2], strict=True)
-    groups = [put(anchors, ANCHOR) + put(others, NON_ANCHOR) for anchors, others in pairs]
-    return torch.cat(groups, dim=-1).permute(0, 3, 1, 2)

@@ -23,9 +23,10 @@ ALLOWANCE = 1 << 16
 """Numbers that may be made besides those of the state."""
 
 
-def build(make: Callable[[], M], state: Mapping[str, Tensor]) -> M:
+def build(make: Callable[[], M], state: Mapping[str, Tensor], *, copy: bool = True) -> M:
     """The network that `make` gives, with copies of the tensors of `state`, in float32.
 
+    Without `copy` those that are float32 become the network's own.
     Raises ValueError where `make` fails or asks for more numbers than there are in `state`, and
     with the first names and shapes that differ.
     """
@@ -40,12 +41,12 @@ def build(make: Callable[[], M], state: Mapping[str, Tensor]) -> M:
         if name in expected and expected[name].is_floating_point() != tensor.is_floating_point():
             msg = f"these weights do not fit the network: {name} is of {tensor.dtype}"
             raise ValueError(msg)
-    copies = {
-        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+    tensors = {
+        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=copy)
         for name, tensor in state.items()
     }
     try:
-        model.load_state_dict(copies, strict=True, assign=True)
+        model.load_state_dict(tensors, strict=True, assign=True)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
         msg = "these weights do not fit the network: " + " ".join(lines)[:400]

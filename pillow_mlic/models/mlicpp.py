@@ -8,23 +8,24 @@
 
 Ten slices of 32 channels, two checkerboard halves each, anchors first; after each half a network
 predicts what rounding took away. Modules and their names are those of the published state dict.
-(B, C, H, W) layout but for what a coder sees, which is channels-last (see `base`).
+Tensors are (B, H, W, C). What works on single positions runs on the coded half only.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from .base import Coder, Latents, Select
-from .layers.attention import InterSliceContext, IntraSliceContext, LocalContext, keep_half
-from .layers.checkerboard import ANCHOR, NON_ANCHOR, put, take
+from .base import Coder
+from .layers.attention import InterSliceContext, IntraSliceContext, LocalContext
+from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
+from .layers.conv import Conv2d, SubpixelConv
 from .layers.factorised import FactorisedPrior, GaussianModel
-from .layers.quantise import round_straight_through
-from .layers.residual import ResidualBlock, ResidualDown, ResidualUp, conv, subpixel_conv
+from .layers.residual import ResidualBlock, ResidualDown, ResidualStack, ResidualUp
 from .loading import build
 from .published import PublishedNetwork
 
@@ -78,28 +79,35 @@ def config_from_state_dict(state: Mapping[str, Tensor]) -> MlicPlusPlusConfig:
         raise ValueError(msg) from None
 
 
-def _stack(*layers: nn.Module) -> nn.Sequential:
-    """The layers with GELU between them."""
-    stack = nn.Sequential(layers[0])
-    for layer in layers[1:]:
-        stack.extend((nn.GELU(), layer))
-    return stack
+class Stack(nn.Sequential):
+    """The layers with GELU between them; a place in the sequence is kept for each GELU."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(layers[0])
+        for layer in layers[1:]:
+            self.extend((nn.GELU(), layer))
+
+    def forward(self, x: Tensor) -> Tensor:
+        *layers, last = list(self)[::2]
+        for layer in layers:
+            x = layer(x, F.gelu)
+        return last(x)
 
 
 class Analysis(nn.Module):
-    """g_a: pixels (B, 3, H, W) in 0..1 -> latents (B, M, H/16, W/16)."""
+    """g_a: pixels (B, H, W, 3) in 0..1 -> latents (B, H/16, W/16, M)."""
 
     def __init__(self, c: MlicPlusPlusConfig) -> None:
         super().__init__()
         n = c.width
-        self.analysis_transform = nn.Sequential(
+        self.analysis_transform = ResidualStack(
             ResidualDown(3, n),
             ResidualBlock(n, n),
             ResidualDown(n, n),
             ResidualBlock(n, n),
             ResidualDown(n, n),
             ResidualBlock(n, n),
-            conv(n, c.latents, stride=2),
+            Conv2d(n, c.latents, stride=2),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,13 +115,13 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s: latents (B, M, H/16, W/16) -> pixels (B, 3, H, W), nominally in 0..1, not clamped."""
+    """g_s: latents (B, H/16, W/16, M) -> pixels (B, H, W, 3), nominally in 0..1, not clamped."""
 
     def __init__(self, c: MlicPlusPlusConfig) -> None:
         super().__init__()
         n = c.width
         first = n if c.variant_2023 else c.latents
-        self.synthesis_transform = nn.Sequential(
+        self.synthesis_transform = ResidualStack(
             ResidualBlock(c.latents, first),
             ResidualUp(first, n),
             ResidualBlock(n, n),
@@ -121,7 +129,7 @@ class Synthesis(nn.Module):
             ResidualBlock(n, n),
             ResidualUp(n, n),
             ResidualBlock(n, n),
-            subpixel_conv(n, 3),
+            SubpixelConv(n, 3),
         )
 
     def forward(self, y: Tensor) -> Tensor:
@@ -129,17 +137,17 @@ class Synthesis(nn.Module):
 
 
 class HyperAnalysis(nn.Module):
-    """h_a: latents (B, M, H/16, W/16) -> hyper latents (B, N, H/64, W/64)."""
+    """h_a: latents (B, H/16, W/16, M) -> hyper latents (B, H/64, W/64, N)."""
 
     def __init__(self, c: MlicPlusPlusConfig) -> None:
         super().__init__()
         n = c.width
-        self.reduction = _stack(
-            conv(c.latents, n),
-            conv(n, n),
-            conv(n, n, stride=2),
-            conv(n, n),
-            conv(n, n, stride=2),
+        self.reduction = Stack(
+            Conv2d(c.latents, n),
+            Conv2d(n, n),
+            Conv2d(n, n, stride=2),
+            Conv2d(n, n),
+            Conv2d(n, n, stride=2),
         )
 
     def forward(self, y: Tensor) -> Tensor:
@@ -147,17 +155,17 @@ class HyperAnalysis(nn.Module):
 
 
 class HyperSynthesis(nn.Module):
-    """h_s: hyper latents (B, N, H/64, W/64) -> hyper parameters (B, 2M, H/16, W/16)."""
+    """h_s: hyper latents (B, H/64, W/64, N) -> hyper parameters (B, H/16, W/16, 2M)."""
 
     def __init__(self, c: MlicPlusPlusConfig) -> None:
         super().__init__()
         m = c.latents
-        self.increase = _stack(
-            conv(c.width, m),
-            subpixel_conv(m, m),
-            conv(m, 3 * m // 2),
-            subpixel_conv(3 * m // 2, 3 * m // 2),
-            conv(3 * m // 2, 2 * m),
+        self.increase = Stack(
+            Conv2d(c.width, m),
+            SubpixelConv(m, m),
+            Conv2d(m, 3 * m // 2),
+            SubpixelConv(3 * m // 2, 3 * m // 2),
+            Conv2d(3 * m // 2, 2 * m),
         )
 
     def forward(self, z: Tensor) -> Tensor:
@@ -165,24 +173,24 @@ class HyperSynthesis(nn.Module):
 
 
 class ChannelContext(nn.Module):
-    """Context from the finished slices around: (B, c i, H, W) -> (B, 4c, H, W)."""
+    """Context from the finished slices around: (B, H, W, c i) -> (B, H, W, 4c)."""
 
     def __init__(self, channels: int, slices: int) -> None:
         super().__init__()
         c = channels
-        self.fushion = _stack(conv(c * slices, 6 * c), conv(6 * c, 4 * c), conv(4 * c, 4 * c))
+        self.fushion = Stack(Conv2d(c * slices, 6 * c), Conv2d(6 * c, 4 * c), Conv2d(4 * c, 4 * c))
 
     def forward(self, previous: Tensor) -> Tensor:
         return self.fushion(previous)
 
 
 class ParameterNetwork(nn.Module):
-    """All contexts together (B, c_in, H, W) -> raw scales and means (B, 2c, H, W), by pixel."""
+    """All contexts together (B, H, W, c_in) -> raw scales and means (B, H, W, 2c), by pixel."""
 
     def __init__(self, c_in: int, channels: int) -> None:
         super().__init__()
         widths = (c_in, 10 * channels, 8 * channels, 4 * channels, 2 * channels)
-        self.fusion = _stack(*(conv(a, b, 1) for a, b in pairwise(widths)))
+        self.fusion = Stack(*(Conv2d(a, b, 1) for a, b in pairwise(widths)))
 
     def forward(self, context: Tensor) -> Tensor:
         return self.fusion(context)
@@ -191,12 +199,12 @@ class ParameterNetwork(nn.Module):
 class ResidualPrediction(nn.Module):
     """Latent residual prediction: what rounding took away, within +-0.5; widths as listed.
 
-    (B, widths[0], H, W) -> (B, widths[-1], H, W). Minnen and Singh, arXiv 2007.08739.
+    (B, H, W, widths[0]) -> (B, H, W, widths[-1]). Minnen and Singh, arXiv 2007.08739.
     """
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
-        self.lrp_transform = _stack(*(conv(a, b) for a, b in pairwise(widths)))
+        self.lrp_transform = Stack(*(Conv2d(a, b) for a, b in pairwise(widths)))
 
     def forward(self, decoded: Tensor) -> Tensor:
         return 0.5 * torch.tanh(self.lrp_transform(decoded))
@@ -211,52 +219,12 @@ def _residual_widths(c: MlicPlusPlusConfig, i: int) -> list[int]:
     return [c_in, 7 * out, 4 * out, out]
 
 
-class Likelihoods(TypedDict):
-    """Probability of each latent's value: y (B, M, H/16, W/16), z (B, N, H/64, W/64)."""
-
-    y: Tensor
-    z: Tensor
-
-
-class Output(TypedDict):
-    """What `forward` returns: pixels (B, 3, H, W), not clamped, and likelihoods."""
-
-    x_hat: Tensor
-    likelihoods: Likelihoods
-
-
-class LikelihoodCoder:
-    """Computes symbols from latents and keeps the likelihood of each coding step.
-
-    With `noise` (training) symbols pass the gradient straight through and likelihoods are those of
-    latents with uniform noise in place of rounding.
-    """
-
-    def __init__(self, latents: Latents, model: GaussianModel, noise: bool) -> None:
-        self.latents = latents
-        self.model = model
-        self.noise = noise
-        self.steps: list[Tensor] = []
-
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        exact = select(self.latents) * gain - mean
-        symbols = round_straight_through(exact) if self.noise else exact.round()
-        deviation = exact + torch.rand_like(exact) - 0.5 if self.noise else symbols
-        self.steps.append(self.model.likelihood(deviation, scale))
-        return symbols
-
-    def likelihoods(self) -> Tensor:
-        """Of all y, (B, M, H, W), after a complete walk: slice by slice, anchors first."""
-        pairs = zip(self.steps[0::2], self.steps[1::2], strict=True)
-        slices = [put(anchors, ANCHOR) + put(others, NON_ANCHOR) for anchors, others in pairs]
-        return torch.cat(slices, dim=-1).permute(0, 3, 1, 2)
-
-
 class MlicPlusPlus(PublishedNetwork):
     """The published network; see the module's docstring for the flow of data."""
 
     halo = 112
     """g_s has 3x3 convolutions: 3 of latents, 4 each at 1/8, 1/4 and 1/2: 104 pixels."""
+    anchor = ANCHOR
 
     def __init__(self, config: MlicPlusPlusConfig | None = None) -> None:
         super().__init__()
@@ -308,69 +276,63 @@ class MlicPlusPlus(PublishedNetwork):
         return self.entropy_bottleneck
 
     @property
+    def conditional(self) -> GaussianModel:
+        """The model of y, given scales and means."""
+        return self.gaussian_conditional
+
+    @property
     def channels(self) -> tuple[int, int]:
         """Channels of y and of z."""
         return self.config.latents, self.config.width
 
-    def forward(self, x: Tensor) -> Output:
-        """Pixels (B, 3, H, W) in 0..1, sides multiples of 64 -> reconstruction and likelihoods."""
-        y = self.g_a(x)
-        z = self.h_a(y)
-        z_hat, z_likelihoods = self.entropy_bottleneck(z)
-        latents = Latents(y.permute(0, 2, 3, 1), z.permute(0, 2, 3, 1))
-        coder = LikelihoodCoder(latents, self.gaussian_conditional, self.training)
-        y_hat = self.code_y(self.h_s(z_hat), coder)
-        likelihoods = Likelihoods(y=coder.likelihoods(), z=z_likelihoods)
-        return Output(x_hat=self.g_s(y_hat), likelihoods=likelihoods)
-
     def code_y(self, hyper_parameters: Tensor, coder: Coder) -> Tensor:
-        """Walk through all coding steps of y: (B, 2M, H, W) of h_s -> y_hat (B, M, H, W).
-
-        The coder is called for the anchors and then the non-anchors of each slice; means and
-        scales are (B, H, W/2, c), the packed half of `checkerboard.take`, the gain is one. Scales
-        are as the network gives them: not bounded, even negative.
-        """
+        """Walk through all coding steps of y: (B, H, W, 2M) of h_s -> y_hat (B, H, W, M)."""
         done: list[Tensor] = []
         for _ in range(self.config.slices):
             done.append(self._code_slice(hyper_parameters, done, coder))
-        return torch.cat(done, dim=1)
+        return torch.cat(done, dim=-1)
 
     def _code_slice(self, hyper: Tensor, done: list[Tensor], coder: Coder) -> Tensor:
-        """Code the slice after those `done`; -> (B, c, H, W)."""
+        """Code the slice after those `done`; -> (B, H, W, c)."""
         i = len(done)
-        hyper_means = hyper.chunk(2, dim=1)[1]
+        hyper_means = hyper.chunk(2, dim=-1)[1]
         contexts = [*self._from_slices(done), hyper]
 
-        parameters = self.entropy_parameters_anchor[i](torch.cat(contexts, dim=1))
+        parameters = self.entropy_parameters_anchor[i](_at(contexts, ANCHOR))
         anchors = self._code_half(i, ANCHOR, parameters, coder)
-        residual = self.lrp_anchor[i](torch.cat([hyper_means, *done, anchors], dim=1))
-        anchors = anchors + keep_half(residual, ANCHOR)
+        residual = self.lrp_anchor[i](torch.cat([hyper_means, *done, anchors], dim=-1))
+        anchors = anchors + keep(residual, ANCHOR)
 
         contexts = [*self._from_anchors(done, anchors), *contexts]
-        parameters = self.entropy_parameters_nonanchor[i](torch.cat(contexts, dim=1))
+        local = self.local_context[i](anchors)
+        around = torch.cat([local, _at(contexts, NON_ANCHOR)], dim=-1)
+        parameters = self.entropy_parameters_nonanchor[i](around)
         both = anchors + self._code_half(i, NON_ANCHOR, parameters, coder)
-        residual = self.lrp_nonanchor[i](torch.cat([hyper_means, *done, both], dim=1))
-        return both + keep_half(residual, NON_ANCHOR)
+        residual = self.lrp_nonanchor[i](torch.cat([hyper_means, *done, both], dim=-1))
+        return both + keep(residual, NON_ANCHOR)
 
     def _from_slices(self, done: list[Tensor]) -> list[Tensor]:
-        """Contexts (B, 6c, H, W) in all that the slices `done` give; none for the first."""
+        """Contexts (B, H, W, 6c) in all that the slices `done` give; none for the first."""
         if not done:
             return []
-        i, previous = str(len(done)), torch.cat(done, dim=1)
+        i, previous = str(len(done)), torch.cat(done, dim=-1)
         return [self.global_inter_context[i](previous), self.channel_context[i](previous)]
 
     def _from_anchors(self, done: list[Tensor], anchors: Tensor) -> list[Tensor]:
-        """Contexts (B, 4c, H, W) in all, 2c for the first slice, that a slice's anchors give."""
-        i = len(done)
-        contexts = [self.local_context[i](anchors)]
-        if done:
-            contexts.append(self.global_intra_context[str(i)](done[-1], anchors))
-        return contexts
+        """Context (B, H, W, 2c) that a slice's anchors give together with the slice before it."""
+        if not done:
+            return []
+        return [self.global_intra_context[str(len(done))](done[-1], anchors)]
 
     def _code_half(self, i: int, half: int, parameters: Tensor, coder: Coder) -> Tensor:
-        """Code one half of slice i with `parameters` (B, 2c, H, W); zero at the other half."""
+        """Code one half of slice i with `parameters` (B, H, W/2, 2c); zero at the other half."""
         start, stop = i * self.config.slice_channels, (i + 1) * self.config.slice_channels
-        scale, mean = take(parameters.permute(0, 2, 3, 1), half).chunk(2, dim=-1)
+        scale, mean = parameters.chunk(2, dim=-1)
         gain = mean.new_ones(1)
         symbols = coder(mean, scale, gain, lambda latents: take(latents.y[..., start:stop], half))
-        return put(symbols + mean, half).permute(0, 3, 1, 2).contiguous()
+        return put(symbols + mean, half)
+
+
+def _at(contexts: list[Tensor], half: int) -> Tensor:
+    """Contexts (B, H, W, ...) side by side, at one half of the positions: (B, H, W/2, sum)."""
+    return torch.cat([take(context, half) for context in contexts], dim=-1)

@@ -13,6 +13,7 @@ Slices of uneven size in order of variance and two checkerboard passes for each:
 3.4 and MLIC section 3.2, at small width. Latent residual prediction as in MLIC.
 """
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -270,9 +271,9 @@ class MlicV2Lite(nn.Module):
         """Channels of y and of z."""
         return self.config.latents, self.config.hyper_latents
 
-    def entropy_only(self) -> "MlicV2Lite":
-        """The model (sharing its weights) without its transforms."""
-        return without(self, "analysis", "hyper_analysis", "synthesis")
+    def exact(self) -> "MlicV2Lite":
+        """A float64 copy of the entropy part."""
+        return copy.deepcopy(without(self, "analysis", "hyper_analysis", "synthesis")).double()
 
     def latents(self, x: Tensor, quality: Tensor) -> Latents:
         """Pixels (B, H, W, 3) in 0..1, sides multiples of 64, quality (B,) -> latents."""

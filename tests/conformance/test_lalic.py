@@ -91,8 +91,8 @@ WATCHED = {
 }
 """Array -> module that it is the output of."""
 
-CHANNELS_LAST = ("ga1_att_omni", "ga1_att", "ga1_ffn", "ga9_att")
-"""Arrays that the module in question has as (H, W, C)."""
+PLAIN_ONLY = ("ga1_att_omni", "ga1_att", "ga1_ffn", "ga9_att")
+"""Arrays that never exist as a whole where blocks work in bands."""
 
 SMALL = LalicConfig(
     width=8, latents=24, dims=(8, 8, 16, 24, 16, 8), depths=(1, 1, 2, 1), groups=(4, 4, 16)
@@ -153,21 +153,30 @@ def indexes(scales: Tensor) -> Tensor:
     return torch.searchsorted(levels[:-1], scales.float().clamp(min=0.11))
 
 
-def run(model: Lalic, x: Tensor) -> dict[str, Array]:
-    """All arrays of `FLOAT32` for one picture, and the symbols and indexes."""
+def run(model: Lalic, x: Tensor, plain: bool) -> dict[str, Array]:
+    """All arrays of `FLOAT32` for one picture, and the symbols and indexes.
+
+    `plain`: with gradients, for which nothing is done in bands, in place or by other algorithms.
+    """
     found: dict[str, Tensor] = {}
 
     def watch(name: str, module: nn.Module) -> None:
         def hook(_: nn.Module, __: tuple[Tensor, ...], out: Tensor) -> None:
-            found[name] = out[0].permute(2, 0, 1) if name in CHANNELS_LAST else out[0]
+            found[name] = out[0].permute(2, 0, 1)
 
         module.register_forward_hook(hook)
 
     def watch_input(name: str, module: nn.Module) -> None:
         def hook(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-            found[name] = args[0][0]
+            found[name] = args[0][0].permute(2, 0, 1)
 
         module.register_forward_pre_hook(hook)
+
+    def watch_spatial(group: int, module: nn.Module) -> None:
+        def hook(_: nn.Module, __: tuple[Tensor, ...], out: Tensor) -> None:
+            found[f"g{group}_spatial_nonanchor"] = put(out, NON_ANCHOR)[0].permute(2, 0, 1)
+
+        module.register_forward_hook(hook)
 
     def watch_parameters(group: int, module: nn.Module) -> None:
         def hook(_: nn.Module, __: tuple[Tensor, ...], out: Tensor) -> None:
@@ -184,33 +193,37 @@ def run(model: Lalic, x: Tensor) -> dict[str, Array]:
     contexts = model.latent_codec.y
     for i in range(len(model.config.groups)):
         group = contexts.latent_codec[f"y{i}"]
-        watch(f"g{i}_spatial_nonanchor", group.get_submodule("context_prediction"))
+        watch_spatial(i, group.get_submodule("context_prediction"))
         watch_parameters(i, group.get_submodule("entropy_parameters"))
         if i:
             watch(f"g{i}_channel", contexts.channel_context[f"y{i}"])
-    with torch.no_grad():
+    with torch.set_grad_enabled(plain):
         out = model(x)
         coder = SymbolCoder(Latents(*(found[k].permute(1, 2, 0)[None] for k in ("y", "z"))))
-        y_hat = model.code_y(found["hyper_params"][None], coder)
-    assert torch.equal(y_hat[0], found["y_hat"])
+        y_hat = model.code_y(found["hyper_params"][None].permute(0, 2, 3, 1), coder)
+    assert torch.equal(y_hat[0].permute(2, 0, 1), found["y_hat"])
     found["x_hat"] = out["x_hat"][0]
     for name in ("y", "z"):
         likelihoods = out["likelihoods"][name][0]
         found[f"{name}_likelihoods"] = likelihoods
         found[f"{name}_bits"] = -likelihoods.log2().sum(dtype=torch.float64)
     medians = model.prior.medians()
-    found["z_symbols"] = (found["z_hat"] - medians[0]).round()
+    found["z_symbols"] = (found["z_hat"] - medians[:, None, None]).round()
     found["stream_symbols"] = in_stream_order(coder.symbols)
     found["stream_indexes"] = indexes(in_stream_order(coder.scales))
-    return {name: value.numpy() for name, value in found.items()}
+    return {name: value.detach().numpy() for name, value in found.items()}
 
 
 def compare(found: dict[str, Array], expected: dict[str, Array], exact: bool) -> None:
     """Every array within its tolerance: of float64 if `exact`, else of float32."""
     wrong = []
-    for name in FLOAT32:
+    for name in FLOAT32.keys() & found.keys():
         value = expected[name]
-        deviation = np.abs(thin(name, found[name]).astype(np.float64) - value).max()
+        difference = thin(name, found[name]).astype(np.float64) - value
+        if "spatial" in name:  # computed for non-anchors only
+            row, column = np.indices(difference.shape[1:])
+            difference = difference[:, (row + column) % 2 == NON_ANCHOR]
+        deviation = np.abs(difference).max()
         allowed = FLOAT64 * np.abs(value).max() if exact else FLOAT32[name]
         print(f"{name}: {deviation:.2g}, allowed {allowed:.2g}")
         if not deviation <= allowed:
@@ -251,16 +264,18 @@ def test_published_state_dict() -> None:
     assert config_from_state_dict(state) == LalicConfig() == model.config
 
 
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "fast"])
 @pytest.mark.parametrize("exact", [True, False], ids=["float64", "float32"])
 def test_agrees_with_published_code(
-    weights: dict[str, Tensor], reference: dict[str, Array], exact: bool
+    weights: dict[str, Tensor], reference: dict[str, Array], exact: bool, plain: bool
 ) -> None:
     dtype = torch.float64 if exact else torch.float32
     model = loaded(weights)
     for name, value in model.state_dict().items():  # the merged kernels to the last bit, too
         assert torch.equal(value, weights[name]), name
-    found = run(model.to(dtype), recipe.make_image(128, 192, 0).to(dtype))
-    compare(found, reference, exact)
+    found = run(model.to(dtype), recipe.make_image(128, 192, 0).to(dtype), plain)
+    names = [name for name in FLOAT32 if plain or name not in PLAIN_ONLY]
+    compare({name: found[name] for name in names}, reference, exact)
     for name in ("z_symbols", "stream_symbols", "stream_indexes"):
         np.testing.assert_array_equal(found[name], reference[name], err_msg=name)
 
@@ -302,8 +317,8 @@ def test_a_batch_is_its_pictures(small: Lalic) -> None:
 def test_decoder_walks_like_the_encoder(small: Lalic) -> None:
     with torch.no_grad():
         x = torch.rand(2, 3, 64, 128)
-        latents = Latents(10 * small.g_a(x).permute(0, 2, 3, 1), torch.empty(0))
-        hyper = torch.randn(2, 24, 4, 8)
+        latents = Latents(10 * small.g_a(x.permute(0, 2, 3, 1)), torch.empty(0))
+        hyper = torch.randn(2, 4, 8, 24)
         encoder = SymbolCoder(latents)
         encoded = small.code_y(hyper, encoder)
         decoded = small.code_y(hyper, PlaybackCoder(encoder.symbols))
@@ -311,7 +326,7 @@ def test_decoder_walks_like_the_encoder(small: Lalic) -> None:
         (2, 4, 4, channels) for channels in (4, 4, 4, 4, 16, 16)
     ]
     assert torch.equal(encoded, decoded)
-    assert float((encoded - latents.y.permute(0, 3, 1, 2)).abs().max()) <= 0.5 + 1e-5
+    assert float((encoded - latents.y).abs().max()) <= 0.5 + 1e-5
 
 
 def test_anchors_see_no_spatial_context(small: Lalic) -> None:
@@ -320,7 +335,7 @@ def test_anchors_see_no_spatial_context(small: Lalic) -> None:
     other = SymbolCoder(Latents(torch.full((1, 4, 4, 24), 9.0), torch.empty(0)))
     with torch.no_grad():
         for one in (coder, other):
-            small.code_y(torch.zeros(1, 24, 4, 4), one)
+            small.code_y(torch.zeros(1, 4, 4, 24), one)
     assert torch.equal(coder.scales[0], other.scales[0])
     assert not torch.equal(coder.scales[1], other.scales[1])
     packed = coder.latents.y.new_ones(1, 4, 2, 1)

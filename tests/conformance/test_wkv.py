@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pillow_mlic.models.layers import rwkv
-from pillow_mlic.models.layers.rwkv import bi_wkv
+from pillow_mlic.models.layers import bi_wkv as operator
+from pillow_mlic.models.layers.bi_wkv import bi_wkv
 
 from . import recipe
 
@@ -118,7 +118,7 @@ def test_any_number_of_tokens(tokens: int) -> None:
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     args = inputs(1301)
     expected = bi_wkv(*args)
-    monkeypatch.setattr(rwkv, "CHUNK", chunk)
+    monkeypatch.setattr(operator, "CHUNK", chunk)
     torch.testing.assert_close(bi_wkv(*args), expected, rtol=0, atol=1e-12)
 
 
@@ -177,7 +177,7 @@ def test_many_tokens() -> None:
 @pytest.mark.parametrize("tokens", [5, 70, 200])
 def test_gradients(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """The same as those of the twin, with respect to all four inputs."""
-    monkeypatch.setattr(rwkv, "CHUNK", 2)
+    monkeypatch.setattr(operator, "CHUNK", 2)
     args = [x.requires_grad_() for x in inputs(tokens)]
     direction = torch.linspace(-1, 1, 2 * 3 * tokens).double().reshape(2, 3, tokens)
     expected = torch.autograd.grad((kernel_twin(*args) * direction).sum(), args)

@@ -1,7 +1,7 @@
 """Attention contexts of MLIC++: local over a checkerboard window, global at linear cost.
 
 The ideas are MLIC's (arXiv 2211.07273, sections 3.4.2, 3.5.1 and 3.5.2), the linear form and all
-details those of the published MLIC++ (arXiv 2307.15421). (B, C, H, W) layout; anchors and
+details those of the published MLIC++ (arXiv 2307.15421). (B, H, W, C) layout; anchors and
 non-anchors are those of `checkerboard`.
 """
 
@@ -9,29 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checkerboard import ANCHOR, NON_ANCHOR, put, take
-from .residual import conv
+from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take, windows
+from .conv import Conv2d, LayerNorm, Linear
 
-MASKED = -100.0
-"""Added to the logits of pairs that are not two anchors; the published weights expect this."""
+MASKED = -1e4
+"""Added to the logits of an anchor and a pixel that is none.
 
+The published code adds -100, which leaves e^-100 of them: nothing beside the others even in
+float64, but a subnormal number in float32, and CPUs multiply those a hundred times slower.
+"""
 
-def take_half(x: Tensor, half: int) -> Tensor:
-    """`checkerboard.take` for (B, C, H, W) -> (B, C, H, W/2)."""
-    return take(x.permute(0, 2, 3, 1), half).permute(0, 3, 1, 2)
-
-
-def put_half(packed: Tensor, half: int) -> Tensor:
-    """`checkerboard.put` for (B, C, H, W/2) -> (B, C, H, W)."""
-    return put(packed.permute(0, 2, 3, 1), half).permute(0, 3, 1, 2)
-
-
-def keep_half(x: Tensor, half: int) -> Tensor:
-    """One half of (B, C, H, W), zero at the other."""
-    kept = torch.zeros_like(x)
-    kept[..., 0::2, half::2] = x[..., 0::2, half::2]
-    kept[..., 1::2, 1 - half :: 2] = x[..., 1::2, 1 - half :: 2]
-    return kept
+BAND = 256
+"""Windows that are worked on together, about: what they need fits into a core's cache."""
 
 
 class Mlp(nn.Module):
@@ -39,18 +28,19 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc1 = Linear(width, hidden)
+        self.fc2 = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
 
 
 class LocalContext(nn.Module):
-    """Checkerboard attention: anchors (B, c, H, W), zero elsewhere -> context (B, 2c, H, W).
+    """Checkerboard attention: anchors (B, H, W, c), zero elsewhere -> context of non-anchors.
 
-    Every pixel has a window of k x k around it, and within the window every pixel attends to every
-    other; a convolution as large as the window then makes one pixel of it.
+    (B, H, W/2, 2c), packed as by `checkerboard.take`. Every non-anchor has a window of k x k around
+    it, and within the window every pixel attends to every other; a convolution as large as the
+    window then makes one pixel of it.
 
         anchors -> LN -> q, k, v -> windows -> attention -> fusion -> linear -> + MLP(LN)
 
@@ -70,40 +60,86 @@ class LocalContext(nn.Module):
             0.02 * torch.randn((2 * window - 1) ** 2, heads)
         )
         self.register_buffer("relative_position_index", _relative_positions(window))
-        self.qkv_proj = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(width, width)
+        self.qkv_proj = Linear(channels, 3 * channels)
+        self.proj = Linear(width, width)
         self.mlp = Mlp(width, 2 * width)
-        self.norm1 = nn.LayerNorm(channels)
-        self.norm2 = nn.LayerNorm(width)
+        self.norm1 = LayerNorm(channels)
+        self.norm2 = LayerNorm(width)
         self.fusion = nn.Conv2d(channels, width, window)
 
     def forward(self, anchors: Tensor) -> Tensor:
-        b, c, height, width = anchors.shape
-        x = self.norm1(anchors.permute(0, 2, 3, 1))
-        windows = self._windows(self.qkv_proj(x).permute(0, 3, 1, 2))
-        # (B, 3 c, k k, L) -> q, k, v (B, L, heads, k k, c / heads), L = H W
-        windows = windows.reshape(b, 3, c // self.heads, self.heads, self.window**2, -1)
-        q, k, v = windows.permute(1, 0, 5, 3, 4, 2)
-        bias = self.relative_position_table[self.relative_position_index].permute(2, 0, 1)
-        logits = (q * (c // self.heads) ** -0.5) @ k.transpose(-1, -2) + bias
-        logits = logits + self._mask(height, width, anchors)
-        out = logits.softmax(-1) @ v
-        # -> (B, L, c k k), head by head: a k x k convolution without padding is a matrix product
-        out = out.transpose(-1, -2).reshape(b, height * width, -1)
-        out = self.proj(F.linear(out, self.fusion.weight.flatten(1), self.fusion.bias))
-        out = out + self.mlp(self.norm2(out))
-        return out.transpose(1, 2).reshape(b, -1, height, width)
+        batch, height, width, _ = anchors.shape
+        q, k, v, shared = self._projections(anchors)
+        inside = anchors.new_ones(batch, height, width, 1)
+        reach = self.window // 2
+        margin = (0, 0, reach, reach, reach, reach)
+        pairs = F.pad(torch.cat([q, k], -1), margin).flatten(0, 2)
+        singles = F.pad(torch.cat([v, shared, inside], -1), margin).flatten(0, 2)
+        index = windows(batch, height, width, self.window, NON_ANCHOR).to(anchors.device)
+        # In a window's order of rows, anchors are the odd pixels.
+        attended = self._attend(F.embedding(index[1::2], pairs), F.embedding(index, singles))
+        weight = self.fusion.weight.to(anchors.dtype).permute(0, 2, 3, 1).flatten(1)
+        bias = self.fusion.bias
+        assert bias is not None  # as it was made
+        context = self.proj(F.linear(attended.flatten(1), weight, bias.to(anchors.dtype)))
+        context = context + self.mlp(self.norm2(context))
+        return context.view(batch, height, width // 2, -1)
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, k k, H W): the window around every pixel, zero outside."""
-        b, c, h, w = x.shape
-        return F.unfold(x, self.window, padding=self.window // 2).reshape(b, c, -1, h * w)
+    def _projections(self, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """q (scaled), k, v, each (B, H, W, c) and head by head, and shared (B, H, W, heads).
 
-    def _mask(self, height: int, width: int, like: Tensor) -> Tensor:
-        """(H W, 1, k k, k k): 0 where both pixels are anchors inside the picture, else -100."""
-        anchor = keep_half(like.new_ones(1, 1, height, width), ANCHOR)
-        anchor = self._windows(anchor)[0, 0].T
-        return MASKED * (1 - anchor[:, None, :, None] * anchor[:, None, None, :])
+        The last are the products of k with the query that all zero pixels have in common.
+        """
+        channels = anchors.shape[-1]
+        size = channels // self.heads
+
+        def by_head(parameter: Tensor) -> Tensor:
+            parts = parameter.to(anchors.dtype).unflatten(0, (3, size, self.heads))
+            return parts.transpose(1, 2).flatten(0, 2)
+
+        weight, bias = by_head(self.qkv_proj.weight), by_head(self.qkv_proj.bias)
+        q, k, v = F.linear(self.norm1(anchors), weight, bias).chunk(3, -1)
+        of_zero = F.linear(self.norm1(anchors.new_zeros(channels)), weight, bias)
+        shared = (k * of_zero[:channels]).unflatten(-1, (self.heads, size)).sum(-1)
+        return q * size**-0.5, k, v, shared * size**-0.5
+
+    def _attend(self, pairs: Tensor, singles: Tensor) -> Tensor:
+        """Attention within L windows: -> (L, k k, c).
+
+        pairs (k k // 2, L, 2c): q and k of the anchors; singles (k k, L, c + heads + 1): v,
+        products with the shared query and ones of all pixels; all are zero outside of the picture.
+        """
+        channels = pairs.shape[-1] // 2
+        size = channels // self.heads
+        positions = self.relative_position_table.to(pairs.dtype)[self.relative_position_index]
+        positions = positions.permute(2, 0, 1)
+        values, shared, inside = singles.split((channels, self.heads, 1), -1)
+        inside = inside[..., 0]
+        masked = (MASKED * (1 - inside[1::2])).T[:, None]
+        count = values.shape[1]
+        out = values.new_empty(count, len(values), channels)
+        for head in range(self.heads):
+            part = slice(head * size, (head + 1) * size)
+            q, k = pairs[..., :channels][..., part], pairs[..., channels:][..., part]
+            v, position = values[..., part], positions[head]
+            logits = torch.bmm(q.transpose(0, 1), k.permute(1, 2, 0))
+            logits = logits + position[1::2, 1::2] + masked
+            # A softmax by hand: torch's is slow in short rows.
+            weights = (logits - logits.amax(-1, keepdim=True)).exp()
+            top = weights @ v[1::2].transpose(0, 1)
+            out[:, 1::2, part] = top / weights.sum(-1, keepdim=True)
+            # e^(key + position) is a product: no more than two matrix products for all windows.
+            key = (shared[..., head] - shared[..., head].amax(0)).exp()
+            place = (position[0::2] - position.amax()).exp()
+            top = (place @ (key[..., None] * v).flatten(1)).unflatten(1, (count, size))
+            out[:, 0::2, part] = (top / (place @ key)[..., None]).transpose(0, 1)
+        # Pixels outside the picture have a query of zero.
+        border = (inside.amin(0) == 0).nonzero()[:, 0]
+        near = values[:, border].unflatten(-1, (self.heads, size))
+        means = torch.einsum("hpq,qlhd->lphd", positions.softmax(-1), near).flatten(2)
+        outside = inside.T[border, :, None] == 0
+        out[border] = torch.where(outside, means, out[border])
+        return out
 
 
 def _relative_positions(window: int) -> Tensor:
@@ -115,35 +151,34 @@ def _relative_positions(window: int) -> Tensor:
 
 
 def _linear_attention(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
-    """Queries (B, C, n), keys and values (B, C, m) -> softmax(Q) (softmax(K)^T V), (B, C, n).
+    """Queries (B, n, C), keys and values (B, m, C) -> softmax(Q) (softmax(K)^T V), (B, n, C).
 
     Queries are normalised over the channels of a head, keys over positions, so the cost is linear
     in both n and m (Shen et al., arXiv 1812.01243). Heads are contiguous channels.
     """
-    q = queries.unflatten(1, (heads, -1)).softmax(2)
-    k = keys.unflatten(1, (heads, -1)).softmax(3)
-    v = values.unflatten(1, (heads, -1))
-    return ((v @ k.transpose(2, 3)) @ q).flatten(1, 2)
+    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (queries, keys, values))
+    context = k.softmax(2).transpose(2, 3) @ v
+    return (q.softmax(3) @ context).transpose(1, 2).flatten(2)
 
 
 def _projection(channels: int) -> nn.Sequential:
     """1x1 convolution, then a depthwise 3x3 one."""
-    return nn.Sequential(conv(channels, channels, 1), conv(channels, channels, groups=channels))
+    return nn.Sequential(Conv2d(channels, channels, 1), Conv2d(channels, channels, groups=channels))
 
 
 def _conv_mlp(c_in: int, hidden: int, c_out: int) -> nn.Sequential:
     """1x1 convolution, depthwise 3x3, 1x1, with GELU between."""
     return nn.Sequential(
-        conv(c_in, hidden, 1),
+        Conv2d(c_in, hidden, 1),
         nn.GELU(),
-        conv(hidden, hidden, groups=hidden),
+        Conv2d(hidden, hidden, groups=hidden),
         nn.GELU(),
-        conv(hidden, c_out, 1),
+        Conv2d(hidden, c_out, 1),
     )
 
 
 class InterSliceContext(nn.Module):
-    """Global context from finished slices: (B, c i, H, W) -> (B, 2c, H, W), i heads."""
+    """Global context from finished slices: (B, H, W, c i) -> (B, H, W, 2c), i heads."""
 
     def __init__(self, channels: int, slices: int) -> None:
         super().__init__()
@@ -152,20 +187,20 @@ class InterSliceContext(nn.Module):
         self.keys = _projection(total)
         self.queries = _projection(total)
         self.values = _projection(total)
-        self.reprojection = conv(total, middle, 5)
+        self.reprojection = Conv2d(total, middle, 5)
         self.mlp = _conv_mlp(middle, 2 * out, out)
-        self.skip = conv(middle, out, 1)
+        self.skip = Conv2d(middle, out, 1)
 
     def forward(self, previous: Tensor) -> Tensor:
         projections = (self.queries, self.keys, self.values)
-        q, k, v = (projection(previous).flatten(2) for projection in projections)
-        out = _linear_attention(q, k, v, self.heads).reshape(previous.shape)
+        q, k, v = (projection(previous).flatten(1, 2) for projection in projections)
+        out = _linear_attention(q, k, v, self.heads).view(previous.shape)
         out = self.reprojection(out)
         return self.skip(out) + self.mlp(out)
 
 
 class IntraSliceContext(nn.Module):
-    """Global context of non-anchors from anchors: two (B, c, H, W) -> (B, 2c, H, W).
+    """Global context of non-anchors from anchors: two (B, H, W, c) -> (B, H, W, 2c).
 
     The previous slice says which anchors are like which non-anchors (it is known at both), the
     current slice's anchors are what is carried over.
@@ -178,13 +213,13 @@ class IntraSliceContext(nn.Module):
         self.keys = _projection(channels)
         self.queries = _projection(channels)
         self.values = _projection(channels)
-        self.reprojection = conv(channels, out, 5)
+        self.reprojection = Conv2d(channels, out, 5)
         self.mlp = _conv_mlp(out, 2 * out, out)
 
     def forward(self, previous: Tensor, anchors: Tensor) -> Tensor:
-        q = take_half(self.queries(keep_half(previous, NON_ANCHOR)), NON_ANCHOR)
-        k = take_half(self.keys(keep_half(previous, ANCHOR)), ANCHOR)
-        v = take_half(self.values(anchors), ANCHOR)
-        out = _linear_attention(q.flatten(2), k.flatten(2), v.flatten(2), self.heads)
-        out = self.reprojection(put_half(out.reshape(q.shape), NON_ANCHOR))
+        q = take(self.queries(keep(previous, NON_ANCHOR)), NON_ANCHOR)
+        k = take(self.keys(keep(previous, ANCHOR)), ANCHOR)
+        v = take(self.values(anchors), ANCHOR)
+        out = _linear_attention(q.flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2), self.heads)
+        out = self.reprojection(put(out.view(q.shape), NON_ANCHOR))
         return out + self.mlp(out)

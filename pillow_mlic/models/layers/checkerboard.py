@@ -30,3 +30,25 @@ def put(packed: Tensor, half: int) -> Tensor:
     rows_even = torch.stack((even, zero) if half == 0 else (zero, even), dim=3)
     rows_odd = torch.stack((zero, odd) if half == 0 else (odd, zero), dim=3)
     return torch.stack((rows_even, rows_odd), dim=2).reshape(b, h, 2 * w, c)
+
+
+def keep(x: Tensor, half: int) -> Tensor:
+    """One half of (B, H, W, C), zero at the other."""
+    kept = torch.zeros_like(x)
+    kept[:, 0::2, half::2] = x[:, 0::2, half::2]
+    kept[:, 1::2, 1 - half :: 2] = x[:, 1::2, 1 - half :: 2]
+    return kept
+
+
+def windows(batch: int, height: int, width: int, side: int, half: int) -> Tensor:
+    """Where the pixels of the side x side windows around one half's positions are.
+
+    (side^2, B H W / 2): numbers of rows in a (B, H, W, C) map that has got a margin of side // 2
+    all round and then been flattened to (n, C); `torch.nn.functional.embedding` takes them from
+    there. In a window's order of rows the other half's pixels are the odd ones.
+    """
+    outer = (height + side - 1, width + side - 1)
+    pixel = torch.arange(batch * outer[0] * outer[1]).view(batch, *outer, 1)
+    corner = take(pixel[:, :height, :width], half)
+    offset = pixel[0, :side, :side]
+    return offset.reshape(-1, 1) + corner.flatten()

@@ -3,7 +3,7 @@
     z -> FactorisedPrior: a density of its own for each channel
     y -> GaussianModel: mean and scale of every latent come from the context model
 
-(B, C, H, W) layout. Both carry the count tables of published files (`_quantized_cdf`, `_offset`,
+(B, H, W, C) layout. Both carry the count tables of published files (`_quantized_cdf`, `_offset`,
 `_cdf_length`), which are empty in a fresh model and take any shape on loading; the networks do not
 use them.
 """
@@ -78,11 +78,11 @@ class FactorisedPrior(_CountTables):
         super()._load_from_state_dict(state, prefix, *args)
 
     def medians(self) -> Tensor:
-        """What quantisation is centred at, (1, C, 1, 1)."""
-        return self.quantiles[:, 0, 1].detach()[None, :, None, None]
+        """What quantisation is centred at, (C,)."""
+        return self.quantiles[:, 0, 1].detach()
 
     def quantise(self, z: Tensor) -> Tensor:
-        """z (B, C, H, W) to the nearest median + integer; in training gradients pass through."""
+        """z (B, H, W, C) to the nearest median + integer; in training gradients pass through."""
         medians = self.medians()
         if self.training:
             return round_straight_through(z - medians) + medians
@@ -97,14 +97,13 @@ class FactorisedPrior(_CountTables):
         return v
 
     def likelihood(self, z: Tensor) -> Tensor:
-        """Probability of the unit interval around z (B, C, H, W), elementwise."""
-        b, c, h, w = z.shape
-        v = z.transpose(0, 1).reshape(c, 1, -1)
+        """Probability of the unit interval around z (B, H, W, C), elementwise."""
+        v = z.reshape(-1, 1, z.shape[-1]).permute(2, 1, 0)
         p = torch.sigmoid(self.logits(v + 0.5)) - torch.sigmoid(self.logits(v - 0.5))
-        return self.likelihood_lower_bound(p).reshape(c, b, h, w).transpose(0, 1)
+        return self.likelihood_lower_bound(p).permute(2, 1, 0).reshape(z.shape)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (B, C, H, W) -> quantised z and its likelihoods; in training those of noisy z."""
+        """z (B, H, W, C) -> quantised z and its likelihoods; in training those of noisy z."""
         z_hat = self.quantise(z)
         return z_hat, self.likelihood(z + torch.rand_like(z) - 0.5 if self.training else z_hat)
 

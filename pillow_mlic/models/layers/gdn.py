@@ -1,5 +1,7 @@
 """Generalised divisive normalisation (Balle et al., arXiv 1511.06281), as CompressAI stores it."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +31,7 @@ class NonNegative(nn.Module):
 
 
 class GDN(nn.Module):
-    """x_i / sqrt(beta_i + sum_j gamma_ij x_j^2) at every pixel of (B, C, H, W).
+    """x_i / sqrt(beta_i + sum_j gamma_ij x_j^2) at every pixel of (B, H, W, C).
 
     With `inverse` (IGDN) x is multiplied by the root.
     """
@@ -42,7 +44,16 @@ class GDN(nn.Module):
         self.beta_reparam = NonNegative(minimum=1e-6)
         self.gamma_reparam = NonNegative()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def function(self) -> Callable[[Tensor], Tensor]:
+        """What `forward` does, its constants worked out once for many calls."""
         gamma = self.gamma_reparam(self.gamma)
-        norm = F.conv2d(x * x, gamma[:, :, None, None], self.beta_reparam(self.beta))
-        return x * (norm.sqrt() if self.inverse else norm.rsqrt())
+        beta = self.beta_reparam(self.beta)
+
+        def normalise(x: Tensor) -> Tensor:
+            norm = F.linear(x * x, gamma, beta)
+            return x * (norm.sqrt() if self.inverse else norm.rsqrt())
+
+        return normalise
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function()(x)
