@@ -79,6 +79,7 @@ MAY_IMPORT = {
         "entropy",
         "models.layers",
     },
+    "speed": {"codec", "packs"},
 }
 
 
