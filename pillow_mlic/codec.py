@@ -11,6 +11,8 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,8 +25,11 @@ from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
 from .models.base import Latents, Model
 from .models.layers.quality import lambda_of
+from .refinement import Refiner
 from .regions import (
+    HYPER_LATENT,
     LATENT,
+    SIDE,
     Box,
     Grid,
     Pixels,
@@ -32,6 +37,7 @@ from .regions import (
     analyse,
     error_gradient,
     overlap,
+    pieces,
     regions,
     seen,
     synthesise,
@@ -44,9 +50,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Progress = Callable[[float], object]
 """Called with the share done, 0..1; an exception that it raises cancels the work."""
+Show = Callable[[Pixels], Pixels]
+"""Makes of decoded pixels (h, w, 3) what is seen of them: (h, w, 3), or (h, w) of grey."""
 
 EXACT_GUARD = 1e-9
 """At and below this guard band the decoder's entropy part runs in float64, too."""
+
+ROUNDS = 4
+"""Of optimised rounding that end a refinement."""
+_PLAIN, _STEP, _TRIALS = 10, 10, 12
+"""Work for each pixel of coding it plainly and of a step of refinement, for progress; and how many
+steps' time it takes to choose between what came of them."""
+LEAST_GAIN = 8.0
+"""Bits that refinement must win: with fewer a chunk whose length takes a byte more might lose."""
 
 
 class Encoded(NamedTuple):
@@ -98,50 +114,181 @@ def encode(
     progress: Progress | None = None,
     estimate: bool = False,
     optimize: bool = False,
+    refine: int = 0,
+    show: Show = lambda pixels: pixels,
 ) -> Encoded:
     """Encode (H, W, 3) uint8 at `quality` 1..8. `tile` is the side of a tile, a multiple of 64.
 
     With `optimize` rounding is rate-distortion optimised (`entropy.rounding`), which takes about
-    as much time again. With `estimate` the model's own estimate of the size in bits comes back,
-    too. Should the memory of `device` not suffice, the CPU does the work, with a warning.
+    as much time again. `refine`: steps of refinement (`refinement`), each of which takes about as
+    long as `optimize`; what comes of it is kept tile by tile where it lowers R + lambda D, real
+    bytes and real pixels as `show` makes them of decoded ones. With `estimate` the model's own
+    estimate of the size in bits comes back, too. Should the memory of `device` not suffice, the
+    CPU does the work, with a warning.
     """
     height, width = picture.shape[:2]
 
     def work(device: torch.device) -> Encoded:
         model = pack.model(device)
-        where = _entropy_device(device)
-        canonical = pack.canonical(where)
-        q = torch.tensor([quality], device=device)
-        exact_q = q.to(where, torch.float64)
         grid = Grid(width, height, tile, model.stride)
-        payloads: list[bytes] = []
-        bits = 0.0
-        steps = _Steps(progress, 10 * _area(grid.padded))
+        q = torch.tensor([quality], device=device)
+        steps = _Steps(progress, (_PLAIN + (refine and refine + _TRIALS) * _STEP) * _area(grid.padded))
+        encoder = _Encoder(picture, pack, grid, q, guard, estimate)
+        coded = []
         with plain_arithmetic(device):
             for box in grid.boxes():
                 outer = seen(box, model, grid) if optimize else box
                 around = analyse(picture, outer, model, grid, q)
                 rows, columns = within(box, outer)
                 y = around[:, rows, columns].clone()
-                z = model.hyper_analysis(y)
+                latents = Latents(y, model.hyper_analysis(y))
                 steps.done(3 * _area(box))
-                rounding = None
-                if optimize:
-                    first = FirstWalk(Latents(y, z))
-                    around[:, rows, columns] = model.entropy(q, (z.shape[1], z.shape[2]), first)
-                    gradient = error_gradient(picture, around, outer, box, model, grid, q)
-                    gradient *= lambda_of(q) * (255**2 / 3)
-                    rounding = Rounding(first, gradient)
-                coder = EncodingCoder(
-                    Latents(y.to(where), z.to(where)), pack.tables, guard, estimate, rounding
-                )
-                canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
-                payloads += [payload.to_bytes() for payload in coder.payloads()]
-                bits += coder.estimated_bits
+                coded.append(encoder.tile(latents, around, outer, box, int(optimize)).coded)
                 steps.done(7 * _area(box))
-        return Encoded(payloads, bits if estimate else None)
+            if refine:
+                coded = _refined(encoder, coded, refine, show, steps)
+        bits = sum(each.bits for each in coded)
+        return Encoded([each.payload for each in coded], bits if estimate else None)
 
     return _on_device(work, device)
+
+
+class _Coded(NamedTuple):
+    """A coded tile: its bytes, and the model's estimate of its bits (0 unless asked for)."""
+
+    payload: bytes
+    bits: float
+
+
+class _Trial(NamedTuple):
+    """A coded tile and the latents (1, h/16, w/16, M) that a decoder will have of it."""
+
+    coded: _Coded
+    y_hat: Tensor
+
+
+@dataclass
+class _Encoder:
+    """Latents of tiles to payloads."""
+
+    picture: Source
+    pack: "Pack"
+    grid: Grid
+    quality: Tensor
+    guard: float
+    estimate: bool
+
+    def tile(
+        self, latents: Latents, around: Tensor, outer: Box, box: Box, rounds: int
+    ) -> _Trial:
+        """Code the tile `box`, its rounding optimised in so many `rounds`.
+
+        For these `around` holds the latents in `outer`, and is overwritten within `box`.
+        """
+        device = self.quality.device
+        model, where = self.pack.model(device), _entropy_device(device)
+        rows, columns = within(box, outer)
+        z_size = (latents.z.shape[1], latents.z.shape[2])
+        rounding: Callable[[], Rounding | None] = lambda: None
+        for _ in range(rounds):
+            walk = FirstWalk(latents, rounding())
+            around[:, rows, columns] = model.entropy(self.quality, z_size, walk)
+            gradient = error_gradient(
+                self.picture, around, outer, box, model, self.grid, self.quality
+            )
+            gradient *= lambda_of(self.quality) * (255**2 / 3)
+            rounding = partial(Rounding, walk, gradient)
+        coder = EncodingCoder(
+            Latents(latents.y.to(where), latents.z.to(where)),
+            self.pack.tables,
+            self.guard,
+            self.estimate,
+            rounding(),
+        )
+        exact = self.quality.to(where, torch.float64)
+        y_hat = self.pack.canonical(where).entropy(exact, z_size, coder)
+        (payload,) = coder.payloads()
+        return _Trial(_Coded(payload.to_bytes(), coder.estimated_bits), y_hat.float().to(device))
+
+
+def _refined(
+    encoder: _Encoder,
+    coded: list[_Coded],
+    refine: int,
+    show: Show,
+    steps: "_Steps",
+) -> list[_Coded]:
+    """`coded` tiles, those replaced that refinement makes better as all others are at that time.
+
+    Tile by tile: what comes out is never worse than what came in, whichever tiles change.
+    """
+    picture, pack, grid, quality = encoder.picture, encoder.pack, encoder.grid, encoder.quality
+    model = pack.model(quality.device)
+    coded = list(coded)
+
+    def decoded(index: int) -> Tensor:
+        return decode_batch(
+            [coded[index].payload],
+            pack,
+            float(quality),
+            _z_size(grid.box(index)),
+            encoder.guard,
+            quality.device,
+        )
+
+    store = _Latents(decoded, grid, model.channels[0], quality.device)
+    refiner = Refiner(
+        picture, model, pack.tables, grid, quality, refine, lambda pixels: steps.done(_STEP * pixels)
+    )
+    for index, box in enumerate(grid.boxes()):
+        touched = seen(box, model, grid)
+        outer = seen(touched, model, grid)
+        around = store(outer)
+        rows, columns = within(box, outer)
+
+        def cost(trial: _Trial) -> float:
+            """R + lambda D in bits, D where this tile's latents matter."""
+            around[:, rows, columns] = trial.y_hat
+            error = _squared_error(picture, around, outer, touched, model, grid, quality, show)
+            return 8 * len(trial.coded.payload) + float(lambda_of(quality)) * error
+
+        kept = _Trial(coded[index], around[:, rows, columns].clone())
+        least = cost(kept) - LEAST_GAIN
+        y = analyse(picture, box, model, grid, quality)
+        plain = Latents(y, model.hyper_analysis(y))
+        refined = refiner.tile(plain, around, outer, box)
+        for latents, rounds in ((plain, ROUNDS), (refined, 0), (refined, ROUNDS)):
+            trial = encoder.tile(latents, around, outer, box, rounds)
+            if (found := cost(trial)) < least:
+                least, kept = found, trial
+        steps.done(_TRIALS * _STEP * _area(box))
+        coded[index] = kept.coded
+        store.put(index, kept.y_hat)
+    return coded
+
+
+def _squared_error(
+    picture: Source,
+    around: Tensor,
+    outer: Box,
+    box: Box,
+    model: Model,
+    grid: Grid,
+    quality: Tensor,
+    show: Show,
+) -> float:
+    """Sum over the picture's pixels in `box` of the mean over planes of the squared error."""
+    total = 0.0
+    for part in pieces(box, SIDE) if model.halo is not None else [box]:
+        pixels = synthesise(lambda b: around[:, *within(b, outer)], part, model, grid, quality)
+        inside = overlap(part, (0, 0, grid.width, grid.height))
+        if inside is not None:
+            left, top, right, bottom = inside
+            original = show(picture[top:bottom, left:right]).astype(np.float32)
+            pixels = show(pixels[: bottom - top, : right - left])
+            squares = (original - pixels) ** 2
+            total += float(squares.sum()) / (squares.size // squares.shape[0] // squares.shape[1])
+    return total
 
 
 def tiles_needed(
@@ -213,11 +360,10 @@ def decode_into(
         )
 
         def tile_latents(index: int) -> Tensor | None:
-            box = left, top, right, bottom = grid.box(index)
+            box = grid.box(index)
             y_hat = None
             if index in tiles:
-                z_size = ((bottom - top) // 64, (right - left) // 64)
-                y_hat = decode_batch([tiles[index]], pack, quality, z_size, guard, device)
+                y_hat = decode_batch([tiles[index]], pack, quality, _z_size(box), guard, device)
             steps.done(7 * _area(box))
             return y_hat
 
@@ -273,6 +419,11 @@ class _Latents:
         return y_hat
 
 
+    def put(self, index: int, y_hat: Tensor) -> None:
+        """From now on tile `index` has these latents."""
+        self._tiles[index] = y_hat
+
+
 class _Steps:
     """Adds up work done and reports its share of the whole."""
 
@@ -293,6 +444,12 @@ def _silent(_: float) -> None:
 
 def _area(box: Box) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _z_size(tile: Box) -> tuple[int, int]:
+    """Height and width of a tile in hyper latents."""
+    left, top, right, bottom = tile
+    return (bottom - top) // HYPER_LATENT, (right - left) // HYPER_LATENT
 
 
 def _whole_latents(box: Box, grid: Grid) -> Box:

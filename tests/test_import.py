@@ -43,7 +43,22 @@ MAY_IMPORT = {
     },
     "models": set(),
     "packs": {"files", "models", "entropy.tables", "exceptions"},
-    "codec": {"entropy", "models.base", "models.layers.quality", "packs", "exceptions", "regions"},
+    "codec": {
+        "entropy",
+        "models.base",
+        "models.layers.quality",
+        "packs",
+        "exceptions",
+        "refinement",
+        "regions",
+    },
+    "refinement": {
+        "entropy.annealing",
+        "entropy.tables",
+        "models.base",
+        "models.layers.quality",
+        "regions",
+    },
     "regions": {"models.base"},
     "alpha": {"container"},
     "plugin": {
