@@ -21,6 +21,8 @@ from torch import Tensor
 
 from .entropy.payload import Payload, PayloadError
 from .entropy.rounding import FirstWalk, Rounding
+from .entropy.slices import SliceDecoder
+from .entropy.tables import Tables
 from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
 from .models.base import Latents, Model
@@ -339,11 +341,13 @@ def decode_into(
     device: torch.device,
     progress: Progress | None = None,
     box: Box | None = None,
+    slices: int | None = None,
 ) -> None:
     """Decode a picture of `size` (width, height), or a box of it, and `put` its regions one by one.
 
     `tiles` are payloads by their place in raster order; one that is missing comes out grey. `put`
-    is given the box of a region, in pixels of the picture, and its pixels (h, w, 3) uint8. Should
+    is given the box of a region, in pixels of the picture, and its pixels (h, w, 3) uint8. With
+    `slices` only so many slices of the latents are read (`entropy.slices`). Should
     the memory of `device` not suffice, the CPU does it all again, with a warning.
     Raises DecodeError where a tile does not give the symbols that were encoded.
     """
@@ -363,7 +367,11 @@ def decode_into(
             box = grid.box(index)
             y_hat = None
             if index in tiles:
-                y_hat = decode_batch([tiles[index]], pack, quality, _z_size(box), guard, device)
+                coded, z_size = [tiles[index]], _z_size(box)
+                if slices is None:
+                    y_hat = decode_batch(coded, pack, quality, z_size, guard, device)
+                else:
+                    y_hat = _first_slices(coded, pack, quality, z_size, slices, device)
             steps.done(7 * _area(box))
             return y_hat
 
@@ -508,6 +516,24 @@ def decode_batch(
     raise DecodeError(msg)
 
 
+def _first_slices(
+    payloads: Sequence[bytes],
+    pack: "Pack",
+    quality: float,
+    z_size: tuple[int, int],
+    slices: int,
+    device: torch.device,
+) -> Tensor:
+    """`decode_batch` of some slices alone. In float64: no checksum tells that float32 was wrong."""
+    channels = pack.model(device).channels[0]
+    decoder = partial(SliceDecoder, channels=channels, slices=slices)
+    try:
+        return walk(payloads, pack, quality, z_size, True, device, decoder)
+    except (SymbolMismatchError, PayloadError) as error:
+        msg = f"the file's bytes are whole but do not decode: {error}"
+        raise DecodeError(msg) from error
+
+
 def walk(
     payloads: Sequence[bytes],
     pack: "Pack",
@@ -515,7 +541,7 @@ def walk(
     z_size: tuple[int, int],
     exact: bool,
     device: torch.device,
-    decoder: type[DecodingCoder] = DecodingCoder,
+    decoder: Callable[[Sequence[Payload], Tables, int], DecodingCoder] = DecodingCoder,
 ) -> Tensor:
     """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
     where = _entropy_device(device)

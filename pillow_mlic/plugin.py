@@ -121,11 +121,13 @@ class MlicImageFile(ImageFile.ImageFile):
         box: tuple[int, int, int, int],
         device: str | None = None,
         progress: "Callable[[float], object] | None" = None,
+        slices: int | None = None,
     ) -> Image.Image:
         """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
 
-        Only the tiles that these pixels depend on are decoded. Raises ValueError where the box is
-        empty or reaches beyond the picture, DecompressionBombError by Pillow's rule for pictures.
+        Only the tiles that these pixels depend on are decoded; of `slices` see `decode_slices`.
+        Raises ValueError where the box is empty or reaches beyond the picture, or where there are
+        not so many slices, DecompressionBombError by Pillow's rule for pictures.
         """
         left, top, right, bottom = box
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
@@ -142,21 +144,24 @@ class MlicImageFile(ImageFile.ImageFile):
                 "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
             )
             raise Image.DecompressionBombError(msg)
-        if not getattr(self, "_pending", False):
+        if slices is None and not getattr(self, "_pending", False):
             return self.crop(box)
-        return self._decode_box((left, top, right, bottom), device, progress)
+        return self._decode_box((left, top, right, bottom), device, progress, slices)
 
     def _decode_box(
         self,
         box: tuple[int, int, int, int] | None,
         device: str | None,
         progress: "Callable[[float], object] | None",
+        slices: int | None = None,
     ) -> Image.Image:
         from . import codec, devices
 
         fp, header = self._stream(), self._header
         where = devices.resolve(device)
         pack = _pack_of(header)
+        if slices is not None:
+            _check_slices(slices, pack)
         needed = None
         if box is not None:
             needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
@@ -195,6 +200,7 @@ class MlicImageFile(ImageFile.ImageFile):
             where,
             progress,
             box,
+            slices,
         )
         if header.has_alpha:
             picture.putalpha(self._read_alpha(coded, box))
@@ -227,6 +233,35 @@ def decode_region(
     """
     with MlicImageFile(fp) as image:
         return image.decode_region(box, device, progress)
+
+
+def decode_slices(
+    fp: str | os.PathLike[str] | IO[bytes],
+    slices: int,
+    device: str | None = None,
+    progress: "Callable[[float], object] | None" = None,
+) -> Image.Image:
+    """A preview of a .mlic file from the first `slices` slices of its latents.
+
+    Latents are coded in slices, the bundled model's from the ones that tell most to those that
+    tell least; what is not read is taken to be what the model expects. 0 reads the hyper latents
+    alone, all slices give the picture itself. Raises ValueError where there are not so many,
+    ContainerError or DecodeError for a broken file.
+    """
+    with MlicImageFile(fp) as image:
+        return image.decode_region((0, 0, *image.size), device, progress, slices)
+
+
+def _check_slices(slices: object, pack: "Pack") -> None:
+    """ValueError unless the weights code latents in so many slices, or in more."""
+    import torch
+
+    from .entropy.slices import slices_of
+
+    most = slices_of(pack.canonical(torch.device("cpu")))
+    if isinstance(slices, bool) or not isinstance(slices, int) or not 0 <= slices <= most:
+        msg = f"slices is {slices!r}, but {pack.file.model} has {most}: give 0 to {most}"
+        raise ValueError(msg)
 
 
 def _pack_of(header: Header) -> "Pack":

@@ -65,6 +65,7 @@ MAY_IMPORT = {
         "alpha",
         "container",
         "codec",
+        "entropy.slices",
         "models",
         "packs",
         "devices",

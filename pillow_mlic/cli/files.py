@@ -78,6 +78,12 @@ def add_to(subparsers: Subparsers) -> None:
         metavar="X,Y,W,H",
         help="decode only these pixels: left, top, width, height",
     )
+    decode.add_argument(
+        "--slices",
+        type=common.natural,
+        metavar="K",
+        help="a preview from the first K slices of the latents (the bundled model has 5)",
+    )
     decode.set_defaults(run=run_decode)
 
 
@@ -148,7 +154,7 @@ def run_decode(args: argparse.Namespace) -> int:
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
         with plugin.MlicImageFile(source) as image:
             box = args.region or (0, 0, *image.size)
-            picture = image.decode_region(box, args.device, progress)
+            picture = image.decode_region(box, args.device, progress, args.slices)
             keep = {k: image.info[k] for k in plugin.METADATA.values() if k in image.info}
             with whole_file(target) as file:
                 picture.save(file, format=formats[target.suffix.lower()], **keep)
