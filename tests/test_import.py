@@ -76,6 +76,7 @@ MAY_IMPORT = {
     "checkpoints": {"files", "models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version", "rate"},
     "files": set(),
+    "heatmaps": set(),
     "rate": set(),
     "targets": {"container", "rate"},
     "analysis": {

@@ -26,6 +26,7 @@ from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.quantise import round_straight_through
 from .layers.residual import ResidualBlock, ResidualDown, ResidualUp, conv, subpixel_conv
 from .loading import build
+from .maps import inter_slice_map, intra_slice_map
 from .published import PublishedNetwork
 
 WIDEST_WINDOW = 31
@@ -322,6 +323,20 @@ class MlicPlusPlus(PublishedNetwork):
         y_hat = self.code_y(self.h_s(z_hat), coder)
         likelihoods = Likelihoods(y=coder.likelihoods(), z=z_likelihoods)
         return Output(x_hat=self.g_s(y_hat), likelihoods=likelihoods)
+
+    def context_maps(self, y_hat: Tensor, at: tuple[int, int]) -> dict[str, Tensor]:
+        """Attention of the global contexts of each slice but the first; see base.ContextMaps."""
+        slices = y_hat.permute(0, 3, 1, 2).split(self.config.slice_channels, dim=1)
+        found: dict[str, Tensor] = {}
+        for i in range(1, self.config.slices):
+            inter = self.global_inter_context[str(i)]
+            found[f"slice {i + 1}, from slices"] = inter_slice_map(
+                inter, torch.cat(slices[:i], dim=1), at
+            )
+            intra = intra_slice_map(self.global_intra_context[str(i)], slices[i - 1], at)
+            if intra is not None:
+                found[f"slice {i + 1}, from anchors"] = intra
+        return found
 
     def code_y(self, hyper_parameters: Tensor, coder: Coder) -> Tensor:
         """Walk through all coding steps of y: (B, 2M, H, W) of h_s -> y_hat (B, M, H, W).
