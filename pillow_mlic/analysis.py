@@ -93,9 +93,7 @@ def context_maps(
     tile = container.read_chunk(file, place)
     z_size = ((bottom - top) // 64, (right - left) // 64)
     with codec.plain_arithmetic(where):
-        y_hat = codec.decode_batch(
-            [tile], pack, header.quality, z_size, header.guard, where
-        )
+        y_hat = codec.decode_batch([tile], pack, header.quality, z_size, header.guard, where)
         found = model.context_maps(y_hat, ((y - top) // 16, (x - left) // 16))
     maps = {name: weights.float().cpu().numpy() for name, weights in found.items()}
     return (left, top, right, bottom), maps

@@ -11,7 +11,6 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -19,27 +18,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .encoder import Coded, Encoder, Show, best, entropy_device
 from .entropy.payload import Payload, PayloadError
-from .entropy.rounding import FirstWalk, Rounding
 from .entropy.slices import SliceDecoder
 from .entropy.tables import Tables
-from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
+from .entropy.walk import DecodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
 from .models.base import Latents, Model
-from .models.layers.quality import lambda_of
 from .refinement import Refiner
 from .regions import (
     HYPER_LATENT,
     LATENT,
-    SIDE,
     Box,
     Grid,
     Pixels,
     Source,
     analyse,
-    error_gradient,
     overlap,
-    pieces,
     regions,
     seen,
     synthesise,
@@ -52,19 +47,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Progress = Callable[[float], object]
 """Called with the share done, 0..1; an exception that it raises cancels the work."""
-Show = Callable[[Pixels], Pixels]
-"""Makes of decoded pixels (h, w, 3) what is seen of them: (h, w, 3), or (h, w) of grey."""
 
 EXACT_GUARD = 1e-9
 """At and below this guard band the decoder's entropy part runs in float64, too."""
 
-ROUNDS = 4
-"""Of optimised rounding that end a refinement."""
 _PLAIN, _STEP, _TRIALS = 10, 10, 12
 """Work for each pixel of coding it plainly and of a step of refinement, for progress; and how many
 steps' time it takes to choose between what came of them."""
-LEAST_GAIN = 8.0
-"""Bits that refinement must win: with fewer a chunk whose length takes a byte more might lose."""
 
 
 class Encoded(NamedTuple):
@@ -134,8 +123,10 @@ def encode(
         model = pack.model(device)
         grid = Grid(width, height, tile, model.stride)
         q = torch.tensor([quality], device=device)
-        steps = _Steps(progress, (_PLAIN + (refine and refine + _TRIALS) * _STEP) * _area(grid.padded))
-        encoder = _Encoder(picture, pack, grid, q, guard, estimate)
+        steps = _Steps(
+            progress, (_PLAIN + (refine and refine + _TRIALS) * _STEP) * _area(grid.padded)
+        )
+        encoder = Encoder(picture, pack, grid, q, guard, estimate)
         coded = []
         with plain_arithmetic(device):
             for box in grid.boxes():
@@ -155,142 +146,39 @@ def encode(
     return _on_device(work, device)
 
 
-class _Coded(NamedTuple):
-    """A coded tile: its bytes, and the model's estimate of its bits (0 unless asked for)."""
-
-    payload: bytes
-    bits: float
-
-
-class _Trial(NamedTuple):
-    """A coded tile and the latents (1, h/16, w/16, M) that a decoder will have of it."""
-
-    coded: _Coded
-    y_hat: Tensor
-
-
-@dataclass
-class _Encoder:
-    """Latents of tiles to payloads."""
-
-    picture: Source
-    pack: "Pack"
-    grid: Grid
-    quality: Tensor
-    guard: float
-    estimate: bool
-
-    def tile(
-        self, latents: Latents, around: Tensor, outer: Box, box: Box, rounds: int
-    ) -> _Trial:
-        """Code the tile `box`, its rounding optimised in so many `rounds`.
-
-        For these `around` holds the latents in `outer`, and is overwritten within `box`.
-        """
-        device = self.quality.device
-        model, where = self.pack.model(device), _entropy_device(device)
-        rows, columns = within(box, outer)
-        z_size = (latents.z.shape[1], latents.z.shape[2])
-        rounding: Callable[[], Rounding | None] = lambda: None
-        for _ in range(rounds):
-            walk = FirstWalk(latents, rounding())
-            around[:, rows, columns] = model.entropy(self.quality, z_size, walk)
-            gradient = error_gradient(
-                self.picture, around, outer, box, model, self.grid, self.quality
-            )
-            gradient *= lambda_of(self.quality) * (255**2 / 3)
-            rounding = partial(Rounding, walk, gradient)
-        coder = EncodingCoder(
-            Latents(latents.y.to(where), latents.z.to(where)),
-            self.pack.tables,
-            self.guard,
-            self.estimate,
-            rounding(),
-        )
-        exact = self.quality.to(where, torch.float64)
-        y_hat = self.pack.canonical(where).entropy(exact, z_size, coder)
-        (payload,) = coder.payloads()
-        return _Trial(_Coded(payload.to_bytes(), coder.estimated_bits), y_hat.float().to(device))
-
-
 def _refined(
-    encoder: _Encoder,
-    coded: list[_Coded],
-    refine: int,
-    show: Show,
-    steps: "_Steps",
-) -> list[_Coded]:
+    encoder: Encoder, coded: list[Coded], steps: int, show: Show, work: "_Steps"
+) -> list[Coded]:
     """`coded` tiles, those replaced that refinement makes better as all others are at that time.
 
     Tile by tile: what comes out is never worse than what came in, whichever tiles change.
     """
-    picture, pack, grid, quality = encoder.picture, encoder.pack, encoder.grid, encoder.quality
-    model = pack.model(quality.device)
-    coded = list(coded)
+    pack, grid, quality, coded = encoder.pack, encoder.grid, encoder.quality, list(coded)
+    model, device = encoder.model, quality.device
 
     def decoded(index: int) -> Tensor:
-        return decode_batch(
-            [coded[index].payload],
-            pack,
-            float(quality),
-            _z_size(grid.box(index)),
-            encoder.guard,
-            quality.device,
-        )
+        payloads, z_size = [coded[index].payload], _z_size(grid.box(index))
+        return decode_batch(payloads, pack, float(quality), z_size, encoder.guard, device)
 
-    store = _Latents(decoded, grid, model.channels[0], quality.device)
+    store = _Latents(decoded, grid, model.channels[0], device)
     refiner = Refiner(
-        picture, model, pack.tables, grid, quality, refine, lambda pixels: steps.done(_STEP * pixels)
+        encoder.picture,
+        model,
+        pack.tables,
+        grid,
+        quality,
+        steps,
+        lambda pixels: work.done(_STEP * pixels),
     )
     for index, box in enumerate(grid.boxes()):
         touched = seen(box, model, grid)
         outer = seen(touched, model, grid)
         around = store(outer)
-        rows, columns = within(box, outer)
-
-        def cost(trial: _Trial) -> float:
-            """R + lambda D in bits, D where this tile's latents matter."""
-            around[:, rows, columns] = trial.y_hat
-            error = _squared_error(picture, around, outer, touched, model, grid, quality, show)
-            return 8 * len(trial.coded.payload) + float(lambda_of(quality)) * error
-
-        kept = _Trial(coded[index], around[:, rows, columns].clone())
-        least = cost(kept) - LEAST_GAIN
-        y = analyse(picture, box, model, grid, quality)
-        plain = Latents(y, model.hyper_analysis(y))
-        refined = refiner.tile(plain, around, outer, box)
-        for latents, rounds in ((plain, ROUNDS), (refined, 0), (refined, ROUNDS)):
-            trial = encoder.tile(latents, around, outer, box, rounds)
-            if (found := cost(trial)) < least:
-                least, kept = found, trial
-        steps.done(_TRIALS * _STEP * _area(box))
-        coded[index] = kept.coded
-        store.put(index, kept.y_hat)
+        trial = best(encoder, refiner, coded[index], around, outer, touched, box, show)
+        work.done(_TRIALS * _STEP * _area(box))
+        coded[index] = trial.coded
+        store.put(index, trial.y_hat)
     return coded
-
-
-def _squared_error(
-    picture: Source,
-    around: Tensor,
-    outer: Box,
-    box: Box,
-    model: Model,
-    grid: Grid,
-    quality: Tensor,
-    show: Show,
-) -> float:
-    """Sum over the picture's pixels in `box` of the mean over planes of the squared error."""
-    total = 0.0
-    for part in pieces(box, SIDE) if model.halo is not None else [box]:
-        pixels = synthesise(lambda b: around[:, *within(b, outer)], part, model, grid, quality)
-        inside = overlap(part, (0, 0, grid.width, grid.height))
-        if inside is not None:
-            left, top, right, bottom = inside
-            original = show(picture[top:bottom, left:right]).astype(np.float32)
-            pixels = show(pixels[: bottom - top, : right - left])
-            squares = (original - pixels) ** 2
-            total += float(squares.sum()) / (squares.size // squares.shape[0] // squares.shape[1])
-    return total
 
 
 def tiles_needed(
@@ -426,7 +314,6 @@ class _Latents:
                 y_hat[:, rows, columns] = part[:, tile_rows, tile_columns]
         return y_hat
 
-
     def put(self, index: int, y_hat: Tensor) -> None:
         """From now on tile `index` has these latents."""
         self._tiles[index] = y_hat
@@ -544,7 +431,7 @@ def walk(
     decoder: Callable[[Sequence[Payload], Tables, int], DecodingCoder] = DecodingCoder,
 ) -> Tensor:
     """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
-    where = _entropy_device(device)
+    where = entropy_device(device)
     total = symbols_of(pack.model(where), z_size)
     parsed = [Payload.from_bytes(data, total) for data in payloads]
     coder = decoder(parsed, pack.tables, total)
@@ -565,8 +452,3 @@ def symbols_of(model: Model, z_size: tuple[int, int]) -> int:
     """Number of latents and hyper latents of a tile with `z_size` (height, width) hyper latents."""
     y, z = model.channels
     return z_size[0] * z_size[1] * (16 * y + z)
-
-
-def _entropy_device(device: torch.device) -> torch.device:
-    """Where the entropy part runs: the CPU where the device has no float64."""
-    return torch.device("cpu") if device.type == "mps" else device

@@ -1,4 +1,4 @@
-"""Refinement: the encoder searches better latents for the one picture at hand (MLICv2, section 3.5).
+"""Refinement: the encoder searches better latents for one picture (MLICv2, section 3.5).
 
     y, z of the analysis -> SGA: relaxed symbols -> R + lambda D -> gradient -> y, z -> ... -> y, z
 

@@ -94,9 +94,9 @@ class Target:
 
         `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality, is called
         `TRIALS` times at most, and was called for the result. `overhead`: bytes that no quality
-        changes; `complexity`: see there; `guess`: a quality that will be near. ValueError, saying what can be had, where no quality
-        meets the target. Where sizes jump by more than the tolerance, as those of tiny pictures
-        do, the nearest counts.
+        changes; `complexity`: see there; `guess`: a quality that will be near. ValueError,
+        saying what can be had, where no quality meets the target. Where sizes jump by more than
+        the tolerance, as those of tiny pictures do, the nearest counts.
         """
         if self.kind == "target_psnr":
             found = search(
@@ -104,8 +104,7 @@ class Target:
                 self.value,
                 Scale(1, 8, _STEP, _SLOPE_OF_PSNR),
                 tolerance=PSNR_TOLERANCE,
-                guess=guess
-                or _where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
+                guess=guess or _where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
                 limit=TRIALS,
             )
         else:

@@ -69,7 +69,9 @@ def test_maps_of_a_file(tmp_path: Path) -> None:
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import_small("mlic++", tmp_path)
     photograph(100, 60).save(tmp_path / "a.png")
-    assert cli.main(["attention", str(tmp_path / "a.png"), "--at", "20,30", "--model", "mlic++"]) == 0
+    assert (
+        cli.main(["attention", str(tmp_path / "a.png"), "--at", "20,30", "--model", "mlic++"]) == 0
+    )
     assert "bits" in capsys.readouterr().out
     with Image.open(tmp_path / "a-attention.png") as drawn:
         assert drawn.height == 60 + heatmaps.CAPTION

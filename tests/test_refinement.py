@@ -1,4 +1,4 @@
-"""Refinement: never worse, cheaper as a rule, the same for every model and picture, and stoppable."""
+"""Refinement: never worse, cheaper as a rule, for every model and picture, and stoppable."""
 
 import io
 import math
@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, codec, packs, plugin, refinement
+from pillow_mlic import cli, codec, encoder, packs, plugin, refinement
 from pillow_mlic.checkpoints import import_checkpoint
 from pillow_mlic.entropy.annealing import AnnealedCoder, StepSizes, temperature
 from pillow_mlic.entropy.walk import table_bits
@@ -74,14 +74,16 @@ def test_what_refinement_makes_worse_is_not_kept(
         return Latents(latents.y * 3 + 1, latents.z)
 
     monkeypatch.setattr(refinement.Refiner, "tile", spoilt)
-    monkeypatch.setattr(codec, "ROUNDS", 0)
+    monkeypatch.setattr(encoder, "ROUNDS", 0)
     again = codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=True, refine=1).tiles
     assert again == tiles
 
 
-def test_annealing_lowers_the_cost_by_itself(bundled: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_annealing_lowers_the_cost_by_itself(
+    bundled: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the rounds of optimised rounding that end it."""
-    monkeypatch.setattr(codec, "ROUNDS", 0)
+    monkeypatch.setattr(encoder, "ROUNDS", 0)
     picture = crop()
     assert cost(picture, bundled, 5.0, refine=40) < 0.99 * cost(picture, bundled, 5.0)
 

@@ -7,9 +7,35 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ..version import __version__
-from . import attention, bench, compare, cost, demo, files, info, models, selftest, train, view, weights
+from . import (
+    attention,
+    bench,
+    compare,
+    cost,
+    demo,
+    files,
+    info,
+    models,
+    selftest,
+    train,
+    view,
+    weights,
+)
 
-COMMANDS = (files, info, view, compare, demo, bench, cost, selftest, attention, models, weights, train)
+COMMANDS = (
+    files,
+    info,
+    view,
+    compare,
+    demo,
+    bench,
+    cost,
+    selftest,
+    attention,
+    models,
+    weights,
+    train,
+)
 SECOND_WORDS = {"bench": ("cost",)}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

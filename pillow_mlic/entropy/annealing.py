@@ -1,4 +1,4 @@
-"""Symbols that are neither here nor there yet: stochastic Gumbel annealing of one picture's latents.
+"""Symbols that are neither here nor there yet: stochastic Gumbel annealing of latents.
 
 A latent v (in quantisation steps from its mean) lies between two integers. While it is refined its
 symbol is a mixture of both, drawn anew in every step at temperature t:
@@ -63,7 +63,7 @@ class StepSizes:
         return (select(self._latents) * gain - mean).round()
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
-        """Symbols of a factorised prior, whose steps are of size one; see models.base.TableCoder."""
+        """Symbols of a factorised prior, in steps of size one; see models.base.TableCoder."""
         return (select(self._latents) - mean).round()
 
 

@@ -28,7 +28,9 @@ def test_first_start_shows_mlic_against_avif() -> None:
 
 
 def test_json_there_and_back() -> None:
-    changed = default_state().replace(layout=Layout.SIDE, panes=3, gain=16, device="cpu", refine=100)
+    changed = default_state().replace(
+        layout=Layout.SIDE, panes=3, gain=16, device="cpu", refine=100
+    )
     changed = changed.aim(1, Goal(GoalKind.MAX_BYTES, 5000)).swap()
     assert from_json(json.loads(json.dumps(changed.to_json()))) == changed
 
