@@ -5,17 +5,18 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where a model lives, and the number that stands for it in files (never reused)."""
+    """Where a model lives, the number that stands for it in files (never reused), its source."""
 
     number: int
     module: str
     class_name: str
+    paper: str = ""
 
 
 REGISTRY = {
-    "mlicv2-lite": Entry(1, "mlicv2_lite", "MlicV2Lite"),
-    "mlic++": Entry(2, "mlicpp", "MlicPlusPlus"),
-    "lalic": Entry(3, "lalic", "Lalic"),
+    "mlicv2-lite": Entry(1, "mlicv2_lite", "MlicV2Lite", "this project"),
+    "mlic++": Entry(2, "mlicpp", "MlicPlusPlus", "arXiv 2307.15421"),
+    "lalic": Entry(3, "lalic", "Lalic", "arXiv 2502.05741"),
 }
 
 

@@ -27,6 +27,7 @@ from .layers.conv import Conv2d, SubpixelConv
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.residual import ResidualBlock, ResidualDown, ResidualStack, ResidualUp
 from .loading import build
+from .maps import inter_slice_map, intra_slice_map
 from .published import PublishedNetwork
 
 WIDEST_WINDOW = 31
@@ -284,6 +285,19 @@ class MlicPlusPlus(PublishedNetwork):
     def channels(self) -> tuple[int, int]:
         """Channels of y and of z."""
         return self.config.latents, self.config.width
+
+    def context_maps(self, y_hat: Tensor, at: tuple[int, int]) -> dict[str, Tensor]:
+        """Attention of the global contexts of each slice but the first; see base.ContextMaps."""
+        slices = y_hat.split(self.config.slice_channels, dim=-1)
+        found: dict[str, Tensor] = {}
+        for i in range(1, self.config.slices):
+            inter = self.global_inter_context[str(i)]
+            previous = torch.cat(slices[:i], dim=-1)
+            found[f"slice {i + 1}, from slices"] = inter_slice_map(inter, previous, at)
+            intra = intra_slice_map(self.global_intra_context[str(i)], slices[i - 1], at)
+            if intra is not None:
+                found[f"slice {i + 1}, from anchors"] = intra
+        return found
 
     def code_y(self, hyper_parameters: Tensor, coder: Coder) -> Tensor:
         """Walk through all coding steps of y: (B, H, W, 2M) of h_s -> y_hat (B, H, W, M)."""
