@@ -7,10 +7,11 @@ Image.open("photo.jpg").save("photo.mlic", quality=3)
 Image.open("photo.mlic").show()
 """
 
+from .bulk import batch
 from .container import ContainerError
 from .devices import set_device
 from .exceptions import DecodeError, WeightsError
-from .plugin import MlicImageFile, decode_region, register
+from .plugin import MlicImageFile, decode_region, register, register_mlic_opener
 from .version import __version__
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "MlicImageFile",
     "WeightsError",
     "__version__",
+    "batch",
     "decode_region",
     "register",
+    "register_mlic_opener",
     "set_device",
 ]
 

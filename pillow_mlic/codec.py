@@ -105,22 +105,70 @@ def encode(
     as much time again. With `estimate` the model's own estimate of the size in bits comes back,
     too. Should the memory of `device` not suffice, the CPU does the work, with a warning.
     """
-    height, width = picture.shape[:2]
+    coding = (pack, quality, tile, guard, device, progress, estimate, optimize)
+    ((tiles,), bits) = _encode(picture, 1, *coding)
+    return Encoded(tiles, bits if estimate else None)
 
-    def work(device: torch.device) -> Encoded:
+
+def encode_batch(
+    pictures: Pixels,
+    pack: "Pack",
+    quality: float,
+    tile: int,
+    guard: float,
+    device: torch.device,
+    optimize: bool = False,
+) -> list[list[bytes]]:
+    """Encode B pictures of one size, (B, H, W, 3) uint8, together; -> the tiles of each.
+
+    Faster than one after another where pictures are small. Which pictures share a batch may
+    change the last bits of float32 results, and so a symbol here and there.
+    """
+    coding = (pack, quality, tile, guard, device, None, False, optimize)
+    return _encode(_Stack(pictures), len(pictures), *coding)[0]
+
+
+class _Stack:
+    """Pictures (B, H, W, 3) of one size as a source."""
+
+    def __init__(self, pictures: Pixels) -> None:
+        self._pictures = pictures
+        self.shape = pictures.shape
+
+    def __getitem__(self, key: tuple[slice, slice]) -> Pixels:
+        rows, columns = key
+        return self._pictures[:, rows, columns]
+
+
+def _encode(
+    pictures: Source,
+    count: int,
+    pack: "Pack",
+    quality: float,
+    tile: int,
+    guard: float,
+    device: torch.device,
+    progress: Progress | None,
+    estimate: bool,
+    optimize: bool,
+) -> tuple[list[list[bytes]], float]:
+    """The tiles of each of `count` pictures of one size, and the estimated bits of all."""
+    height, width = pictures.shape[-3:-1]
+
+    def work(device: torch.device) -> tuple[list[list[bytes]], float]:
         model = pack.model(device)
         where = _entropy_device(device)
         canonical = pack.canonical(where)
-        q = torch.tensor([quality], device=device)
+        q = torch.full((count,), quality, device=device)
         exact_q = q.to(where, torch.float64)
         grid = Grid(width, height, tile, model.stride)
-        payloads: list[bytes] = []
+        payloads: list[list[bytes]] = [[] for _ in range(count)]
         bits = 0.0
         steps = _Steps(progress, 10 * _area(grid.padded))
         with plain_arithmetic(device):
             for box in grid.boxes():
                 outer = seen(box, model, grid) if optimize else box
-                around = analyse(picture, outer, model, grid, q)
+                around = analyse(pictures, outer, model, grid, q)
                 rows, columns = within(box, outer)
                 y = around[:, rows, columns].clone()
                 z = model.hyper_analysis(y)
@@ -129,17 +177,18 @@ def encode(
                 if optimize:
                     first = FirstWalk(Latents(y, z))
                     around[:, rows, columns] = model.entropy(q, (z.shape[1], z.shape[2]), first)
-                    gradient = error_gradient(picture, around, outer, box, model, grid, q)
-                    gradient *= lambda_of(q) * (255**2 / 3)
+                    gradient = error_gradient(pictures, around, outer, box, model, grid, q)
+                    gradient *= lambda_of(q).view(-1, 1, 1, 1) * (255**2 / 3)
                     rounding = Rounding(first, gradient)
                 coder = EncodingCoder(
                     Latents(y.to(where), z.to(where)), pack.tables, guard, estimate, rounding
                 )
                 canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
-                payloads += [payload.to_bytes() for payload in coder.payloads()]
+                for mine, payload in zip(payloads, coder.payloads(), strict=True):
+                    mine.append(payload.to_bytes())
                 bits += coder.estimated_bits
                 steps.done(7 * _area(box))
-        return Encoded(payloads, bits if estimate else None)
+        return payloads, bits
 
     return _on_device(work, device)
 
