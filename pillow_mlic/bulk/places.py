@@ -58,20 +58,28 @@ def sizes(folder: str) -> dict[str, int]:
     folder = _local(folder)
     try:
         if is_url(folder):
-            files, _, url = _below(folder)
-            return {url(path): info["size"] or 0 for path, info in files.items()}
+            files, _ = _below(folder)
+            return {_url(folder, path): info["size"] or 0 for path, info in files.items()}
         return {str(path): path.stat().st_size for path in _walk(Path(folder))}
     except FileNotFoundError:
         return {}
 
 
+def canonical(folder: str) -> str:
+    """The name of a folder as `sizes` gives it with its files."""
+    folder = _local(folder)
+    if not is_url(folder):
+        return str(Path(folder))
+    _, path = _file_system(folder)
+    return _url(folder, path)
+
+
 def join(folder: str, relative: str) -> str:
-    """The name of a file below a folder. ValueError for one that would lie elsewhere."""
+    """The name of a file below a canonical folder. ValueError for one that would lie elsewhere."""
     parts = PurePosixPath(relative)
     if parts.is_absolute() or ".." in parts.parts or "\\" in relative or ":" in parts.parts[0]:
         msg = f"its name {relative!r} leads out of the folder"
         raise ValueError(msg)
-    folder = _local(folder)
     if not is_url(folder):
         return str(Path(folder) / relative)
     head, chained, rest = folder.partition("::")
@@ -175,15 +183,16 @@ def _first_magic(name: str) -> int:
     return match.start() if match else len(name)
 
 
-def _below(source: str) -> tuple[dict[str, dict[str, Any]], str, Any]:
-    """Files of a URL (a folder, a glob or a file), their base, and what makes URLs of them."""
-    fs, path = _file_system(source)
-    head, chained, rest = source.partition("::")
+def _url(like: str, path: str) -> str:
+    """The URL of a path in the file system of another URL."""
+    head, chained, rest = like.partition("::")
     protocol = head.partition("://")[0]
+    return f"{protocol}://{path.lstrip('/') if chained else path}{chained}{rest}"
 
-    def url(name: str) -> str:
-        return f"{protocol}://{name.lstrip('/') if chained else name}{chained}{rest}"
 
+def _below(source: str) -> tuple[dict[str, dict[str, Any]], str]:
+    """Files of a URL (a folder, a glob or a file) and their base."""
+    fs, path = _file_system(source)
     if _MAGIC.search(path):
         files = fs.glob(path, detail=True)
         base = path[: _first_magic(path)].rpartition("/")[0]
@@ -192,12 +201,12 @@ def _below(source: str) -> tuple[dict[str, dict[str, Any]], str, Any]:
     else:
         info = fs.info(path)  # FileNotFoundError where there is nothing
         files, base = {path: info}, path.rpartition("/")[0]
-    return {p: i for p, i in files.items() if i["type"] == "file"}, base, url
+    return {p: i for p, i in files.items() if i["type"] == "file"}, base
 
 
 def _find_url(source: str, suffixes: set[str]) -> Iterator[Found]:
     try:
-        files, base, url = _below(source)
+        files, base = _below(source)
     except FileNotFoundError as error:
         msg = f"{source} does not exist"
         raise ValueError(msg) from error
@@ -205,4 +214,4 @@ def _find_url(source: str, suffixes: set[str]) -> Iterator[Found]:
         if PurePosixPath(path).suffix.lower() in suffixes or len(files) == 1:
             relative = path.removeprefix(base).lstrip("/")
             versions = (str(info[key]) for key in _VERSIONS if info.get(key) is not None)
-            yield Found(url(path), relative, info.get("size"), next(versions, ""))
+            yield Found(_url(source, path), relative, info.get("size"), next(versions, ""))

@@ -174,9 +174,11 @@ class _Pool:
     def _end(self, process: "subprocess.Popen[str]") -> None:
         """Let a worker end by itself."""
         assert process.stdin is not None
+        assert process.stdout is not None
         with contextlib.suppress(OSError):  # what was in the pipe finds no reader
             process.stdin.close()
         process.wait()
+        process.stdout.close()
         with self._lock:
             self._running.discard(process)
 

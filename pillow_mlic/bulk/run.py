@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -82,6 +82,7 @@ class Summary:
 def run(request: Request, progress: Callable[[Progress], object] | None = None) -> Summary:
     """Do what is asked; see `pillow_mlic.batch`."""
     _check(request)
+    request = replace(request, target=places.canonical(request.target))
     suffix = suffix_of(request.order.to)
     path = _manifest_path(request)
     facts = request.order.facts()
