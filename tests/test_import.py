@@ -75,6 +75,7 @@ MAY_IMPORT = {
     "checkpoints": {"files", "models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version", "rate"},
     "files": set(),
+    "desktop": {"container"},
     "rate": set(),
     "targets": {"container", "rate"},
     "analysis": {

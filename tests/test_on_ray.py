@@ -110,7 +110,7 @@ def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = Ray(1)
 
     def fail(**options: Any) -> None:
-        raise ConnectionError("nobody there")
+        raise ConnectionError(*["nobody there"])
 
     ray.init = fail
     with pytest.raises(ValueError, match="no Ray cluster answers at somewhere:1: nobody there"):

@@ -7,9 +7,37 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ..version import __version__
-from . import batch, bench, compare, cost, demo, files, info, selftest, train, view, weights
+from . import (
+    batch,
+    bench,
+    compare,
+    completion,
+    cost,
+    demo,
+    desktop,
+    files,
+    info,
+    selftest,
+    train,
+    view,
+    weights,
+)
 
-COMMANDS = (files, batch, info, view, compare, demo, bench, cost, selftest, weights, train)
+COMMANDS = (
+    files,
+    batch,
+    info,
+    view,
+    compare,
+    demo,
+    bench,
+    cost,
+    selftest,
+    weights,
+    train,
+    desktop,
+    completion,
+)
 SECOND_WORDS = {"bench": ("cost",)}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
