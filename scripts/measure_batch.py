@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="of the second run and of Ray's")
     parser.add_argument("--no-ray", action="store_true", help="only the local engine")
     args = parser.parse_args()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     runs = {"local, 1 worker": ["--workers", "1"]}
     many = ["--workers", str(args.workers)]
     runs[f"local, {args.workers} workers"] = many
@@ -56,22 +57,31 @@ def main() -> int:
         for run, f in facts.items()
     ]
     header = ["", "wall, s", "CPU, s", "pictures/s", "megapixels/s", "speed-up"]
-    load = os.getloadavg()[2] if hasattr(os, "getloadavg") else float("nan")
     print(
         f"{first['done']} photographs of up to {args.crop} x {args.crop} pixels "
         f"({size / 1e6:.1f} megapixels in all), quality 3, {date.today():%Y-%m-%d}, "
-        f"{os.cpu_count()} cores; load over the last 15 minutes {load:.1f}. "
-        f"The files of all runs are {'identical' if same else 'NOT identical'}.\n"
+        f"{os.cpu_count()} cores. "
+        f"The files of all runs are {'identical' if same else 'NOT identical'}.{busy(load)}\n"
     )
     print(markdown_table(header, rows))
     cost = first["cpu_seconds"] / (size / 1e6)
     hours = cost * 12 * 1e6 / 3600
     print(
-        f"\nThat is {cost:.2f} s of a CPU core for a megapixel. At this rate a million photographs of "
-        f"12 megapixels take {hours:,.0f} core hours: {hours / 24 / 16:,.0f} days on 16 cores, "
+        f"\nThat is {cost:.2f} s of a CPU core for a megapixel. At this rate a million photographs "
+        f"of 12 megapixels take {hours:,.0f} core hours: {hours / 24 / 16:,.0f} days on 16 cores, "
         f"{hours / 1000:,.1f} hours on 1000."
     )
     return 0 if same else 1
+
+
+def busy(load: float) -> str:
+    """What has to be said of a machine that had other work."""
+    if load < 0.5:
+        return ""
+    return (
+        f" The machine was busy with other work (load {load:.1f} before it began): wall times and "
+        "what follows from them say nothing, CPU seconds do."
+    )
 
 
 def make_crops(photos: Path, folder: Path, count: int, side: int) -> int:

@@ -93,6 +93,7 @@ def _connect(ray: Any, address: str | None) -> bool:
     """Join the cluster; -> False where this process has joined one already."""
     if ray.is_initialized():
         return False
+    starts = address in (None, "local") and not os.environ.get("RAY_ADDRESS")
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         ray.init(
@@ -100,7 +101,7 @@ def _connect(ray: Any, address: str | None) -> bool:
             runtime_env={"env_vars": variables} if variables else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            include_dashboard=False if address is None else None,
+            **({"include_dashboard": False} if starts else {}),  # not for a cluster that runs
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         msg = f"no Ray cluster answers at {address or 'the default address'}: {error}"

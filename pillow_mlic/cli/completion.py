@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare(parser: argparse.ArgumentParser, files: dict[str, str]) -> None:
+def _prepare(parser: argparse.ArgumentParser, files: Any) -> None:
     """Say which arguments are names of files; commands of two words are none for a shell."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
