@@ -4,11 +4,12 @@ Names are strings: a local path, or a URL. fsspec, which torch brings along, is 
 only.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from ..files import whole_file
@@ -32,7 +33,7 @@ class Found:
 
 def is_url(name: str) -> bool:
     """Whether a name is for fsspec; paths of the local file system (`file://` too) are not."""
-    return "://" in _local(name) or "::" in _local(name)
+    return "://" in local(name) or "::" in local(name)
 
 
 def in_this_process(name: str) -> bool:
@@ -45,7 +46,7 @@ def find(source: str, suffixes: set[str]) -> list[Found]:
 
     Folders and globs give files with one of `suffixes`. Raises ValueError where there is none.
     """
-    source = _local(source)
+    source = local(source)
     found = list(_find_url(source, suffixes) if is_url(source) else _find_local(source, suffixes))
     if not found:
         msg = f"{source} holds no file of a kind that can be read"
@@ -55,19 +56,23 @@ def find(source: str, suffixes: set[str]) -> list[Found]:
 
 def sizes(folder: str) -> dict[str, int]:
     """Names and sizes of all files below a folder that may not be there; -> empty then."""
-    folder = _local(folder)
+    folder = local(folder)
     try:
         if is_url(folder):
             files, _ = _below(folder)
             return {_url(folder, path): info["size"] or 0 for path, info in files.items()}
-        return {str(path): path.stat().st_size for path in _walk(Path(folder))}
     except FileNotFoundError:
         return {}
+    found = {}
+    for path in walk(Path(folder)):
+        with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+            found[str(path)] = path.stat().st_size
+    return found
 
 
 def canonical(folder: str) -> str:
     """The name of a folder as `sizes` gives it with its files."""
-    folder = _local(folder)
+    folder = local(folder)
     if not is_url(folder):
         return str(Path(folder))
     _, path = _file_system(folder)
@@ -76,8 +81,8 @@ def canonical(folder: str) -> str:
 
 def join(folder: str, relative: str) -> str:
     """The name of a file below a canonical folder. ValueError for one that would lie elsewhere."""
-    parts = PurePosixPath(relative)
-    if parts.is_absolute() or ".." in parts.parts or "\\" in relative or ":" in parts.parts[0]:
+    parts = PurePosixPath(relative) if is_url(folder) else PurePath(relative)
+    if parts.is_absolute() or parts.anchor or ".." in parts.parts:
         msg = f"its name {relative!r} leads out of the folder"
         raise ValueError(msg)
     if not is_url(folder):
@@ -88,7 +93,7 @@ def join(folder: str, relative: str) -> str:
 
 def read(name: str) -> bytes:
     """The bytes of a file."""
-    name = _local(name)
+    name = local(name)
     if not is_url(name):
         return Path(name).read_bytes()
     fs, path = _file_system(name)
@@ -98,7 +103,7 @@ def read(name: str) -> bytes:
 
 def write(name: str, data: bytes) -> None:
     """Write a file, which appears under its name when it is whole."""
-    name = _local(name)
+    name = local(name)
     if not is_url(name):
         with whole_file(Path(name)) as file:
             file.write(data)
@@ -119,13 +124,13 @@ def remove_parts(folder: str, targets: set[str]) -> None:
     """Remove what a killed process left beside the local files of these names."""
     if is_url(folder):
         return
-    for path in _walk(Path(_local(folder))):
+    for path in walk(Path(local(folder))):
         match = re.fullmatch(r"\.(.+)\.[^.]+\.part", path.name)
         if match and str(path.with_name(match[1])) in targets:
             path.unlink(missing_ok=True)
 
 
-def _local(name: str) -> str:
+def local(name: str) -> str:
     """A `file://` URL as a path; other names as they are."""
     if "::" in name:
         return name
@@ -148,7 +153,7 @@ def _file_system(url: str) -> tuple[Any, str]:
         raise ImportError(msg) from error
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
     """All files below a local folder."""
     for place, _, names in os.walk(folder):
         yield from (Path(place, name) for name in names)
@@ -157,7 +162,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _find_local(source: str, suffixes: set[str]) -> Iterator[Found]:
     path = Path(source)
     if path.is_dir():
-        base, paths = path, _walk(path)
+        base, paths = path, walk(path)
     elif path.exists():
         yield _stat(path, path.parent)
         return
@@ -210,8 +215,9 @@ def _find_url(source: str, suffixes: set[str]) -> Iterator[Found]:
     except FileNotFoundError as error:
         msg = f"{source} does not exist"
         raise ValueError(msg) from error
+    _, wanted = _file_system(source)
     for path, info in files.items():
-        if PurePosixPath(path).suffix.lower() in suffixes or len(files) == 1:
+        if PurePosixPath(path).suffix.lower() in suffixes or path == wanted:
             relative = path.removeprefix(base).lstrip("/")
             versions = (str(info[key]) for key in _VERSIONS if info.get(key) is not None)
             yield Found(_url(source, path), relative, info.get("size"), next(versions, ""))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..files import readable_suffixes
 from . import manifest as manifests
 from . import places, pool
+from .archive import Archive
 from .order import Item, Job, Order, jobs_of
 from .work import Record, reject, suffix_of
 
@@ -82,13 +83,15 @@ class Summary:
 def run(request: Request, progress: Callable[[Progress], object] | None = None) -> Summary:
     """Do what is asked; see `pillow_mlic.batch`."""
     _check(request)
-    request = replace(request, target=places.canonical(request.target))
     suffix = suffix_of(request.order.to)
-    path = _manifest_path(request)
+    archive = Archive(request.target) if request.target.startswith("zip://") else None
+    path = _manifest_path(request, archive)
+    target = archive.target if archive else places.canonical(request.target)
+    request = replace(request, target=target)
     facts = request.order.facts()
     found = _find(request)
     before = None if request.force else manifests.read(path, facts)
-    items, summary = _plan(request, found, suffix, before, path)
+    items, summary = _plan(request, found, suffix, before, path, archive)
     if request.dry_run:
         return summary
     start = time.monotonic()
@@ -99,11 +102,15 @@ def run(request: Request, progress: Callable[[Progress], object] | None = None) 
         total = len(summary.planned)
         with closing(_records(request, jobs_of(items))) as records:
             for number, record in enumerate(records, start=1):
+                if archive and "output" in record:
+                    record["output"] = archive.shown(record["output"])
                 manifest.add(record)
                 summary.add(record)
                 summary.seconds = time.monotonic() - start
                 if progress is not None:
                     progress(Progress(number, total, record))
+        if archive:
+            archive.pack()
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -134,9 +141,6 @@ def _check(request: Request) -> None:
         if extra or order.psnr:
             msg = f"{(extra or ['psnr'])[0]} is for encoding, not for .mlic files to {order.to}"
             raise ValueError(msg)
-    if places.is_url(request.target) and request.target.startswith("zip:"):
-        msg = "several processes cannot write one zip archive; give a folder, then pack that"
-        raise ValueError(msg)
     if request.engine == "ray":
         from . import on_ray
 
@@ -147,12 +151,14 @@ def _check(request: Request) -> None:
         raise ValueError(msg)
 
 
-def _manifest_path(request: Request) -> Path:
+def _manifest_path(request: Request, archive: Archive | None) -> Path:
     if request.manifest is not None:
         return Path(request.manifest)
+    if archive:
+        return archive.manifest
     if places.is_url(request.target):
         return Path(manifests.NAME)  # lines can be added to no object of a store
-    return Path(places.join(request.target, manifests.NAME))
+    return Path(places.local(request.target)) / manifests.NAME
 
 
 def _find(request: Request) -> list[places.Found]:
@@ -168,12 +174,15 @@ def _plan(
     suffix: str,
     before: dict[str, Record] | None,
     manifest: Path,
+    archive: Archive | None,
 ) -> tuple[list[Item], Summary]:
     """All items, those that are done marked, and a summary that knows what is to be done.
 
     Where a job begins nothing may be in its way; later what is there is its own.
     """
     there = places.sizes(request.target)
+    if archive:
+        there = {**archive.sizes(), **there}
     summary = Summary(manifest)
     items: list[Item] = []
     taken: dict[str, str] = {}
@@ -191,18 +200,19 @@ def _plan(
             summary.rejects.append(reject(item, reason))
             continue
         taken[target] = file.name
+        shown = archive.shown(target) if archive else target
         old = before.get(file.name) if before else None
         done = old is not None and (old["size"], old["version"], old["output"], old["bytes"]) == (
             file.size if file.size is not None else old["size"],
             file.version,
-            target,
+            shown,
             there.get(target),
         )
         items.append(Item(file.name, target, file.size, file.version, done))
         if done:
             summary.skipped += 1
         else:
-            summary.planned.append((file.name, target))
+            summary.planned.append((file.name, shown))
     in_the_way = [item.target for item in items if item.target in there]
     if in_the_way and before is None and not request.force:
         others = f" and {len(in_the_way) - 1} more exist" if len(in_the_way) > 1 else " exists"
