@@ -374,7 +374,7 @@ def test_interrupted(tmp_path: Path) -> None:
     process = start(source, out)
     wait_for(lambda: any(out.rglob("*.mlic")), process)
     process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=240)  # busy machines are slow
     assert process.returncode == 130
     assert "mlic: interrupted" in message
     assert "Traceback" not in message
