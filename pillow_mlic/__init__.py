@@ -7,10 +7,17 @@ Image.open("photo.jpg").save("photo.mlic", quality=3)
 Image.open("photo.mlic").show()
 """
 
+from .bulk import batch
 from .container import ContainerError
 from .devices import set_device
 from .exceptions import DecodeError, WeightsError
-from .plugin import MlicImageFile, decode_region, decode_slices, register
+from .plugin import (
+    MlicImageFile,
+    decode_region,
+    decode_slices,
+    register,
+    register_mlic_opener,
+)
 from .version import __version__
 
 __all__ = [
@@ -19,9 +26,11 @@ __all__ = [
     "MlicImageFile",
     "WeightsError",
     "__version__",
+    "batch",
     "decode_region",
     "decode_slices",
     "register",
+    "register_mlic_opener",
     "set_device",
 ]
 

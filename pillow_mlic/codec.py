@@ -117,31 +117,86 @@ def encode(
     estimate of the size in bits comes back, too. Should the memory of `device` not suffice, the
     CPU does the work, with a warning.
     """
-    height, width = picture.shape[:2]
+    (encoded,) = _encode(
+        picture, 1, pack, quality, tile, guard, device, progress, estimate, optimize, refine, show
+    )
+    return encoded
 
-    def work(device: torch.device) -> Encoded:
+
+def encode_batch(
+    pictures: Pixels,
+    pack: "Pack",
+    quality: float,
+    tile: int,
+    guard: float,
+    device: torch.device,
+    optimize: bool = False,
+) -> list[list[bytes]]:
+    """Encode B pictures of one size, (B, H, W, 3) uint8, together; -> the tiles of each.
+
+    Faster than one after another where pictures are small. Which pictures share a batch may
+    change the last bits of float32 results, and so a symbol here and there.
+    """
+    coding = (len(pictures), pack, quality, tile, guard, device)
+    return [encoded.tiles for encoded in _encode(_Stack(pictures), *coding, optimize=optimize)]
+
+
+class _Stack:
+    """Pictures (B, H, W, 3) of one size as a source."""
+
+    def __init__(self, pictures: Pixels) -> None:
+        self._pictures = pictures
+        self.shape = pictures.shape
+
+    def __getitem__(self, key: tuple[slice, slice]) -> Pixels:
+        rows, columns = key
+        return self._pictures[:, rows, columns]
+
+
+def _encode(
+    pictures: Source,
+    count: int,
+    pack: "Pack",
+    quality: float,
+    tile: int,
+    guard: float,
+    device: torch.device,
+    progress: Progress | None = None,
+    estimate: bool = False,
+    optimize: bool = False,
+    refine: int = 0,
+    show: Show = lambda pixels: pixels,
+) -> list[Encoded]:
+    """Each of `count` pictures of one size; only a single one can be refined."""
+    height, width = pictures.shape[-3:-1]
+
+    def work(device: torch.device) -> list[Encoded]:
         model = pack.model(device)
         grid = Grid(width, height, tile, model.stride)
-        q = torch.tensor([quality], device=device)
+        q = torch.full((count,), quality, device=device)
         steps = _Steps(
             progress, (_PLAIN + (refine and refine + _TRIALS) * _STEP) * _area(grid.padded)
         )
-        encoder = Encoder(picture, pack, grid, q, guard, estimate)
-        coded = []
+        encoder = Encoder(pictures, pack, grid, q, guard, estimate)
+        coded: list[list[Coded]] = [[] for _ in range(count)]
         with plain_arithmetic(device):
             for box in grid.boxes():
                 outer = seen(box, model, grid) if optimize else box
-                around = analyse(picture, outer, model, grid, q)
+                around = analyse(pictures, outer, model, grid, q)
                 rows, columns = within(box, outer)
                 y = around[:, rows, columns].clone()
                 latents = Latents(y, model.hyper_analysis(y))
                 steps.done(3 * _area(box))
-                coded.append(encoder.tile(latents, around, outer, box, int(optimize)).coded)
+                trials = encoder.tiles(latents, around, outer, box, int(optimize))
+                for tiles, trial in zip(coded, trials, strict=True):
+                    tiles.append(trial.coded)
                 steps.done(7 * _area(box))
             if refine:
-                coded = _refined(encoder, coded, refine, show, steps)
-        bits = sum(each.bits for each in coded)
-        return Encoded([each.payload for each in coded], bits if estimate else None)
+                coded = [_refined(encoder, coded[0], refine, show, steps)]
+        return [
+            Encoded([t.payload for t in tiles], sum(t.bits for t in tiles) if estimate else None)
+            for tiles in coded
+        ]
 
     return _on_device(work, device)
 

@@ -20,6 +20,18 @@ def set_device(device: str | None) -> None:
     _chosen = device
 
 
+def require_torch() -> None:
+    """ImportError with advice where torch is not installed."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        msg = (
+            "the pixels of .mlic pictures need torch, which is not installed; run: "
+            "python -m pip install 'pillow-mlic[torch]'"
+        )
+        raise ImportError(msg, name="torch") from error
+
+
 def resolve(device: str | None = None) -> "torch.device":
     """The device to use: `device`, set_device(), MLIC_DEVICE, or a GPU if there is one."""
     import torch

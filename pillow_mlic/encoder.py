@@ -65,7 +65,11 @@ class Trial(NamedTuple):
 
 @dataclass
 class Encoder:
-    """Latents of tiles to payloads. `quality` (1,), on the device that does the work."""
+    """Latents of tiles to payloads.
+
+    `quality` (B,) is on the device that does the work; `picture` is a source of B pictures of one
+    size (of one without that dimension).
+    """
 
     picture: Source
     pack: "Pack"
@@ -81,7 +85,14 @@ class Encoder:
         return model
 
     def tile(self, latents: Latents, around: Tensor, outer: Box, box: Box, rounds: int) -> Trial:
-        """Code the tile `box`, its rounding optimised in so many `rounds`.
+        """`tiles` for a single picture."""
+        (trial,) = self.tiles(latents, around, outer, box, rounds)
+        return trial
+
+    def tiles(
+        self, latents: Latents, around: Tensor, outer: Box, box: Box, rounds: int
+    ) -> list[Trial]:
+        """Code the tile `box` of each picture, its rounding optimised in so many `rounds`.
 
         For these `around` holds the latents in `outer`, and is overwritten within `box`.
         """
@@ -96,7 +107,7 @@ class Encoder:
             gradient = error_gradient(
                 self.picture, around, outer, box, self.model, self.grid, self.quality
             )
-            gradient *= lambda_of(self.quality) * (255**2 / 3)
+            gradient *= lambda_of(self.quality).view(-1, 1, 1, 1) * (255**2 / 3)
             choose = partial(Rounding, walk, gradient)
         coder = EncodingCoder(
             Latents(latents.y.to(where), latents.z.to(where)),
@@ -106,9 +117,13 @@ class Encoder:
             choose and choose(),
         )
         exact = self.quality.to(where, torch.float64)
-        y_hat = self.pack.canonical(where).entropy(exact, z_size, coder)
-        (payload,) = coder.payloads()
-        return Trial(Coded(payload.to_bytes(), coder.estimated_bits), y_hat.float().to(device))
+        y_hat = self.pack.canonical(where).entropy(exact, z_size, coder).float().to(device)
+        payloads = coder.payloads()
+        bits = coder.estimated_bits / len(payloads)
+        return [
+            Trial(Coded(payload.to_bytes(), bits), y_hat[i, None])
+            for i, payload in enumerate(payloads)
+        ]
 
     def squared_error(self, around: Tensor, outer: Box, box: Box, show: Show) -> float:
         """Sum over the picture's pixels in `box` of the mean over planes of the squared error.

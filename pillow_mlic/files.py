@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from PIL import Image
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
@@ -34,6 +36,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def readable_suffixes() -> set[str]:
+    """Extensions of pictures that Pillow can open, without our own."""
+    known = Image.registered_extensions()
+    return {e for e, name in known.items() if name in Image.OPEN and name != "MLIC"}
 
 
 def bytes_text(size: float) -> str:

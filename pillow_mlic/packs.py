@@ -1,7 +1,8 @@
 """Weight packs: one safetensors file with a model's weights, tables and model card.
 
-A pack is found by name in, first to last: MLIC_WEIGHTS (a file or a folder), the user's data
-folder, and the packs that came with the package. A file says by its hash which pack it needs.
+A pack is found by name in, first to last: MLIC_WEIGHTS (a file or a folder), the folder of
+`register_mlic_opener`, the user's data folder, and the packs that came with the package. A file
+says by its hash which pack it needs.
 """
 
 import copy
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import models
+from . import models, opening
 from .exceptions import WeightsError
 from .files import whole_file
 
@@ -99,7 +100,9 @@ def folders() -> list[Path]:
     here = Path(__file__).resolve().parent
     # Installed, the package's packs lie inside it; in a checkout, beside it.
     user = user_data_path("pillow-mlic", appauthor=False)
-    return [user / "weights", here / "weights", here.parent / "weights"]
+    own = opening.weights_dir()
+    first = [] if own is None else [own]
+    return [*first, user / "weights", here / "weights", here.parent / "weights"]
 
 
 def chosen() -> list[PackFile]:

@@ -35,11 +35,14 @@ SMALLEST_SIDE = 128
 
 
 class Source(Protocol):
-    """A picture (H, W, 3) of uint8 that is read piece by piece; a NumPy array is one."""
+    """A picture (H, W, 3) of uint8 that is read piece by piece; a NumPy array is one.
+
+    Or several of one size, (B, H, W, 3), whose pieces have all of them.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(H, W, 3)."""
+        """(H, W, 3) or (B, H, W, 3)."""
         ...
 
     def __getitem__(self, key: tuple[slice, slice], /) -> Pixels:
@@ -131,10 +134,10 @@ def regions(box: Box, model: Model, grid: Grid) -> list[Box]:
 
 
 def analyse(source: Source, box: Box, model: Model, grid: Grid, quality: Tensor) -> Tensor:
-    """Latents (1, h/16, w/16, M) of a box of the picture, on the device of `quality`."""
+    """Latents (B, h/16, w/16, M) of a box of the pictures, on the device of `quality`, (B,)."""
     left, top, right, bottom = box
     size = ((bottom - top) // LATENT, (right - left) // LATENT)
-    y = torch.empty(1, *size, model.channels[0], device=quality.device)
+    y = torch.empty(len(quality), *size, model.channels[0], device=quality.device)
 
     def work(region: Box) -> None:
         outer = seen(region, model, grid)
@@ -170,7 +173,7 @@ def synthesise(
 def error_gradient(
     source: Source, y_hat: Tensor, outer: Box, box: Box, model: Model, grid: Grid, quality: Tensor
 ) -> Tensor:
-    """Gradient (1, h/16, w/16, M), in `box`, of the sum of squared errors, values 0..1.
+    """Gradient (B, h/16, w/16, M), in `box`, of the sum of squared errors, values 0..1.
 
     `y_hat` are the latents in `outer`, which is `box` with its halo. Pixels near the edges of
     `outer` are not quite right for want of latents beyond; that is what the halo is for.
@@ -211,13 +214,13 @@ def _as_memory_allows(work: Callable[[Box], None], box: Box, model: Model) -> No
 
 
 def _read(source: Source, box: Box, grid: Grid, device: torch.device) -> Tensor:
-    """(1, h, w, 3) in 0..1; beyond the picture's right and lower edges its edges are repeated."""
+    """(B, h, w, 3) in 0..1; beyond the picture's right and lower edges its edges are repeated."""
     left, top, right, bottom = box
     rows = slice(min(top, grid.height - 1), min(bottom, grid.height))
     columns = slice(min(left, grid.width - 1), min(right, grid.width))
     inside = source[rows, columns]
     x = torch.from_numpy(np.array(inside, order="C")).to(device)
-    x = x.permute(2, 0, 1)[None].float().div_(255)
+    x = x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2).float().div_(255)
     missing = (0, right - left - x.shape[3], 0, bottom - top - x.shape[2])
     x = F.pad(x, missing, mode="replicate")
     return x.permute(0, 2, 3, 1).contiguous()

@@ -73,6 +73,11 @@ class Target:
             raise ValueError(msg)
         return cls(kinds[0], float(value))  # type: ignore[arg-type]
 
+    def expected_bytes(self, pixels: int) -> float | None:
+        """About the size of the file; None where that is not known before."""
+        sizes = {"max_bytes": self.value, "target_bpp": self.value * pixels / 8}
+        return sizes.get(self.kind)
+
     def check_quality_is_free(self, pack: str, quality: float | None) -> None:
         """ValueError where the weight pack of that name is for one `quality` alone."""
         if quality is not None:

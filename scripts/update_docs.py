@@ -29,6 +29,7 @@ PAGES = (
     "weights/README.md",
     "docs/benchmarks.md",
     "docs/portability.md",
+    "docs/scale.md",
     "docs/security.md",
 )
 IMAGES = {
@@ -162,7 +163,7 @@ def regions(reports: Path) -> dict[str, str]:
         near = min(sizes, key=lambda size: abs(size - SPEED_MEGAPIXELS))
         found["ratios"] = cost.table(costs, [near])
         found["cost"] = f"{costs['description']}\n\n{cost.table(costs)}"
-    for name in ("selftest", "speed", "fuzz"):
+    for name in ("selftest", "speed", "fuzz", "scale"):
         path = reports / f"{name}.md"
         if path.exists():
             found[name] = path.read_text(encoding="utf-8").strip()

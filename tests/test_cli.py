@@ -219,6 +219,16 @@ def test_as_a_program_in_another_process(folder: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
+def test_previews_are_asked_for(tmp_path: Path) -> None:
+    photograph(900, 600).save(tmp_path / "photo.png")
+    for options, drafted in (([], None), (["--preview"], "RGB")):
+        command = ["encode", tmp_path / "photo.png", "--no-optimize", "--force", "--quiet"]
+        assert mlic(*command, *options) == 0
+        with Image.open(tmp_path / "photo.mlic") as image:
+            found = image.draft(None, (64, 64))
+            assert (found[0] if found else None) == drafted
+
+
 def test_decode_a_region(tmp_path: Path) -> None:
     source = tmp_path / "photo.png"
     photograph(200, 150).save(source)

@@ -54,7 +54,7 @@ def test_links_lead_somewhere(page):
 
 
 REGIONS = {"headline", "bd", "qualities", "memory", "kodak run", "ratios", "cost"}
-WHOLE_FILES = {"selftest", "speed", "fuzz"}
+WHOLE_FILES = {"selftest", "speed", "fuzz", "scale"}
 
 
 def test_every_region_has_a_source():

@@ -9,10 +9,13 @@ from PIL import Image
 from ..version import __version__
 from . import (
     attention,
+    batch,
     bench,
     compare,
+    completion,
     cost,
     demo,
+    desktop,
     files,
     info,
     models,
@@ -25,6 +28,7 @@ from . import (
 
 COMMANDS = (
     files,
+    batch,
     info,
     view,
     compare,
@@ -37,6 +41,8 @@ COMMANDS = (
     models,
     weights,
     train,
+    desktop,
+    completion,
 )
 SECOND_WORDS = {"bench": ("cost", "speed")}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import plugin
+from .. import plugin, saving
 from ..files import whole_file
 from . import common
 
@@ -30,7 +30,7 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument("--bits", action="store_true", help="only the map of bits")
     parser.add_argument("--model", help="model or weight pack for pictures; default mlicv2-lite")
     parser.add_argument(
-        "-q", "--quality", type=float, default=plugin.DEFAULT_QUALITY, help="default %(default)g"
+        "-q", "--quality", type=float, default=saving.DEFAULT_QUALITY, help="default %(default)g"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="default: IMAGE-attention.png"
@@ -84,6 +84,6 @@ def _coded(args: argparse.Namespace) -> bytes:
     buffer = io.BytesIO()
     with Image.open(args.input) as image:
         options = {"quality": args.quality, "model": args.model, "device": args.device}
-        plugin.check_options(options)
+        saving.check_options(options)
         image.save(buffer, plugin.FORMAT, exif=None, xmp=None, **options)
     return buffer.getvalue()

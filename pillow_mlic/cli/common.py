@@ -9,13 +9,74 @@ from typing import Any
 
 from PIL import Image
 
+from .. import saving
 from ..files import bytes_text as bytes_text
+from ..files import readable_suffixes as readable_suffixes
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """--device, the same everywhere."""
     parser.add_argument(
         "--device", help="cpu, cuda, cuda:1 or mps; default: MLIC_DEVICE, or a GPU if there is one"
+    )
+
+
+def add_huge(parser: argparse.ArgumentParser) -> None:
+    """--huge, the same everywhere."""
+    parser.add_argument(
+        "--huge",
+        action="store_true",
+        help="also pictures beyond Pillow's limit for files that are not trusted (179 megapixels)",
+    )
+
+
+def add_quality(group: Any) -> None:
+    """--quality and what may be asked for instead, to a group whose members exclude each other."""
+    group.add_argument(
+        "-q",
+        "--quality",
+        type=float,
+        help=f"1 (smallest) to 8 (closest), any number between; default {saving.DEFAULT_QUALITY:g}",
+    )
+    group.add_argument(
+        "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel, within 1 %%"
+    )
+    group.add_argument(
+        "--max-bytes",
+        type=size,
+        metavar="SIZE",
+        help="the best quality that fits into so many bytes: 250000, 250kB, 1.5MB",
+    )
+    group.add_argument(
+        "--target-psnr", type=float, metavar="DB", help="this PSNR in dB, within 0.04"
+    )
+
+
+def add_encoding(parser: argparse.ArgumentParser) -> None:
+    """The other options of encoding."""
+    parser.add_argument("--model", help="model or weight pack; default mlicv2-lite")
+    parser.add_argument(
+        "--strip",
+        action="store_true",
+        help="leave out EXIF and XMP (the picture is turned upright, its colour profile kept)",
+    )
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="put a small preview into pictures from half a megapixel on, for quick thumbnails",
+    )
+    parser.add_argument(
+        "--no-optimize",
+        action="store_true",
+        help="half the time for files of about 4 %% more bytes at the same fidelity",
+    )
+    parser.add_argument(
+        "--refine",
+        type=natural,
+        default=0,
+        metavar="STEPS",
+        help="search better latents for this picture in so many steps (100 is a good start), each "
+        "of which takes about as long as plain encoding; decoding stays as it is",
     )
 
 
@@ -77,12 +138,6 @@ def outputs(
             msg = f"{target} exists already; add --force to replace it"
             raise ValueError(msg)
     return pairs
-
-
-def readable_suffixes() -> set[str]:
-    """Extensions of pictures that Pillow can open, without our own."""
-    known = Image.registered_extensions()
-    return {e for e, name in known.items() if name in Image.OPEN and name != "MLIC"}
 
 
 class Bar:

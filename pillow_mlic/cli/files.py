@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from .. import devices, plugin
+from .. import devices, plugin, saving
 from ..exceptions import PICTURE_ERRORS
 from ..files import whole_file
 from . import common
@@ -25,43 +25,8 @@ def add_to(subparsers: Subparsers) -> None:
     )
     _add_common(encode, "picture")
     much = encode.add_mutually_exclusive_group()
-    much.add_argument(
-        "-q",
-        "--quality",
-        type=float,
-        help=f"1 (smallest) to 8 (closest), any number between; default {plugin.DEFAULT_QUALITY:g}",
-    )
-    much.add_argument(
-        "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel, within 1 %%"
-    )
-    much.add_argument(
-        "--max-bytes",
-        type=common.size,
-        metavar="SIZE",
-        help="the best quality that fits into so many bytes: 250000, 250kB, 1.5MB",
-    )
-    much.add_argument(
-        "--target-psnr", type=float, metavar="DB", help="this PSNR in dB, within 0.04"
-    )
-    encode.add_argument("--model", help="model or weight pack; default mlicv2-lite")
-    encode.add_argument(
-        "--strip",
-        action="store_true",
-        help="leave out EXIF and XMP (the picture is turned upright, its colour profile kept)",
-    )
-    encode.add_argument(
-        "--no-optimize",
-        action="store_true",
-        help="half the time for files of about 4 %% more bytes at the same fidelity",
-    )
-    encode.add_argument(
-        "--refine",
-        type=common.natural,
-        default=0,
-        metavar="STEPS",
-        help="search better latents for this picture in so many steps (100 is a good start), each "
-        "of which takes about as long as plain encoding; decoding stays as it is",
-    )
+    common.add_quality(much)
+    common.add_encoding(encode)
     encode.set_defaults(run=run_encode)
     decode = subparsers.add_parser(
         "decode", help=".mlic to other formats", description="Decode .mlic files or folders."
@@ -92,11 +57,7 @@ def _add_common(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="output folder, or file for one input"
     )
-    parser.add_argument(
-        "--huge",
-        action="store_true",
-        help="also pictures beyond Pillow's limit for files that are not trusted (179 megapixels)",
-    )
+    common.add_huge(parser)
     parser.add_argument("-f", "--force", action="store_true", help="replace existing files")
     parser.add_argument("--json", action="store_true", help="one JSON object a file on stdout")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
@@ -117,7 +78,7 @@ def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
     names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "refine")
     settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    plugin.check_options(settings)
+    saving.check_options(settings)
     pairs = common.outputs(
         common.expand(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
     )
@@ -126,6 +87,8 @@ def run_encode(args: argparse.Namespace) -> int:
         options: dict[str, Any] = {"exif": None, "xmp": None} if args.strip else {}
         if args.no_optimize:
             options["optimize"] = False
+        if args.preview:
+            options["preview"] = True
         with Image.open(source) as opened, whole_file(target) as file:
             image = ImageOps.exif_transpose(opened) if args.strip else opened
             image.save(
@@ -155,7 +118,7 @@ def run_decode(args: argparse.Namespace) -> int:
         with plugin.MlicImageFile(source) as image:
             box = args.region or (0, 0, *image.size)
             picture = image.decode_region(box, args.device, progress, args.slices)
-            keep = {k: image.info[k] for k in plugin.METADATA.values() if k in image.info}
+            keep = {k: image.info[k] for k in saving.METADATA.values() if k in image.info}
             with whole_file(target) as file:
                 picture.save(file, format=formats[target.suffix.lower()], **keep)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import plugin
+from .. import plugin, saving
 from ..exceptions import PICTURE_ERRORS
 from . import common
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def describe(path: Path) -> dict[str, Any]:
     """What the header and the metadata say."""
     with Image.open(path, formats=[plugin.FORMAT]) as image:
-        kept = [name for name in plugin.METADATA.values() if name in image.info]
+        kept = [name for name in saving.METADATA.values() if name in image.info]
         return {
             "file": str(path),
             "bytes": path.stat().st_size,

@@ -74,6 +74,12 @@ class Group:
         if self.size > 1:
             dist.all_reduce(tensor)
 
+    def leave(self) -> None:
+        """Take leave of the others: nothing is summed or shared any more."""
+        if self.size > 1 and dist.is_initialized():
+            dist.barrier()  # what the first process still writes, the others may want to read
+            dist.destroy_process_group()
+
     def share(self, module: nn.Module) -> None:
         """Give every process the first one's weights: their own may differ in the last bit."""
         if self.size > 1:

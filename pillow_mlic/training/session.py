@@ -91,6 +91,7 @@ def train(
     )
     if trainer.group.rank == 0:
         export(trainer, request.model, out, averaged=not request.cooldown)
+    trainer.group.leave()
     return out
 
 

@@ -47,6 +47,7 @@ def seeds() -> tuple[Seed, ...]:
         "metadata": with_unknown_chunk(saved(photograph(60, 64), quality=3, **metadata)),
         "noise": saved(Image.fromarray(noise), quality=8),
         "fast": with_guard_band(photograph(64, 64)),
+        "preview": with_preview(saved(photograph(64, 48), quality=1), photograph(64, 48)),
     }
     made |= {path.stem: path.read_bytes() for path in sorted(GOLDEN.glob("*.mlic"))}
     return tuple(seed(name, data) for name, data in made.items())
@@ -74,6 +75,18 @@ def saved(image: Image.Image, **options: object) -> bytes:
 
 def with_unknown_chunk(data: bytes) -> bytes:
     """The same file with a chunk that readers skip."""
+    return with_chunk(data, Chunk(40, b"who knows"))
+
+
+def with_preview(data: bytes, image: Image.Image) -> bytes:
+    """The same file with a preview, though it is too small for one to be written."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=40)
+    return with_chunk(data, Chunk(ChunkType.PREVIEW, buffer.getvalue()))
+
+
+def with_chunk(data: bytes, chunk: Chunk) -> bytes:
+    """The same file with one chunk more, in front."""
     fp = io.BytesIO(data)
     header = container.read_header(fp)
     chunks = [
@@ -81,7 +94,7 @@ def with_unknown_chunk(data: bytes) -> bytes:
         for place in container.scan(fp, header, len(data))
     ]
     out = io.BytesIO()
-    container.write(out, header, [Chunk(40, b"who knows"), *chunks])
+    container.write(out, header, [chunk, *chunks])
     return out.getvalue()
 
 

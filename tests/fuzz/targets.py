@@ -80,9 +80,16 @@ def verdict(mutant: Mutant, same: bool) -> str:
 
 
 def open_and_verify(mutant: Mutant, random: Random) -> str:
-    """`Image.open`, `verify`, `info`."""
+    """`Image.open`, `draft`, `verify`, `info`."""
 
     def work() -> str:
+        with Image.open(io.BytesIO(mutant.data)) as image:
+            size = image.size
+            drafted = image.draft(None, (64, 64))
+            if drafted is not None and max(image.size) > 512:
+                return f"{GARBAGE} a preview of {image.size}"
+            if drafted is None and image.size != size:
+                return f"{GARBAGE} another size without a preview"
         with Image.open(io.BytesIO(mutant.data)) as image:
             image.verify()
             same = image.size == mutant.seed.picture.size

@@ -1,0 +1,79 @@
+"""Many pictures at once: `pillow_mlic.batch`.
+
+    sources -> places.find -> plan -> jobs -> an engine's workers -> records -> manifest, progress
+
+Engines differ in where their workers are: processes here (`pool`), or actors of a Ray cluster
+(`on_ray`). What a worker does with a job (`work`) is the same for both, and so are its bytes.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .run import Progress, Summary
+
+Place = str | os.PathLike[str]
+
+
+def batch(
+    src: Place | Iterable[Place],
+    dst: Place,
+    *,
+    to: str = "mlic",
+    workers: int | None = None,
+    threads: int = 1,
+    engine: str = "local",
+    address: str | None = None,
+    num_gpus: float = 0,
+    manifest: Place | None = None,
+    psnr: bool = False,
+    strip: bool = False,
+    huge: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: "Callable[[Progress], object] | None" = None,
+    **options: Any,
+) -> "Summary":
+    """Convert pictures to .mlic, or .mlic files to another format, in several processes.
+
+    `src`: folders (with all below them), globs, files or fsspec URLs (`s3://bucket/photos`,
+    `zip://::photos.zip`); `dst`: a folder or URL that gets the same tree. A job that was stopped,
+    in whatever way, goes on where it was when it is started again.
+
+    `to`: "mlic", or "png", "jpeg", "webp" ... for .mlic files. `workers`: processes, by default
+    one for each CPU core (`engine="ray"`: one actor for each CPU of the cluster) divided by
+    `threads`, the threads of each. `address` and `num_gpus` (of each actor) are Ray's.
+    `manifest`: file of JSON lines, default `manifest.jsonl` in `dst`. `psnr`: decode what was
+    encoded and note the PSNR. `strip`: leave out EXIF and XMP. `huge`: also pictures beyond
+    Pillow's limit. `force`: begin anew and replace what is there. `dry_run`: say what would be
+    done. `progress`: called after each picture; an exception that it raises cancels the work.
+    Other options are those of `Image.save`: quality, target_bpp, max_bytes, target_psnr, model,
+    device, optimize, refine, preview, tile.
+
+    The same inputs and options give the same bytes whatever the number of workers, which work with
+    one thread each for that: results of several threads may differ in a last bit. Broken pictures
+    do not stop the job: they are in `Summary.rejects`. Raises ValueError for what makes no job at
+    all, ImportError where the engine is not installed.
+    """
+    from . import run
+    from .order import Order
+
+    order = Order(to, options, threads, psnr, strip, huge)
+    sources = [src] if isinstance(src, str | os.PathLike) else list(src)
+    job = run.Request(
+        sources=[os.fspath(source) for source in sources],
+        target=os.fspath(dst),
+        order=order,
+        engine=engine,
+        workers=workers,
+        address=address,
+        num_gpus=num_gpus,
+        manifest=None if manifest is None else os.fspath(manifest),
+        force=force,
+        dry_run=dry_run,
+    )
+    return run.run(job, progress)
+
+
+__all__ = ["batch"]

@@ -1,0 +1,54 @@
+"""A zip archive as destination.
+
+Several processes cannot write one archive, and one that is cut short has lost all. So outputs
+gather in a folder beside it, where a job can be stopped like any other, and are packed in the end.
+"""
+
+import shutil
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from ..files import whole_file
+from . import places
+
+
+class Archive:
+    """The archive of a URL such as `zip://folder::out.zip`; ValueError where it is not local."""
+
+    def __init__(self, url: str) -> None:
+        head, _, rest = url.partition("::")
+        name = places.local(rest)
+        if not name or places.is_url(name):
+            msg = f"{url}: archives are written on this machine only, as in zip://::out.zip"
+            raise ValueError(msg)
+        self.path = Path(name)
+        self.folder = self.path.with_name(f"{self.path.name}.parts")
+        self.target = str(self.folder / head.removeprefix("zip://").strip("/"))
+        self.manifest = self.path.with_name(f"{self.path.name}.manifest.jsonl")
+
+    def shown(self, target: str) -> str:
+        """The URL that a file of the folder will have."""
+        return f"zip://{Path(target).relative_to(self.folder).as_posix()}::{self.path}"
+
+    def sizes(self) -> dict[str, int]:
+        """Sizes of what is packed already, by the names that it had in the folder."""
+        if not self.path.exists():
+            return {}
+        with zipfile.ZipFile(self.path) as archive:
+            members = archive.infolist()
+        return {str(self.folder / PurePosixPath(m.filename)): m.file_size for m in members}
+
+    def pack(self) -> None:
+        """Move what is in the folder into the archive, which is whole at any time."""
+        new = {path.relative_to(self.folder).as_posix(): path for path in places.walk(self.folder)}
+        if not new:
+            return
+        with whole_file(self.path) as file, zipfile.ZipFile(file, "w") as packed:
+            if self.path.exists():
+                with zipfile.ZipFile(self.path) as old:
+                    for member in old.infolist():
+                        if member.filename not in new:
+                            packed.writestr(member, old.read(member))
+            for name in sorted(new):
+                packed.write(new[name], name)  # stored as they are: there is nothing to compress
+        shutil.rmtree(self.folder)

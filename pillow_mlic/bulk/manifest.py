@@ -1,0 +1,137 @@
+"""The manifest of a job: JSON lines that say what was done, so that it is not done again.
+
+The first line says what the job is; each other one is about a picture. A line is written when its
+output is whole. Where an input had to be done again, the later line counts.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+NAME = "manifest.jsonl"
+VERSION = 1
+Record = dict[str, Any]
+
+
+class Manifest:
+    """The manifest at `path`, open for one process at a time.
+
+    `facts` are what outputs depend on. Raises ValueError where the manifest is of another job, is
+    none, or is in use; with `force` what is there is begun anew.
+    """
+
+    def __init__(self, path: Path, facts: Record, force: bool = False) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab+")  # noqa: SIM115 (makes the file where there is none)
+        try:
+            _lock(self._file, path)
+            if force:
+                self._file.truncate(0)
+            self._file.seek(0)
+            records, whole = _parse(self._file.read(), path, facts)
+            self._file.truncate(whole)
+            if records is None:
+                self._write({"mlic-batch": VERSION, **facts})
+            self.rejects = open(rejects_of(path), "wb")  # noqa: SIM115
+        except BaseException:
+            self._file.close()
+            raise
+
+    def add(self, record: Record) -> None:
+        """Note a picture that is done, or (with its "error") rejected."""
+        if "error" in record:
+            self.rejects.write(_line(record))
+            self.rejects.flush()
+        else:
+            self._write(record)
+
+    def close(self) -> None:
+        """Close the files; without rejects there is no file of them."""
+        empty = not self.rejects.tell()
+        self.rejects.close()
+        if empty:
+            rejects_of(self.path).unlink(missing_ok=True)
+        self._file.close()
+
+    def _write(self, record: Record) -> None:
+        self._file.write(_line(record))
+        self._file.flush()
+
+
+def read(path: Path, facts: Record) -> dict[str, Record] | None:
+    """The records of a job's manifest by input; None where the job has not begun.
+
+    Raises ValueError where the manifest is of another job, or is none.
+    """
+    return _parse(path.read_bytes(), path, facts)[0] if path.exists() else None
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def _parse(data: bytes, path: Path, facts: Record) -> tuple[dict[str, Record] | None, int]:
+    """The records, None without a first line, and where the last whole line ends.
+
+    A line that a kill cut off is no line: its picture is done again.
+    """
+    head, *lines = data[: data.rfind(b"\n") + 1].splitlines() or [b""]
+    if not head:
+        return None, 0
+    try:
+        before = json.loads(head)
+        records = {record["input"]: record for record in map(json.loads, lines)}
+        version = before.pop("mlic-batch")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        version = None
+    if version != VERSION:
+        msg = f"{path} is no manifest of `mlic batch`, or is damaged; move it away"
+        raise ValueError(msg)
+    if before != json.loads(json.dumps(facts)):
+        msg = (
+            f"{path} is of a job with other options ({_difference(before, facts)}); "
+            "use another folder, or begin anew with --force"
+        )
+        raise ValueError(msg)
+    return records, data.rfind(b"\n") + 1
+
+
+def rejects_of(path: Path) -> Path:
+    """Where the rejects lie: beside the manifest."""
+    return path.with_name(f"{path.stem}.rejects.jsonl")
+
+
+def _difference(before: Record, facts: Record) -> str:
+    """What differs, in words."""
+    flat = [{**facts_of.get("options", {}), **facts_of} for facts_of in (before, facts)]
+    names = sorted((set(flat[0]) | set(flat[1])) - {"options"})
+    return ", ".join(
+        f"{name}: {flat[0].get(name)} then, {flat[1].get(name)} now"
+        for name in names
+        if flat[0].get(name) != flat[1].get(name)
+    )
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """One job at a time; where the system has no such locks, that is left to its users."""
+    with contextlib.suppress(ImportError):
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"{path} is in use: this job is running already"
+            raise ValueError(msg) from error
+
+
+@contextlib.contextmanager
+def opened(path: Path, facts: Record, force: bool) -> Iterator[Manifest]:
+    """A manifest that is closed in the end."""
+    manifest = Manifest(path, facts, force)
+    try:
+        yield manifest
+    finally:
+        manifest.close()

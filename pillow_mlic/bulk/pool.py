@@ -1,0 +1,206 @@
+"""The local engine: worker processes, each with a thread here that feeds it.
+
+One line of JSON goes to a worker for each job, and one comes back for each picture, then an empty
+one. A worker ends when its input does, so none outlives a main process that was killed.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from . import order as orders
+from .order import Job, Order
+from .work import Record, Worker, reject
+
+TRIES = 2
+"""A picture that a worker did not survive this often is rejected."""
+READY = "ready"
+PATIENCE = 10.0
+"""Seconds that a worker has to put things in order when work is cancelled."""
+
+
+def here(order: Order, jobs: list[Job]) -> Iterator[Record]:
+    """Work in this process, one job after another."""
+    worker = Worker(order)
+    for job in jobs:
+        yield from worker(job)
+
+
+def run(order: Order, jobs: list[Job], workers: int) -> Iterator[Record]:
+    """Work in processes; records come in the order in which pictures are done.
+
+    Closing the iterator stops the workers; what they were at leaves nothing behind.
+    """
+    pool = _Pool(order, deque(_Task(job) for job in jobs))
+    threads = [
+        threading.Thread(target=pool.serve, daemon=True) for _ in range(min(workers, len(jobs)))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        running = len(threads)
+        while running:
+            # With a time limit, as on Windows nothing else lets Ctrl-C through.
+            try:
+                got = pool.results.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            if isinstance(got, Exception):
+                raise got
+            if got is None:
+                running -= 1
+            else:
+                yield got
+    finally:
+        pool.stop()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+
+@dataclass
+class _Task:
+    job: Job
+    tries: int = 0
+
+
+@dataclass
+class _Pool:
+    order: Order
+    tasks: deque[_Task]
+    results: "queue.Queue[Record | Exception | None]" = field(default_factory=queue.Queue)
+    _running: "set[subprocess.Popen[str]]" = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: bool = False
+
+    def serve(self) -> None:
+        """Keep one worker busy until nothing is left."""
+        try:
+            process = None
+            while not self._stopped and self.tasks:
+                try:
+                    task = self.tasks.popleft()
+                except IndexError:  # another thread was faster
+                    break
+                process = process or self._start()
+                if process is not None and not self._work(process, task):
+                    process = None
+            if process is not None:
+                self._end(process)
+        except Exception as error:
+            self.results.put(error)
+        self.results.put(None)
+
+    def stop(self) -> None:
+        """End all workers."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _start(self) -> "subprocess.Popen[str] | None":
+        """A worker that has loaded what it needs; None where work was stopped meanwhile."""
+        threads = str(self.order.threads)
+        with self._lock:
+            if self._stopped:
+                return None
+            process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import worker; worker()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": threads,
+                    "MKL_NUM_THREADS": threads,
+                    "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+                },
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,  # Ctrl-C is for the main process, which tells the others
+            )
+            self._running.add(process)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):  # it has ended, which is seen below
+            process.stdin.write(json.dumps(asdict(self.order)) + "\n")
+            process.stdin.flush()
+        if process.stdout.readline().strip() != READY and not self._stopped:
+            self._end(process)
+            msg = "a worker process could not be started; its own message is above"
+            raise OSError(msg)
+        return process
+
+    def _work(self, process: "subprocess.Popen[str]", task: _Task) -> bool:
+        """Have one job done; -> whether the worker is still alive."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        left = {item.source: item for item in task.job if not item.done}
+        with contextlib.suppress(OSError):  # it has ended, which is seen below
+            process.stdin.write(orders.dump(task.job) + "\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            if line == "\n":
+                return True
+            record = json.loads(line)
+            left.pop(record["input"], None)
+            self.results.put(record)
+        self._end(process)
+        if self._stopped:
+            return False
+        for item in left.values():  # one by one: who was to blame?
+            if task.tries + 1 < TRIES or len(task.job) > 1:
+                self.tasks.append(_Task([item], task.tries + 1 if len(task.job) == 1 else 0))
+            else:
+                how = f"ended with {process.returncode}"
+                if process.returncode < 0:
+                    how = f"was ended by signal {-process.returncode}"
+                reason = f"the process that worked on it {how}; does the memory suffice?"
+                self.results.put(reject(item, reason))
+        return False
+
+    def _end(self, process: "subprocess.Popen[str]") -> None:
+        """Let a worker end by itself."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):  # what was in the pipe finds no reader
+            process.stdin.close()
+        process.wait()
+        process.stdout.close()
+        with self._lock:
+            self._running.discard(process)
+
+
+def worker() -> None:
+    """What a worker process runs: jobs from standard input, records to standard output."""
+    import signal
+
+    def leave(*_: object) -> None:
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, leave)
+    # Whatever prints goes to standard error: standard output is the parent's.
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    lines = sys.stdin
+    work = Worker(Order(**json.loads(lines.readline())))
+    try:
+        print(READY, file=out, flush=True)
+        for line in lines:
+            for record in work(orders.load(line)):
+                print(json.dumps(record), file=out, flush=True)
+            print(file=out, flush=True)
+    except BrokenPipeError:
+        os._exit(1)  # the main process is gone: nobody reads what is left to be said

@@ -1,0 +1,244 @@
+"""One call of `pillow_mlic.batch`: plan, have it done, keep the books."""
+
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from ..files import readable_suffixes
+from . import manifest as manifests
+from . import places, pool
+from .archive import Archive
+from .order import Item, Job, Order, jobs_of
+from .work import Record, reject, suffix_of
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to convert, to where, by whom; see `pillow_mlic.batch`."""
+
+    sources: list[str]
+    target: str
+    order: Order
+    engine: str = "local"
+    workers: int | None = None
+    address: str | None = None
+    num_gpus: float = 0
+    manifest: str | None = None
+    force: bool = False
+    dry_run: bool = False
+
+
+class Progress(NamedTuple):
+    """How far a job is, after each picture."""
+
+    done: int
+    """Pictures that this run is through with, rejects among them."""
+    total: int
+    """Pictures that this run has to do."""
+    record: Record
+    """What the manifest or the rejects say of the last one."""
+
+
+@dataclass
+class Summary:
+    """What came of a job. Bytes, pixels and seconds are of this run; of a dry run all are 0."""
+
+    manifest: Path
+    planned: list[tuple[str, str]] = field(default_factory=list)
+    """Inputs and outputs that this run had to do."""
+    done: int = 0
+    skipped: int = 0
+    """Pictures that an earlier run had done."""
+    rejects: list[Record] = field(default_factory=list)
+    """Inputs with their "error"."""
+    input_bytes: int = 0
+    output_bytes: int = 0
+    pixels: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of all workers, without their start."""
+    psnr: float | None = None
+    """Mean in dB, where it was asked for."""
+
+    def add(self, record: Record) -> None:
+        """Count one picture."""
+        if "error" in record:
+            self.rejects.append(record)
+            return
+        if "psnr" in record:
+            self.psnr = ((self.psnr or 0.0) * self.done + record["psnr"]) / (self.done + 1)
+        self.done += 1
+        self.input_bytes += record["size"]
+        self.output_bytes += record["bytes"]
+        self.pixels += record["width"] * record["height"]
+        self.cpu_seconds += record["cpu_seconds"]
+
+
+def run(request: Request, progress: Callable[[Progress], object] | None = None) -> Summary:
+    """Do what is asked; see `pillow_mlic.batch`."""
+    _check(request)
+    suffix = suffix_of(request.order.to)
+    archive = Archive(request.target) if request.target.startswith("zip://") else None
+    path = _manifest_path(request, archive)
+    target = archive.target if archive else places.canonical(request.target)
+    request = replace(request, target=target)
+    facts = request.order.facts()
+    found = _find(request)
+    before = None if request.force else manifests.read(path, facts)
+    items, summary = _plan(request, found, suffix, before, path, archive)
+    if request.dry_run:
+        return summary
+    start = time.monotonic()
+    with manifests.opened(path, facts, request.force) as manifest:
+        places.remove_parts(request.target, {item.target for item in items})
+        for record in summary.rejects:
+            manifest.add(record)
+        total = len(summary.planned)
+        with closing(_records(request, jobs_of(items))) as records:
+            for number, record in enumerate(records, start=1):
+                if archive and "output" in record:
+                    record["output"] = archive.shown(record["output"])
+                manifest.add(record)
+                summary.add(record)
+                summary.seconds = time.monotonic() - start
+                if progress is not None:
+                    progress(Progress(number, total, record))
+        if archive:
+            archive.pack()
+    summary.seconds = time.monotonic() - start
+    return summary
+
+
+def _check(request: Request) -> None:
+    """ValueError for what makes no job, before anything is read or written."""
+    from .. import saving
+
+    order = request.order
+    known = {"quality", "target_bpp", "max_bytes", "target_psnr"}
+    known |= {"model", "device", "optimize", "refine", "preview", "tile"}
+    unknown = sorted(set(order.options) - known)
+    if unknown:
+        msg = f"there is no option {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        raise ValueError(msg)
+    if request.engine not in ENGINES:
+        msg = f"there is no engine {request.engine!r}; there are {', '.join(ENGINES)}"
+        raise ValueError(msg)
+    for name, value in (("workers", request.workers), ("threads", order.threads)):
+        if value is not None and value < 1:
+            msg = f"{name} is {value}, but must be 1 or more"
+            raise ValueError(msg)
+    if order.to == "mlic":
+        given = {k: v for k, v in order.options.items() if v is not None}
+        saving.check_options(given)
+    elif set(order.options) - {"device"} or order.psnr:
+        extra = sorted(k for k, v in order.options.items() if k != "device" and v is not None)
+        if extra or order.psnr:
+            msg = f"{(extra or ['psnr'])[0]} is for encoding, not for .mlic files to {order.to}"
+            raise ValueError(msg)
+    if request.engine == "ray":
+        from . import on_ray
+
+        on_ray.load()
+    private = any(map(places.in_this_process, [*request.sources, request.target]))
+    if private and request.engine != "local":
+        msg = "memory:// is of this process alone, and no place for workers on other machines"
+        raise ValueError(msg)
+
+
+def _manifest_path(request: Request, archive: Archive | None) -> Path:
+    if request.manifest is not None:
+        return Path(request.manifest)
+    if archive:
+        return archive.manifest
+    if places.is_url(request.target):
+        return Path(manifests.NAME)  # lines can be added to no object of a store
+    return Path(places.local(request.target)) / manifests.NAME
+
+
+def _find(request: Request) -> list[places.Found]:
+    """All inputs, each once, in a fixed order."""
+    suffixes = {".mlic"} if request.order.to != "mlic" else readable_suffixes()
+    found = {f.name: f for source in request.sources for f in places.find(source, suffixes)}
+    return list(found.values())
+
+
+def _plan(
+    request: Request,
+    found: list[places.Found],
+    suffix: str,
+    before: dict[str, Record] | None,
+    manifest: Path,
+    archive: Archive | None,
+) -> tuple[list[Item], Summary]:
+    """All items, those that are done marked, and a summary that knows what is to be done.
+
+    Where a job begins nothing may be in its way; later what is there is its own.
+    """
+    there = places.sizes(request.target)
+    if archive:
+        there = {**archive.sizes(), **there}
+    summary = Summary(manifest)
+    items: list[Item] = []
+    taken: dict[str, str] = {}
+    for file in found:
+        item = Item(file.name, "", file.size, file.version)
+        try:
+            target = places.join(
+                request.target, str(PurePosixPath(file.relative).with_suffix(suffix))
+            )
+        except ValueError as error:
+            summary.rejects.append(reject(item, error))
+            continue
+        if target in taken:
+            reason = f"{taken[target]} becomes {target} already; rename one, or convert it apart"
+            summary.rejects.append(reject(item, reason))
+            continue
+        taken[target] = file.name
+        shown = archive.shown(target) if archive else target
+        old = before.get(file.name) if before else None
+        done = old is not None and (old["size"], old["version"], old["output"], old["bytes"]) == (
+            file.size if file.size is not None else old["size"],
+            file.version,
+            shown,
+            there.get(target),
+        )
+        items.append(Item(file.name, target, file.size, file.version, done))
+        if done:
+            summary.skipped += 1
+        else:
+            summary.planned.append((file.name, shown))
+    in_the_way = [item.target for item in items if item.target in there]
+    if in_the_way and before is None and not request.force:
+        others = f" and {len(in_the_way) - 1} more exist" if len(in_the_way) > 1 else " exists"
+        msg = f"{in_the_way[0]}{others} already; use another folder, or --force to replace it"
+        raise ValueError(msg)
+    return items, summary
+
+
+def _records(request: Request, jobs: list[Job]) -> Generator[Record, None, None]:
+    """The engine at work."""
+    if not jobs:
+        return
+    if request.engine == "ray":
+        from . import on_ray
+
+        where = (request.workers, request.num_gpus, request.address)
+        yield from on_ray.run(request.order, jobs, *where)
+    elif any(map(places.in_this_process, [*request.sources, request.target])):
+        yield from pool.here(request.order, jobs)
+    else:
+        workers = request.workers or default_workers(request.order.threads)
+        yield from pool.run(request.order, jobs, workers)
+
+
+def default_workers(threads: int) -> int:
+    """As many processes as there are cores for their threads."""
+    cores: Any = getattr(os, "sched_getaffinity", None)
+    count = len(cores(0)) if cores else os.cpu_count() or 1
+    return max(1, count // threads)

@@ -1,0 +1,62 @@
+"""`mlic desktop install | uninstall | thumbnail`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .. import plugin
+from ..files import whole_file
+from . import common
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "desktop",
+        help="make the desktop know .mlic files",
+        description=(
+            "Tell the desktop (of Linux, by freedesktop.org's rules) about .mlic: their type, an "
+            "icon, the viewer and thumbnails. Only the user's own folders are touched."
+        ),
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in (
+        ("install", "write type, icon, entry of the viewer and thumbnailer"),
+        ("uninstall", "remove them"),
+    ):
+        actions.add_parser(name, help=text, description=text).set_defaults(run=run)
+    thumbnail = actions.add_parser(
+        "thumbnail", help="write a thumbnail as PNG", description="What file managers call."
+    )
+    thumbnail.add_argument("input", type=Path, metavar="FILE", help=".mlic file")
+    thumbnail.add_argument("output", type=Path, metavar="OUT", help="PNG file to write")
+    thumbnail.add_argument(
+        "--size", type=common.positive, default=256, metavar="N", help="longest side; default 256"
+    )
+    thumbnail.set_defaults(run=run_thumbnail)
+
+
+def run(args: argparse.Namespace) -> int:
+    """mlic desktop install, mlic desktop uninstall."""
+    from .. import desktop
+
+    installs = args.action == "install"
+    report = desktop.install() if installs else desktop.uninstall()
+    for path in report.files:
+        print(f"{'wrote' if installs else 'removed'} {path}")
+    if not report.files:
+        print("nothing was installed")
+    for hint in report.hints:
+        print(f"mlic: {hint}", file=sys.stderr)
+    return 1 if report.hints else 0
+
+
+def run_thumbnail(args: argparse.Namespace) -> int:
+    """mlic desktop thumbnail; from the preview where the file has one."""
+    with Image.open(args.input, formats=[plugin.FORMAT]) as image, whole_file(args.output) as file:
+        image.thumbnail((args.size, args.size))
+        image.save(file, format="PNG")
+    return 0

@@ -1,0 +1,293 @@
+"""What `Image.save` does for `.mlic`: options -> a picture that is ready to be coded -> a file."""
+
+import numbers
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+from PIL import Image
+
+from . import alpha, container, devices, models, preview
+from .container import Chunk, ChunkType, Header
+from .targets import Coded, Target, find
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .packs import Pack, PackFile
+    from .targets import Progress, Put
+
+DEFAULT_QUALITY = 3.0
+MOST_STEPS = 100_000
+"""Of refinement: beyond any use, so that a slip of a finger is told."""
+DEFAULT_TILE = 1024
+"""So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
+METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
+NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
+WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
+    """(H, W, 3) -> what `mode` has besides alpha: (H, W, 3), or the mean of the planes (H, W)."""
+    if mode.startswith("RGB"):
+        return pixels
+    import numpy as np
+
+    return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
+
+
+def native_mode(image: Image.Image) -> Image.Image:
+    """`image` in one of the modes that the format has; OSError where that would lose a lot."""
+    if image.mode in NATIVE_MODES and not (
+        image.mode in ("L", "RGB") and "transparency" in image.info
+    ):
+        return image
+    if image.mode in WIDE_MODES:
+        msg = (
+            f"cannot write mode {image.mode} as MLIC, which holds 8 bits a channel; scale the "
+            "values to 0..255 and convert to 'L' first"
+        )
+        raise OSError(msg)
+    if image.mode in ("1", "L"):
+        return image.convert("LA" if "transparency" in image.info else "L")
+    if image.mode in ("La", "LA"):
+        return image.convert("LA")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
+    """ICC, EXIF and XMP chunks. Options win over `image.info`; None or b"" drops an entry."""
+    icc = options.get("icc_profile", image.info.get("icc_profile"))
+    exif = options.get("exif", image.info.get("exif"))
+    xmp = options.get("xmp", image.info.get("xmp"))
+    if isinstance(exif, Image.Exif):
+        exif = exif.tobytes() if len(exif) else None
+    if isinstance(exif, bytes):
+        exif = exif.removeprefix(b"Exif\x00\x00")  # JPEG's prefix; the chunk is the TIFF block
+    if isinstance(xmp, str):
+        xmp = xmp.encode("utf-8")
+    if image.mode == "CMYK" and isinstance(icc, bytes) and icc[16:20] == b"CMYK":
+        icc = None  # describes inks; the file will hold RGB
+    chunks = []
+    for type_, name, data in (
+        (ChunkType.ICC, "icc_profile", icc),
+        (ChunkType.EXIF, "exif", exif),
+        (ChunkType.XMP, "xmp", xmp),
+    ):
+        if not data:
+            continue
+        if not isinstance(data, bytes | bytearray):
+            msg = f"{name} must be bytes, not {type(data).__name__}"
+            raise ValueError(msg)
+        if len(data) > container.MAX_METADATA_BYTES:
+            msg = (
+                f"{name} has {len(data)} bytes, but MLIC files hold {container.MAX_METADATA_BYTES}"
+                f"; shorten it, or leave it out with {name}=None"
+            )
+            raise ValueError(msg)
+        chunks.append(Chunk(type_, bytes(data)))
+    return chunks
+
+
+def _quality(value: object) -> float:
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 1 <= float(value) <= 8:  # type: ignore[arg-type]
+        hint = " (not 0 to 100 as for JPEG)" if number else ""
+        msg = f"quality is {value!r}, but must be a number from 1 to 8{hint}; 3 is the default"
+        raise ValueError(msg)
+    return float(value)  # type: ignore[arg-type]
+
+
+def _steps(value: object, pack: "PackFile") -> int:
+    """The steps of refinement asked for; ValueError for what is no number of steps."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
+        msg = f"refine is {value!r}, but must be a whole number of steps from 0 to {MOST_STEPS}"
+        raise ValueError(msg)
+    lam = pack.card.get("lambda")
+    if value and isinstance(lam, int | float) and lam > 1:  # lambdas for the squared error are less
+        msg = (
+            f"refine lowers the squared error, but the weights {pack.name} were trained for "
+            "MS-SSIM; save without refine"
+        )
+        raise ValueError(msg)
+    return value
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise what saving with these options would raise, before there is anything to save."""
+    devices.require_torch()
+    from . import packs
+
+    target = Target.of(options)
+    quality = _quality(options.get("quality", DEFAULT_QUALITY))
+    pack = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
+    if target is not None:
+        target.check_quality_is_free(pack.name, pack.quality)
+    _steps(options.get("refine", 0), pack)
+    devices.resolve(options.get("device"))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture that is ready to be coded; `prepare` makes it of what `save` is given."""
+
+    native: Image.Image
+    chunks: list[Chunk]
+    """Metadata and the alpha plane."""
+    pack: "Pack"
+    quality: float
+    tile_code: int
+    optimize: bool
+    refine: int
+    target: Target | None
+    preview: bool
+
+    def header(self, quality: float) -> Header:
+        """The header of the file of some quality."""
+        return Header(
+            mode=self.native.mode,
+            width=self.native.width,
+            height=self.native.height,
+            model=models.number_of(self.pack.file.model),
+            pack=self.pack.hash,
+            quality_code=container.quality_code(quality),
+            guard_code=0,
+            tile_code=self.tile_code,
+        )
+
+    def with_preview(self, file_bytes: float) -> list[Chunk]:
+        """The chunks, and before them a preview that suits a file of so many bytes."""
+        data = preview.to_bytes(self.native, file_bytes) if self.preview else None
+        return self.chunks if data is None else [Chunk(ChunkType.PREVIEW, data), *self.chunks]
+
+    def coded(self, quality: float, tiles: list[bytes], chunks: list[Chunk] | None = None) -> Coded:
+        """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
+        header = self.header(quality)
+        coded = [Chunk(ChunkType.TILE, tile) for tile in tiles]
+        if chunks is None:
+            chunks = self.with_preview(container.size(header, [*self.chunks, *coded]))
+        return header, [*chunks, *coded]
+
+
+def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
+    """Check the options of `save` and bring the picture into the form that is coded."""
+    devices.require_torch()
+    from . import packs
+
+    target = Target.of(options)
+    quality = _quality(options.get("quality", DEFAULT_QUALITY))
+    tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
+    chunks = _metadata(image, options)
+    if 0 in image.size:
+        msg = "cannot write an image without pixels as MLIC"
+        raise ValueError(msg)
+    if max(image.size) > container.MAX_SIDE:
+        msg = f"MLIC pictures have sides of at most {container.MAX_SIDE} pixels"
+        raise ValueError(msg)
+    native = native_mode(image)
+    pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL, quality))
+    if target is not None:
+        target.check_quality_is_free(pack.file.name, pack.file.quality)
+    if pack.file.quality is not None:  # weights for one lambda: the nearest there are
+        quality = pack.file.quality
+    # Published weights are for one quality, and give what was published unless told otherwise.
+    optimize = bool(options.get("optimize", pack.file.quality is None))
+    if native.mode.endswith("A"):
+        chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
+    return Prepared(
+        native,
+        chunks,
+        pack,
+        quality,
+        tile_code,
+        optimize,
+        _steps(options.get("refine", 0), pack.file),
+        target,
+        bool(options.get("preview", False)),
+    )
+
+
+def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
+    """Encode and write.
+
+    Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize, refine,
+    preview, progress, exif, icc_profile, xmp, tile.
+
+    `refine` is a number of steps, 0 by default, in which the encoder searches better latents for
+    this picture (`refinement`); each takes about as long as plain encoding. What R + lambda D,
+    measured on the file, does not fall by is not kept. Together with a target the quality is first
+    searched for without refinement; then the two or three trials around it are refined, as a
+    refined file has another size and fidelity at the same quality.
+    """
+    options: dict[str, Any] = image.encoderinfo
+    ready = prepare(image, options)
+    from . import codec
+
+    device, progress = devices.resolve(options.get("device")), options.get("progress")
+    native, pack = ready.native, ready.pack
+
+    def encode(quality: float, progress: "Progress | None", refine: int) -> list[bytes]:
+        header = ready.header(quality)
+        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        return codec.encode(
+            _Picture(native),
+            *coding,
+            optimize=ready.optimize,
+            refine=refine,
+            show=lambda pixels: to_mode(pixels, native.mode),
+        ).tiles
+
+    if ready.target is None:
+        coded = ready.coded(ready.quality, encode(ready.quality, progress, ready.refine))
+        container.write(cast(BinaryIO, fp), *coded)
+        return
+
+    def show(coded: Coded, put: "Put", progress: "Progress") -> None:
+        header = coded[0]
+        tiles = dict(enumerate(c.data for c in coded[1] if c.type == ChunkType.TILE))
+        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        codec.decode_into(
+            lambda box, pixels: put(box, to_mode(pixels, header.mode)), tiles, native.size, *coding
+        )
+
+    # Where the size is the target, the preview is part of it: a little less than it may have.
+    size = ready.target.expected_bytes(native.width * native.height)
+    chunks = None if size is None else ready.with_preview(0.95 * size)
+
+    def code(quality: float, progress: "Progress | None", refine: int = ready.refine) -> Coded:
+        return ready.coded(quality, encode(quality, progress, refine), chunks)
+
+    overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
+    draft = partial(code, refine=0) if ready.refine else None
+    header, found = find(ready.target, native, overhead, code, show, progress, draft)
+    rest = [chunk for chunk in found if chunk.type != ChunkType.PREVIEW]
+    if sum(len(c.data) for c in found) - sum(len(c.data) for c in rest) > preview.limit(
+        container.size(header, rest)
+    ):
+        found = rest  # the picture is simpler than its target: the best quality is far smaller
+    container.write(cast(BinaryIO, fp), header, found)
+
+
+class _Picture:
+    """An image as `codec.encode` reads it, piece by piece: RGB pixels of some rows and columns."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self.shape = (image.height, image.width, 3)
+
+    def __getitem__(self, key: tuple[slice, slice]) -> "NDArray[np.uint8]":
+        import numpy as np
+
+        rows, columns = key
+        part = self._image.crop((columns.start, rows.start, columns.stop, rows.stop))
+        return np.asarray(part.convert("RGB"))
+
+
+def _tile_code(size: object) -> int:
+    largest = 64 << container.MAX_TILE_CODE
+    for code in range(container.MAX_TILE_CODE + 1):
+        if size == 64 << code:
+            return code
+    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {largest}; default {DEFAULT_TILE}"
+    raise ValueError(msg)

@@ -1,0 +1,154 @@
+"""The two doors, files of the future, life without torch, and readers that go through Pillow."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import pillow_mlic
+from pillow_mlic import codec, opening, packs, plugin
+
+from .conftest import GOLDEN
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    yield
+    pillow_mlic.register_mlic_opener()
+
+
+@pytest.mark.usefixtures("small_weights")
+def test_threads_are_those_chosen_while_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    decode = codec.decode_into
+
+    def spy(*args: object, **options: object) -> None:
+        seen.append(torch.get_num_threads())
+        decode(*args, **options)
+
+    monkeypatch.setattr(codec, "decode_into", spy)
+    pillow_mlic.register_mlic_opener(threads=2)
+    for _ in range(2):
+        with Image.open(GOLDEN / "rgb.mlic") as image:
+            image.load()
+        assert torch.get_num_threads() == 1
+        pillow_mlic.register_mlic_opener()
+    assert seen == [2, 1]
+
+
+def test_a_folder_of_weights(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes((GOLDEN / "small.safetensors").read_bytes())
+    with Image.open(GOLDEN / "rgb.mlic") as image, pytest.raises(pillow_mlic.WeightsError):
+        image.load()
+    pillow_mlic.register_mlic_opener(weights_dir=tmp_path)
+    assert packs.folders()[0] == tmp_path
+    with Image.open(GOLDEN / "rgb.mlic") as image:
+        image.load()
+
+
+def test_most_pixels() -> None:
+    with Image.open(GOLDEN / "rgb.mlic") as image:
+        pixels = image.width * image.height
+    pillow_mlic.register_mlic_opener(max_pixels=pixels)
+    Image.open(GOLDEN / "rgb.mlic").close()
+    pillow_mlic.register_mlic_opener(max_pixels=pixels - 1)
+    with pytest.raises(Image.DecompressionBombError, match=f"{pixels} pixels, more than"):
+        Image.open(GOLDEN / "rgb.mlic")
+
+
+@pytest.mark.usefixtures("small_weights")
+def test_a_device() -> None:
+    pillow_mlic.register_mlic_opener(device="cpu")
+    with Image.open(GOLDEN / "rgb.mlic") as image:
+        image.load()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"threads": 0}, "threads is 0"),
+        ({"threads": True}, "threads is True"),
+        ({"max_pixels": "many"}, "max_pixels is 'many'"),
+        ({"weights_dir": "nowhere"}, "no folder"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, object], sentence: str) -> None:
+    before = opening._chosen
+    with pytest.raises(ValueError, match=sentence):
+        pillow_mlic.register_mlic_opener(**options)
+    assert opening._chosen == before
+
+
+def test_a_version_of_the_future_is_named() -> None:
+    """By `_accept`, so that Pillow says why it cannot identify the file."""
+    data = bytearray((GOLDEN / "rgb.mlic").read_bytes())
+    data[8] = 0x20 | data[8] & 0x0F
+    reason = plugin._accept(bytes(data[:16]))
+    assert reason == (
+        "this .mlic file has format version 2, but this program reads version 1: update pillow-mlic"
+    )
+    with (
+        pytest.warns(UserWarning, match="format version 2"),
+        pytest.raises(Image.UnidentifiedImageError),
+    ):
+        Image.open(io.BytesIO(bytes(data)))
+
+
+WITHOUT_TORCH = """
+import sys
+class Nowhere:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Nowhere())
+import pillow_mlic
+from PIL import Image
+image = Image.open(sys.argv[1])
+print(image.size, image.info["quality"])
+for work in (image.load, lambda: Image.new("RGB", (9, 9)).save(sys.argv[2])):
+    try:
+        work()
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_without_torch_a_header_can_be_read_and_a_sentence_says_what_to_install(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, GOLDEN / "rgb.mlic", tmp_path / "new.mlic"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    first, *sentences = done.stdout.splitlines()
+    assert first == "(150, 100) 5.0"
+    assert len(sentences) == 2
+    assert all("pip install 'pillow-mlic[torch]'" in sentence for sentence in sentences)
+    assert not (tmp_path / "new.mlic").exists()
+
+
+@pytest.mark.usefixtures("small_weights")
+def test_imageio(tmp_path: Path) -> None:
+    """imageio goes through Pillow for extensions that it does not know."""
+    iio = pytest.importorskip("imageio.v3")
+    pixels = iio.imread(GOLDEN / "rgb.mlic", plugin="pillow")
+    with Image.open(GOLDEN / "rgb.mlic") as image:
+        assert np.array_equal(pixels, np.asarray(image))
+    assert np.array_equal(iio.imread(GOLDEN / "rgb.mlic"), pixels)
+    iio.imwrite(tmp_path / "x.mlic", pixels, quality=5)
+    assert iio.improps(tmp_path / "x.mlic").shape == pixels.shape
+
+
+@pytest.mark.usefixtures("small_weights")
+def test_loaders_as_torchvision_has_them() -> None:
+    """`pil_loader`: open a file, hand it to Image.open, convert."""
+    with open(GOLDEN / "rgb.mlic", "rb") as file:
+        image = Image.open(file).convert("RGB")
+    assert image.size == (150, 100)
