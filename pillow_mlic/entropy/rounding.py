@@ -29,11 +29,24 @@ class FirstWalk:
         self.values: list[Tensor] = []
         self._latents = latents
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         del scale
         symbols = (select(self._latents) * gain - mean).round()
+        if coded is not None:
+            symbols = symbols * coded
         self.values.append(mean + symbols)
         return symbols
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""

@@ -16,6 +16,10 @@ REGISTRY = {
     "mlicv2-lite": Entry(1, "mlicv2_lite", "MlicV2Lite"),
     "mlic++": Entry(2, "mlicpp", "MlicPlusPlus"),
     "lalic": Entry(3, "lalic", "Lalic"),
+    "mlic": Entry(4, "mlic", "Mlic"),
+    "mlic+": Entry(5, "mlic", "MlicPlus"),
+    "mlic-ex": Entry(6, "mlic", "MlicEx"),
+    "mlicv2": Entry(7, "mlicv2", "MlicV2"),
 }
 
 

@@ -46,12 +46,26 @@ class LikelihoodCoder:
         self.noise = noise
         self.steps: list[Tensor] = []
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         exact = select(self.latents) * gain - mean
         symbols = round_straight_through(exact) if self.noise else exact.round()
         deviation = exact + torch.rand_like(exact) - 0.5 if self.noise else symbols
-        self.steps.append(self.model.likelihood(deviation, scale))
+        likelihood = self.model.likelihood(deviation, scale)
+        if coded is not None:
+            symbols = symbols * coded
+            likelihood = torch.where(coded, likelihood, 1.0)
+        self.steps.append(likelihood)
         return symbols
+
+    def decide(self, odds: Tensor) -> Tensor:
+        return odds > 1
 
     def likelihoods(self, first: int) -> Tensor:
         """Of all y, (B, H, W, M), after a complete walk whose steps began with half `first`."""
@@ -72,6 +86,8 @@ class PublishedNetwork(nn.Module):
     h_s: nn.Module
     stride = 64
     """Pictures are padded to multiples of this before analysis."""
+    decisions = 0
+    """How often `entropy` has its coder decide about each latent."""
     halo: int | None
     """How far, in pixels, the transforms see; None where they see the whole picture."""
     anchor: int

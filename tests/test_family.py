@@ -1,0 +1,274 @@
+"""The networks of the family at small width: causal, exact, portable, through the plugin."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pillow_mlic import codec, models, packs
+from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
+from pillow_mlic.models.base import Latents, Select
+from pillow_mlic.models.layers import masked_attention
+from pillow_mlic.models.layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
+from pillow_mlic.models.layers.checkerboard_conv import StackedCheckerboard
+from pillow_mlic.models.layers.elic import elic_analysis, elic_synthesis
+from pillow_mlic.models.layers.reweighted import GuidedContext, Reweighting
+from pillow_mlic.models.layers.rotary import Rotary
+
+from .conftest import photograph
+from .family import CONFIGS, VARIANTS, make, write_pack
+from .test_portability import MATRIX, check, jobs_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_every_network_is_here() -> None:
+    assert {*CONFIGS, "mlicv2-lite"} == set(models.names())
+
+
+def test_through_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
+    """The decoder's picture is the network's own, cut to 8 bits."""
+    name = variant.split()[0]
+    model = make(variant)
+    write_pack(model, name, tmp_path / "a.safetensors")
+    monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path / "a.safetensors"))
+    image = photograph(128, 64)
+    buffer = io.BytesIO()
+    image.save(buffer, "MLIC", model=name, quality=4.4)
+    with Image.open(buffer) as coded:
+        assert (coded.info["model"], coded.info["quality"]) == (name, 3)
+        decoded = np.asarray(coded, dtype=float)
+    x = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None].double() / 255
+    with torch.inference_mode():
+        out = model.double()(x)
+    expected = out["x_hat"][0].permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy()
+    assert np.abs(decoded - expected).max() <= 1
+    # Real bytes are those of the estimate, and a little for what surrounds them.
+    bits = sum(float(-part.log2().sum()) for part in out["likelihoods"].values())
+    assert 0 < len(buffer.getvalue()) - bits / 8 < 0.1 * bits / 8 + 120
+
+
+def test_streams_are_portable(tmp_path: Path, variant: str) -> None:
+    model = make(variant)
+    pack = packs.load(write_pack(model, variant.split()[0], tmp_path / "a.safetensors"))
+    check(pack, jobs_of(pack, photograph(128, 64), (3.0,)), MATRIX[::5])
+
+
+class Recorder:
+    """A coder that rounds, and keeps what each step saw."""
+
+    def __init__(self, latents: Latents) -> None:
+        self.latents = latents
+        self.seen: list[Tensor] = []
+        self.selects: list[Select] = []
+
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        self.seen.append(torch.stack([mean, scale]))
+        self.selects.append(select)
+        symbols = (select(self.latents) * gain - mean).round()
+        return symbols if coded is None else symbols * coded
+
+    def decide(self, odds: Tensor) -> Tensor:
+        return odds > 1
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        return (select(self.latents) - mean).round()
+
+
+@torch.inference_mode()
+def test_only_what_is_decoded_is_used(variant: str) -> None:
+    """No step's distribution depends on its own latents or on those of later steps."""
+    model = make(variant).double()
+    y_channels, z_channels = model.channels
+    generator = torch.Generator().manual_seed(1)
+    y = 3 * torch.randn(1, 8, 8, y_channels, generator=generator, dtype=torch.float64)
+    z = torch.randn(1, 2, 2, z_channels, generator=generator, dtype=torch.float64)
+    quality = torch.tensor([3.0], dtype=torch.float64)
+
+    def walk(y: Tensor) -> Recorder:
+        recorder = Recorder(Latents(y, z))
+        model.entropy(quality, (2, 2), recorder)
+        return recorder
+
+    plain = walk(y)
+    changed = y.clone()
+    for step in reversed(range(len(plain.selects))):
+        places = torch.arange(y.numel()).view(y.shape)
+        chosen = plain.selects[step](Latents(places, z)).flatten()
+        changed.view(-1)[chosen] += 5
+        seen = walk(changed).seen
+        for earlier, same in zip(plain.seen[: step + 1], seen, strict=False):
+            assert torch.equal(earlier, same)
+        if step + 1 < len(seen):
+            assert not torch.equal(plain.seen[-1], seen[-1])
+
+
+def test_missing_weights_say_what_to_do() -> None:
+    for name in CONFIGS:
+        with pytest.raises(packs.WeightsError, match=r"mlic train .*--model " + name.replace("+", r"\+")):
+            packs.find(name)
+
+
+# ---- selective compression -----------------------------------------------------------------------
+
+
+def coded_symbols(model: Any, pack: packs.Pack) -> tuple[int, int, EncodingCoder]:
+    """Latents, and how many of their symbols are in the stream."""
+    x = torch.from_numpy(np.asarray(photograph(128, 128)).copy())[None].float() / 255
+    with torch.inference_mode():
+        y = model.analysis(x, torch.tensor([3.0]))
+        z = model.hyper_analysis(y)
+        coder = EncodingCoder(Latents(y, z), pack.tables, codec.EXACT_GUARD)
+        model.entropy(torch.tensor([3.0], dtype=torch.float64), (2, 2), coder)
+    coded = sum(len(rows) for _, rows in coder._coded[0])
+    return y.numel(), coded - z.numel(), coder
+
+
+def test_what_is_skipped_is_not_in_the_stream(tmp_path: Path) -> None:
+    counts = {}
+    for variant in ("mlicv2", "mlicv2 selective"):
+        model = make(variant)
+        pack = packs.load(write_pack(model, "mlicv2", tmp_path / f"{variant}.safetensors"))
+        latents, coded, coder = coded_symbols(pack.model(torch.device("cpu")), pack)
+        counts[variant] = coded / latents
+        (payload,) = coder.payloads()
+        total = codec.symbols_of(model, (2, 2))
+        with torch.inference_mode():
+            decoder = DecodingCoder([payload], pack.tables, total)
+            model.entropy(torch.tensor([3.0], dtype=torch.float64), (2, 2), decoder)
+            decoder.finish()
+    assert counts["mlicv2"] == 1
+    assert 0.02 < counts["mlicv2 selective"] < 0.98
+
+
+def test_decisions_survive_a_decoder_that_is_off(tmp_path: Path) -> None:
+    """Odds and scales moved by half the guard band; corrections make up for it."""
+    model = make("mlicv2 selective")
+    pack = packs.load(write_pack(model, "mlicv2", tmp_path / "a.safetensors"))
+    wide = 1e-3
+    x = np.asarray(photograph(128, 128))
+    (tile,) = codec.encode(x, pack, 3.0, 1024, wide, torch.device("cpu")).tiles
+
+    class Off(DecodingCoder):
+        def decide(self, odds: Tensor) -> Tensor:
+            sign = 1 - 2 * (torch.arange(odds.numel()) % 2).view(odds.shape)
+            return super().decide(odds * (1 + 0.5 * wide * sign))
+
+    cpu = torch.device("cpu")
+    args = ([tile], pack, 3.0, (2, 2), True, cpu)
+    with torch.inference_mode():
+        assert torch.equal(codec.walk(*args, Off), codec.walk(*args))
+
+
+# ---- layers --------------------------------------------------------------------------------------
+
+
+def test_stacked_checkerboard_is_three_masked_convolutions() -> None:
+    torch.manual_seed(0)
+    stack = StackedCheckerboard(4)
+    x = keep(torch.randn(2, 6, 8, 4), ANCHOR)
+    full = x
+    for place, layer in enumerate(stack.layers):
+        full = torch.nn.functional.gelu(full) if place else full
+        full = torch.nn.functional.conv2d(
+            full.permute(0, 3, 1, 2), layer.weight * layer.mask, layer.bias, padding=2
+        ).permute(0, 2, 3, 1)
+        # What is at the other half is of no use, and must not come back.
+        full = keep(full, NON_ANCHOR if place % 2 == 0 else ANCHOR)
+    torch.testing.assert_close(stack(take(x, ANCHOR)), take(full, NON_ANCHOR))
+
+
+def test_maps_pass_over_the_neighbourhood() -> None:
+    torch.manual_seed(0)
+    (weights,) = masked_attention.IntraSliceMaps(4, 5)(torch.randn(1, 12, 12, 4))
+    place = torch.zeros(1, 12, 12, 1)
+    for query in range(weights.shape[1]):
+        seen = put((weights[0, query] > 0).view(1, 12, 6, 1).float(), ANCHOR)[0, ..., 0]
+        asked = torch.zeros(72)
+        asked[query] = 1
+        (row,), (column,) = put(asked.view(1, 12, 6, 1), NON_ANCHOR)[0, ..., 0].nonzero(as_tuple=True)
+        expected = keep(torch.ones_like(place), ANCHOR)[0, ..., 0]
+        expected[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = 0
+        assert torch.equal(seen, expected)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
+    # Nothing is left to see on a map as small as the neighbourhood: then all is seen.
+    (small,) = masked_attention.IntraSliceMaps(4, 5)(torch.randn(1, 4, 4, 4))
+    assert torch.isfinite(small).all()
+
+
+def test_large_maps_are_cut_into_patches() -> None:
+    assert masked_attention.patches(32, 48) == [(slice(0, 32), slice(0, 48))]
+    large = masked_attention.patches(64, 60)
+    assert len(large) == 9
+    assert large[-1] == (slice(56, 64), slice(56, 60))
+    x = torch.randn(1, 64, 60, 4)
+    maps = masked_attention.IntraSliceMaps(4, 5)(x)
+    assert max(m.numel() for m in maps) == 392 * 392
+    with torch.no_grad():
+        out = masked_attention.IntraSliceAttention(4, 5)(maps, keep(x, ANCHOR))
+    assert out.shape == (1, 64, 60, 8)
+
+
+def test_rotary_products_know_distances_only() -> None:
+    rotary = Rotary(8).double()
+    torch.manual_seed(0)
+    torch.nn.init.normal_(rotary.angles)
+    q, k = torch.randn(2, 8, dtype=torch.float64)
+    turned_q, turned_k = (rotary(v.expand(1, 6, 7, 8))[0] for v in (q, k))
+    product = (turned_q[2, 1] * turned_k[4, 5]).sum()
+    assert torch.isclose(product, (turned_q[1, 0] * turned_k[3, 4]).sum())
+    assert not torch.isclose(product, (turned_q[1, 0] * turned_k[4, 4]).sum())
+
+
+def test_reweighting_weighs_channels() -> None:
+    torch.manual_seed(0)
+    layer = Reweighting(6)
+    x = torch.randn(2, 4, 5, 6)
+    torch.testing.assert_close(layer.weights(x).sum(-1), torch.ones(2, 6))
+    # Positions are alike to it: it commutes with moving them about.
+    order = torch.randperm(20)
+    moved = x.flatten(1, 2)[:, order].view(x.shape)
+    expected = layer(x).flatten(1, 2)[:, order].view(x.shape)
+    torch.testing.assert_close(layer(moved), expected)
+
+
+def test_the_guide_says_what_is_carried_where() -> None:
+    torch.manual_seed(0)
+    context = GuidedContext(16, 4, heads=1)
+    guide, anchors = torch.randn(1, 8, 8, 16), keep(torch.randn(1, 8, 8, 4), ANCHOR)
+    out = context(guide, anchors)
+    assert out.shape == (1, 8, 4, 8)
+    q, k = context.similarity(guide)
+    assert q.shape == k.shape == (1, 32, 16)
+
+
+@pytest.mark.parametrize("make_transform", [elic_analysis, elic_synthesis])
+@torch.inference_mode()
+def test_the_reach_of_elic(make_transform: Any) -> None:
+    """A pixel matters 132 pixels away and no farther: the halo is 144."""
+    torch.manual_seed(0)
+    transform = make_transform(4, 4).double()
+    analysis = make_transform is elic_analysis
+    x = torch.randn(1, 640 if analysis else 40, 16, 3 if analysis else 4, dtype=torch.float64)
+    other = x.clone()
+    other[:, :320 if analysis else 20] += 1
+    differs = (transform(x) != transform(other)).any(-1).any(-1)[0].nonzero().max()
+    reached = (int(differs) + 1) * (16 if analysis else 1)
+    assert 320 + 100 < reached <= 320 + 144
