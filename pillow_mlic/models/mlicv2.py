@@ -13,7 +13,7 @@ No weights have been published. `multi_reference` has the flow of data.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -148,6 +148,12 @@ class MlicV2(MultiReferenceNetwork):
     def decisions(self) -> int:
         """Decisions about each latent besides its symbol: the scale's and the network's."""
         return 0 if self.selection is None else 2
+
+    def add_selection(self) -> "MlicV2":
+        """The same network (sharing its weights) with fresh networks for selective compression."""
+        selective = MlicV2(replace(self.config, selective=True))
+        selective.load_state_dict(self.state_dict(), strict=False, assign=True)
+        return selective
 
     def add_transforms(self) -> None:
         c = self.config

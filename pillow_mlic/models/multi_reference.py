@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Coder, Select
+from .base import Coder, Select, TableCoder
 from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
 from .layers.conv import Conv2d, SubpixelConv
 from .layers.factorised import FactorisedPrior, GaussianModel
@@ -290,6 +290,13 @@ class MultiReferenceNetwork(PublishedNetwork):
     def channels(self) -> tuple[int, int]:
         """Channels of y and of z."""
         return self.config.latents, self.config.width
+
+    def hyperprior_only(
+        self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder
+    ) -> Tensor:
+        """`entropy` without any context: hyper parameters are scales and means. For training."""
+        scale, mean = self.hyper_parameters(quality, z_size, coder).chunk(2, dim=-1)
+        return coder(mean, scale, mean.new_ones(1), lambda latents: latents.y) + mean
 
     def code_y(self, hyper_parameters: Tensor, coder: Coder) -> Tensor:
         """Walk through all coding steps of y: (B, H, W, 2M) of h_s -> y_hat (B, H, W, M)."""

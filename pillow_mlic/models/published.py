@@ -138,12 +138,23 @@ class PublishedNetwork(nn.Module):
         """y -> z (B, H/64, W/64, Z)."""
         return self.h_a(y)
 
+    def latents(self, x: Tensor, quality: Tensor) -> Latents:
+        """Pixels (B, H, W, 3) in 0..1, sides multiples of 64, quality (B,) -> latents."""
+        y = self.analysis(x, quality).float()
+        return Latents(y, self.hyper_analysis(y).float())
+
     def entropy(self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder) -> Tensor:
         """Walk through all coding steps, in the type of `quality` (B,); z_size (H/64, W/64)."""
+        return self.code_y(self.hyper_parameters(quality, z_size, coder), coder)
+
+    def hyper_parameters(
+        self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder
+    ) -> Tensor:
+        """Code z; -> what h_s makes of it (B, H/16, W/16, ...), in the type of `quality`."""
         medians = self.prior.medians().to(quality.dtype)
         mean = medians.expand(quality.shape[0], *z_size, -1)
         z_hat = coder.fixed(mean, lambda latents: latents.z) + mean
-        return self.code_y(self.h_s(z_hat), coder)
+        return self.h_s(z_hat)
 
     def synthesis(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """y_hat -> pixels (B, H, W, 3), nominally in 0..1, not clamped."""
