@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pillow_mlic import codec, models, packs
+from pillow_mlic import cli, codec, models, packs, skipping
 from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
 from pillow_mlic.models.base import Latents, Select
 from pillow_mlic.models.layers import masked_attention
@@ -137,8 +137,7 @@ def coded_symbols(model: Any, pack: packs.Pack) -> tuple[int, int, EncodingCoder
         z = model.hyper_analysis(y)
         coder = EncodingCoder(Latents(y, z), pack.tables, codec.EXACT_GUARD)
         model.entropy(torch.tensor([3.0], dtype=torch.float64), (2, 2), coder)
-    coded = sum(len(rows) for _, rows in coder._coded[0])
-    return y.numel(), coded - z.numel(), coder
+    return y.numel(), coder.count() - z.numel(), coder
 
 
 def test_what_is_skipped_is_not_in_the_stream(tmp_path: Path) -> None:
@@ -175,6 +174,30 @@ def test_decisions_survive_a_decoder_that_is_off(tmp_path: Path) -> None:
     args = ([tile], pack, 3.0, (2, 2), True, cpu)
     with torch.inference_mode():
         assert torch.equal(codec.walk(*args, Off), codec.walk(*args))
+
+
+def test_the_table_of_what_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    photograph(128, 100).save(tmp_path / "a.png")
+    pack = tmp_path / "weights" / "mlicv2-1.safetensors"
+    write_pack(make("mlicv2"), "mlicv2", pack, 1.0)
+    command = ["bench", "skip", str(tmp_path / "a.png"), "-o", str(tmp_path / "table.md")]
+    assert cli.main(command) == 2
+    assert "--stage selection" in capsys.readouterr().err
+    model = make("mlicv2 selective")
+    write_pack(model, "mlicv2", pack, 1.0)
+    write_pack(model, "mlicv2", pack.with_name("mlicv2-5.safetensors"), 5.0)
+    assert cli.main(command) == 0
+    header, _, *rows = (tmp_path / "table.md").read_text().splitlines()
+    assert [row.split(" | ")[0] for row in rows] == ["| 1", "| 5"]
+    figures = dict(zip(header.split(" | "), rows[0].split(" | "), strict=True))
+    (row, _) = skipping.measure([tmp_path / "a.png"], "mlicv2", torch.device("cpu"))
+    assert figures["skipped"] == f"{row.skipped:.2%}"
+    assert row.plain.coded == row.plain.latents == row.selective.latents > row.selective.coded
+    assert row.selective.size < row.plain.size
 
 
 # ---- layers --------------------------------------------------------------------------------------

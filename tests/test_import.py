@@ -79,6 +79,7 @@ MAY_IMPORT = {
         "models",
         "exceptions",
     },
+    "skipping": {"codec", "packs", "regions", "entropy", "models.base"},
     "portability": {
         "codec",
         "packs",

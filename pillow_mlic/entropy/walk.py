@@ -173,6 +173,10 @@ class EncodingCoder:
         self._coded[tile].append((values[coded], rows))
         symbols.copy_(torch.from_numpy(values).view(symbols.shape))
 
+    def count(self) -> int:
+        """Symbols in the streams of all tiles so far."""
+        return sum(len(rows) for coded in self._coded for _, rows in coded)
+
     def payloads(self) -> list[Payload]:
         """What was coded, one payload a tile."""
         return [

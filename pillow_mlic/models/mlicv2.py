@@ -12,6 +12,7 @@ Against MLIC++:
 No weights have been published. `multi_reference` has the flow of data.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -154,6 +155,12 @@ class MlicV2(MultiReferenceNetwork):
         selective = MlicV2(replace(self.config, selective=True))
         selective.load_state_dict(self.state_dict(), strict=False, assign=True)
         return selective
+
+    def without_selection(self) -> "MlicV2":
+        """The same network (sharing its weights) that codes every symbol."""
+        plain = copy.copy(self)
+        plain._modules = {**self._modules, "selection": None}
+        return plain
 
     def add_transforms(self) -> None:
         c = self.config
