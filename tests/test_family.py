@@ -122,7 +122,9 @@ def test_only_what_is_decoded_is_used(variant: str) -> None:
 
 def test_missing_weights_say_what_to_do() -> None:
     for name in CONFIGS:
-        with pytest.raises(packs.WeightsError, match=r"mlic train .*--model " + name.replace("+", r"\+")):
+        with pytest.raises(
+            packs.WeightsError, match=r"mlic train .*--model " + name.replace("+", r"\+")
+        ):
             packs.find(name)
 
 
@@ -226,7 +228,9 @@ def test_maps_pass_over_the_neighbourhood() -> None:
         seen = put((weights[0, query] > 0).view(1, 12, 6, 1).float(), ANCHOR)[0, ..., 0]
         asked = torch.zeros(72)
         asked[query] = 1
-        (row,), (column,) = put(asked.view(1, 12, 6, 1), NON_ANCHOR)[0, ..., 0].nonzero(as_tuple=True)
+        (row,), (column,) = put(asked.view(1, 12, 6, 1), NON_ANCHOR)[0, ..., 0].nonzero(
+            as_tuple=True
+        )
         expected = keep(torch.ones_like(place), ANCHOR)[0, ..., 0]
         expected[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = 0
         assert torch.equal(seen, expected)
@@ -291,7 +295,7 @@ def test_the_reach_of_elic(make_transform: Any) -> None:
     analysis = make_transform is elic_analysis
     x = torch.randn(1, 640 if analysis else 40, 16, 3 if analysis else 4, dtype=torch.float64)
     other = x.clone()
-    other[:, :320 if analysis else 20] += 1
+    other[:, : 320 if analysis else 20] += 1
     differs = (transform(x) != transform(other)).any(-1).any(-1)[0].nonzero().max()
     reached = (int(differs) + 1) * (16 if analysis else 1)
     assert 320 + 64 < reached <= 320 + 144

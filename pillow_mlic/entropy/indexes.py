@@ -48,7 +48,9 @@ def classify(scale: Tensor, tables: Thresholds) -> Indexes:
     return torch.bucketize(scale.double().flatten(), thresholds).cpu().numpy()
 
 
-def near_thresholds(scale: Tensor, classes: Indexes, tables: Thresholds, guard: float) -> Corrections:
+def near_thresholds(
+    scale: Tensor, classes: Indexes, tables: Thresholds, guard: float
+) -> Corrections:
     """What the encoder lists: latents whose scale lies within `guard` of a threshold."""
     values = scale.double().flatten().cpu().numpy()
     bounds = np.concatenate([[0.0], tables.thresholds, [np.inf]])
@@ -62,7 +64,9 @@ def near_thresholds(scale: Tensor, classes: Indexes, tables: Thresholds, guard: 
     return Corrections(positions, just_above[positions].astype(np.int64))
 
 
-def correct(classes: Indexes, scale: Tensor, corrections: Corrections, tables: Thresholds) -> Indexes:
+def correct(
+    classes: Indexes, scale: Tensor, corrections: Corrections, tables: Thresholds
+) -> Indexes:
     """Classes with the listed ones replaced: the side of the nearest threshold that is listed."""
     if not len(corrections.positions):
         return classes

@@ -15,6 +15,7 @@ published. `multi_reference` has the flow of data.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class MlicConfig(SliceConfig):
 class Mlic(MultiReferenceNetwork):
     """MLIC with MEM: stacked checkerboard, channel and intra-slice global context."""
 
-    config_type: type[SliceConfig] = MlicConfig
+    config_type: ClassVar[type[SliceConfig]] = MlicConfig
 
     def add_contexts(self) -> tuple[Sequence[int], Sequence[int]]:
         c = self.config
@@ -136,9 +137,9 @@ class MlicEx(Mlic):
         self.h_s = HyperSynthesis(c)
 
     def add_maps(self) -> None:
-        self.similarity = IntraSliceMaps(self.config.slice_channels, self.config.window)
+        self.first_similarity = IntraSliceMaps(self.config.slice_channels, self.config.window)
 
     def maps(self, known: Known) -> list[Tensor]:
         if "maps" not in known.memory:
-            known.memory["maps"] = self.similarity(known.done[0])
+            known.memory["maps"] = self.first_similarity(known.done[0])
         return known.memory["maps"]

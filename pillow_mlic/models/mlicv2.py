@@ -59,7 +59,7 @@ class MlicV2Config(SliceConfig):
     there are networks for selective compression.
     """
 
-    channel_hidden: tuple[int, int] = (4, 4)
+    channel_hidden: tuple[int, ...] = (4, 4)
     selective: bool = False
 
     def __post_init__(self) -> None:

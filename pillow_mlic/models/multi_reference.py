@@ -161,7 +161,7 @@ class HyperSynthesis(nn.Module):
 class ChannelContext(nn.Module):
     """Context from the finished slices around: (B, H, W, c i) -> (B, H, W, 4c)."""
 
-    def __init__(self, channels: int, slices: int, hidden: tuple[int, int] = (6, 4)) -> None:
+    def __init__(self, channels: int, slices: int, hidden: tuple[int, ...] = (6, 4)) -> None:
         """`hidden`: widths between, in multiples of `channels`."""
         super().__init__()
         widths = [channels * factor for factor in (slices, *hidden, 4)]
@@ -261,7 +261,7 @@ class MultiReferenceNetwork(PublishedNetwork):
         raise NotImplementedError
 
     def from_anchors(self, known: Known, anchors: Tensor) -> list[Tensor]:
-        """Contexts of non-anchors, packed (B, H, W/2, ...), that a slice's anchors give in addition.
+        """Contexts of non-anchors, packed (B, H, W/2, ...), that a slice's anchors give.
 
         `anchors` (B, H, W, c) are zero elsewhere.
         """

@@ -8,7 +8,7 @@ Tensors inside are channels-last, (B, H, W, C); pictures and likelihoods that `f
 gives are (B, C, H, W), as everywhere.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -86,12 +86,19 @@ class PublishedNetwork(nn.Module):
     h_s: nn.Module
     stride = 64
     """Pictures are padded to multiples of this before analysis."""
-    decisions = 0
-    """How often `entropy` has its coder decide about each latent."""
     halo: int | None
     """How far, in pixels, the transforms see; None where they see the whole picture."""
     anchor: int
     """Which half of the checkerboard (see `layers.checkerboard`) is coded first."""
+
+    def config_dict(self) -> dict[str, Any]:
+        """Widths and depths as plain JSON values."""
+        raise NotImplementedError
+
+    @property
+    def decisions(self) -> int:
+        """How often `entropy` has its coder decide about each latent."""
+        return 0
 
     @property
     def prior(self) -> FactorisedPrior:

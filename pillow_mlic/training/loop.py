@@ -188,7 +188,7 @@ class Trainer:
             size = (s.batch, side, side, channels)
             return torch.rand(size, generator=generator, device=self.device)[share] - 0.5
 
-        y, z = noise(y_side, y_channels), noise(z_side, z_channels)  # type: ignore[arg-type]
+        y, z = noise(y_side, y_channels), noise(z_side, z_channels)
         return crops.float() / 255, quality, Latents(y, z)
 
     def _forward(self, x: Tensor, quality: Tensor, noise: Latents) -> Figures:

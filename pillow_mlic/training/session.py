@@ -13,7 +13,7 @@ from ..models.layers.quality import quality_of
 from ..models.published import PublishedNetwork
 from .data import Crops, load_folder
 from .export import export
-from .loop import STATE, STAGES, Report, Settings, Trainer, load_state, settings_from
+from .loop import STAGES, STATE, Report, Settings, Trainer, load_state, settings_from
 
 START_PATCHES = 4000
 PATCH = 16

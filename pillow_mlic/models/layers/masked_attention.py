@@ -75,8 +75,8 @@ class IntraSliceMaps(nn.Module):
         maps = []
         for rows, columns in patches(*x.shape[1:3]):
             part = (slice(None), rows, columns)
-            mask = _near(*q[part].shape[1:3], self.window, x.device)
             ours, theirs = take(q[part], NON_ANCHOR), take(k[part], ANCHOR)
+            mask = _near(ours.shape[1], 2 * ours.shape[2], self.window, x.device)
             maps.append(_attention(ours.flatten(1, 2), theirs.flatten(1, 2), mask))
         return maps
 
