@@ -38,7 +38,7 @@ def steps(args: argparse.Namespace) -> dict[str, tuple[list[str], Path | None]]:
     found["cost"] = [*mlic, "bench", "cost", kodak, *sizes, "--out", str(out / "cost")], None
     selftest = ["-q", "3", "-o", str(out / "selftest.md")]
     found["selftest"] = [*mlic, "selftest", kodak, *selftest], None
-    speed = [sys.executable, str(ROOT / "scripts/measure_speed.py"), first]
+    speed = [*mlic, "bench", "speed", first, "--threads", "2"]
     found["speed"] = speed, out / "speed.md"
     fuzz = ["--count", "200000", "--workers", str(args.workers)]
     found["fuzz"] = [sys.executable, "-m", "tests.fuzz", *fuzz], out / "fuzz.md"

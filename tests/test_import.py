@@ -87,6 +87,7 @@ MAY_IMPORT = {
         "entropy",
         "models.layers",
     },
+    "speed": {"codec", "packs"},
 }
 
 

@@ -7,10 +7,23 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ..version import __version__
-from . import bench, compare, cost, demo, files, info, selftest, skip, train, view, weights
+from . import (
+    bench,
+    compare,
+    cost,
+    demo,
+    files,
+    info,
+    selftest,
+    skip,
+    speed,
+    train,
+    view,
+    weights,
+)
 
-COMMANDS = (files, info, view, compare, demo, bench, cost, skip, selftest, weights, train)
-SECOND_WORDS = {"bench": ("cost", "skip")}
+COMMANDS = (files, info, view, compare, demo, bench, cost, skip, speed, selftest, weights, train)
+SECOND_WORDS = {"bench": ("cost", "skip", "speed")}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

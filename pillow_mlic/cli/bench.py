@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
         )
     print(f"BD-rate against {results.anchor_label}:\n")
     print(report.bd_table(results))
+    for found in results.monotonies:
+        print(f"\n{found.sentence()}")
     print(f"\nmeasurements: {args.out / 'table.md'}\nreport:       {args.out / 'report.html'}")
     for row in results.errors:
         where = f"{row['codec']} at {row['setting']:g} on {row['image']}"

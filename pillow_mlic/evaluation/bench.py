@@ -33,6 +33,7 @@ from .measure import (
     rows_of,
     save_sample,
 )
+from .monotony import monotony
 from .results import COLUMNS, TIMES, Curve, Results, SampleImage, Samples, bd_rates
 
 DEFAULT_CODECS = ("jpeg", "webp", "avif", "jxl", "mlic")
@@ -112,6 +113,11 @@ def run(
         errors=errors,
         kodak=kodak,
         samples=shown,
+        monotonies=[
+            found
+            for codec in chosen
+            if codec.continuous and (found := monotony(codec.name, rows)) is not None
+        ],
     )
     report.write(results, out, _sample_folder(out))
     return results

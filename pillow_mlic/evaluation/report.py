@@ -73,6 +73,8 @@ def markdown(results: Results) -> str:
         measurement_table(results),
         TIME_NOTE,
     ]
+    if results.monotonies:
+        parts += ["## From quality to quality", *(m.sentence() for m in results.monotonies)]
     if results.errors:
         parts += ["## Failures", "Settings with a failure are left out above.", _failures(results)]
     return "\n\n".join(parts) + "\n"

@@ -19,6 +19,7 @@ from .bdrate import (
     published_names,
 )
 from .metrics import ms_ssim_db
+from .monotony import Monotony
 
 COLUMNS: dict[Metric, str] = {
     "psnr": "psnr-rgb",
@@ -100,7 +101,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class Results:
-    """All that a bench run measured; `errors` are rows with codec, setting, image and error."""
+    """All that a bench run measured; `errors` are rows with codec, setting, image and error.
+
+    `monotonies`: for codecs whose quality is continuous, whether it orders bytes and PSNR.
+    """
 
     name: str
     description: str
@@ -111,6 +115,7 @@ class Results:
     errors: list[dict[str, Any]]
     kodak: bool
     samples: list[Samples] = field(default_factory=list)
+    monotonies: list[Monotony] = field(default_factory=list)
 
     @property
     def metrics(self) -> list[Metric]:

@@ -50,7 +50,7 @@ class GDN(nn.Module):
         beta = self.beta_reparam(self.beta)
 
         def normalise(x: Tensor) -> Tensor:
-            norm = F.linear(x * x, gamma, beta)
+            norm = F.linear(x * x, gamma.to(x.dtype), beta.to(x.dtype))
             return x * (norm.sqrt() if self.inverse else norm.rsqrt())
 
         return normalise

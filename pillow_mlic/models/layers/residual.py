@@ -41,7 +41,9 @@ class ResidualDown(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gdn = self.gdn.function()
-        weight, bias = self.skip.weight.flatten(1), self.skip.bias
+        bias = self.skip.bias
+        assert bias is not None  # as it was made
+        weight, bias = self.skip.weight.flatten(1).to(x.dtype), bias.to(x.dtype)
 
         def finish(y: Tensor, x: Tensor) -> Tensor:
             return gdn(y) + F.linear(x, weight, bias)

@@ -1,0 +1,55 @@
+"""`mlic bench speed`: where the time of one picture goes."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from . import common
+
+
+def add_to(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "bench speed",
+        help="where the time of one picture goes",
+        description=(
+            "Encode and decode a picture on the CPU: seconds of the whole and of its parts, their "
+            "multiplications, and the share of the machine's rate of float32 matrix products, "
+            "measured in the same run. The ratio is what the machine could have multiplied "
+            "in the time."
+        ),
+    )
+    parser.add_argument("picture", type=Path, metavar="PICTURE")
+    parser.add_argument("-q", "--quality", type=float, default=3.0, help="default: %(default)g")
+    parser.add_argument("--model", default="mlicv2-lite", help="model or weight pack")
+    parser.add_argument(
+        "--threads",
+        type=common.positive,
+        default=1,
+        help="with one (the default) its CPU time is measured, with more wall time",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=common.positive,
+        default=3,
+        metavar="N",
+        help="runs, the best counts; default: %(default)s",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """mlic bench speed."""
+    import numpy as np
+
+    from .. import packs, speed
+
+    with Image.open(args.picture) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    pack = packs.load(packs.find(args.model, args.quality))
+    with common.Steps() as progress:
+        found = speed.measure(pixels, pack, args.quality, args.threads, args.repeats, progress)
+    print(speed.table(found))
+    return 0

@@ -1,0 +1,172 @@
+"""Where the time of one picture goes, beside what the machine could have multiplied in it.
+
+Seconds depend on the machine and on what else it does; their product with its rate of float32
+matrix products, measured in the same run, much less. This product is the *ratio*, in GMAC: what
+the machine could have multiplied in the time.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from . import codec
+
+if TYPE_CHECKING:
+    from .packs import Pack
+
+CPU = torch.device("cpu")
+TILE = 2048
+SIDE = 2048
+"""Of the matrices whose product gives the machine's rate."""
+
+
+class Part(NamedTuple):
+    """Some work: its seconds, and its multiplications in billions, float64 counted twice."""
+
+    name: str
+    seconds: float
+    gmac: float
+
+
+class Speed(NamedTuple):
+    """What `measure` found; `rate` is that of float32 matrix products in GMAC/s."""
+
+    weights: str
+    quality: float
+    size: tuple[int, int]
+    threads: int
+    rate: float
+    parts: list[Part]
+
+
+def measure(
+    pixels: NDArray[np.uint8],
+    pack: "Pack",
+    quality: float,
+    threads: int = 1,
+    repeats: int = 3,
+    tell: Callable[[str, int, int], object] = lambda *_: None,
+) -> Speed:
+    """Encode and decode (H, W, 3) and measure parts and whole on the CPU, the best of `repeats`.
+
+    With one thread seconds are those of its CPU time, which other work on the machine changes
+    little; with more they are wall time. The rate is measured before, after and between, and the
+    median counts.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    try:
+        with codec.plain_arithmetic(CPU):
+            works = _works(pixels, pack, quality)
+            rates, parts = [_rate(clock)], []
+            for index, (name, work, gmac) in enumerate(works):
+                tell("measuring", index, len(works))
+                seconds = min(_seconds(work, clock) for _ in range(repeats))
+                parts.append(Part(name, seconds, gmac))
+                rates.append(_rate(clock))
+            tell("measuring", len(works), len(works))
+    finally:
+        torch.set_num_threads(before)
+    size = (pixels.shape[1], pixels.shape[0])
+    return Speed(pack.file.name, quality, size, threads, float(np.median(rates)), parts)
+
+
+def _works(
+    pixels: NDArray[np.uint8], pack: "Pack", quality: float
+) -> Sequence[tuple[str, Callable[[], object], float]]:
+    """What is measured: name, work and its multiplications."""
+    model, canonical = pack.model(CPU), pack.canonical(CPU)
+    height, width = pixels.shape[:2]
+    q = torch.tensor([quality])
+    x = torch.rand(1, -(-height // model.stride) * model.stride, -(-width // 64) * 64, 3)
+    y = model.analysis(x, q)
+    z = model.hyper_analysis(y)
+    z_size = (z.shape[1], z.shape[2])
+
+    def analysis() -> object:
+        return model.hyper_analysis(model.analysis(x, q))
+
+    def entropy(dtype: torch.dtype) -> object:
+        network = canonical if dtype == torch.float64 else model
+        return network.entropy(q.to(dtype), z_size, _Nothing())
+
+    def synthesis() -> object:
+        return model.synthesis(y, q)
+
+    def encoded(guard: float) -> dict[int, bytes]:
+        return dict(enumerate(codec.encode(pixels, pack, quality, TILE, guard, CPU).tiles))
+
+    def decode(tiles: dict[int, bytes], guard: float) -> object:
+        return codec.decode(tiles, (width, height), pack, quality, TILE, guard, CPU)
+
+    guard = pack.file.guard
+    exact, fast = encoded(codec.EXACT_GUARD), encoded(guard)
+    ahead, back = _gmac(analysis), _gmac(synthesis)
+    between = _gmac(lambda: entropy(torch.float32))
+    twice = 2 * _gmac(lambda: entropy(torch.float64))
+    return (
+        ("analysis", analysis, ahead),
+        ("entropy part, float64", lambda: entropy(torch.float64), twice),
+        ("entropy part, float32", lambda: entropy(torch.float32), between),
+        ("synthesis", synthesis, back),
+        ("encode", lambda: encoded(codec.EXACT_GUARD), ahead + twice),
+        ("decode", lambda: decode(exact, codec.EXACT_GUARD), twice + back),
+        (f"decode, guard band {guard:g}", lambda: decode(fast, guard), between + back),
+    )
+
+
+class _Nothing:
+    """A coder of nothing but zeros."""
+
+    def __call__(self, mean: Tensor, *_: Any) -> Tensor:
+        return torch.zeros_like(mean)
+
+    def fixed(self, mean: Tensor, *_: Any) -> Tensor:
+        return torch.zeros_like(mean)
+
+
+def _gmac(work: Callable[[], object]) -> float:
+    """Multiplications that `work` really does, in billions."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops() / 2e9
+
+
+def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    work()
+    return clock() - start
+
+
+def _rate(clock: Callable[[], float]) -> float:
+    """Float32 matrix products of the machine in GMAC/s."""
+    a, b = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
+    torch.mm(a, b)
+    return SIDE**3 / 1e9 / min(_seconds(lambda: torch.mm(a, b), clock) for _ in range(3))
+
+
+def table(speed: Speed) -> str:
+    """A sentence and a Markdown table."""
+    width, height = speed.size
+    kind = "CPU seconds of one thread" if speed.threads == 1 else f"{speed.threads} threads"
+    lines = [
+        f"{speed.weights}, {width} x {height}, quality {speed.quality:g}; {kind}; "
+        f"float32 matrix products: {speed.rate:.0f} GMAC/s",
+        "",
+        "| | seconds | GMAC | GMAC/s | share of the matrix-product rate | ratio, GMAC |",
+        "|---|---|---|---|---|---|",
+    ]
+    for part in speed.parts:
+        per_second = part.gmac / part.seconds
+        lines.append(
+            f"| {part.name} | {part.seconds:.3f} | {part.gmac:.1f} | {per_second:.0f} "
+            f"| {per_second / speed.rate:.0%} | {part.seconds * speed.rate:.0f} |"
+        )
+    return "\n".join(lines)
