@@ -10,13 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pillow_mlic import cli, codec, models, packs, skipping
+from pillow_mlic import analysis, cli, codec, models, packs, skipping
 from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
 from pillow_mlic.models.base import Latents, Select
 from pillow_mlic.models.layers import masked_attention
 from pillow_mlic.models.layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
 from pillow_mlic.models.layers.checkerboard_conv import StackedCheckerboard
-from pillow_mlic.models.layers.elic import elic_analysis, elic_synthesis
 from pillow_mlic.models.layers.reweighted import GuidedContext, Reweighting
 from pillow_mlic.models.layers.rotary import Rotary
 
@@ -286,16 +285,37 @@ def test_the_guide_says_what_is_carried_where() -> None:
     assert q.shape == k.shape == (1, 32, 16)
 
 
-@pytest.mark.parametrize("make_transform", [elic_analysis, elic_synthesis])
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "lalic"])
 @torch.inference_mode()
-def test_the_reach_of_elic(make_transform: Any) -> None:
-    """A pixel matters 132 pixels away and no farther: the halo is 144."""
-    torch.manual_seed(0)
-    transform = make_transform(4, 4).double()
-    analysis = make_transform is elic_analysis
-    x = torch.randn(1, 640 if analysis else 40, 16, 3 if analysis else 4, dtype=torch.float64)
-    other = x.clone()
-    other[:, : 320 if analysis else 20] += 1
-    differs = (transform(x) != transform(other)).any(-1).any(-1)[0].nonzero().max()
-    reached = (int(differs) + 1) * (16 if analysis else 1)
-    assert 320 + 64 < reached <= 320 + 144
+def test_the_reach_of_transforms(name: str) -> None:
+    """Pixels, or latents, matter as far away as the halo and no farther."""
+    model = make(name).double()
+    halo = model.halo
+    for transform, step, result_step, channels in (
+        (model.g_a, 1, 16, 3),
+        (model.g_s, 16, 1, model.channels[0]),
+    ):
+        middle = 2 * halo // 64 * 64
+        x = torch.rand(1, 2 * middle // step, 16, channels, dtype=torch.float64)
+        other = x.clone()
+        other[:, : middle // step] += 1
+        differs = (transform(x) != transform(other)).flatten(2).any(-1)[0].nonzero().max()
+        reached = (int(differs) + 1) * result_step - middle
+        # Some of what a ReLU lets through must come from far away, some need not.
+        assert halo / 2 < reached <= halo
+
+
+def test_optimised_rounding_and_bit_maps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str
+) -> None:
+    """Both walk through the model with coders of their own."""
+    name = variant.split()[0]
+    write_pack(make(variant), name, tmp_path / "a.safetensors")
+    monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path / "a.safetensors"))
+    path = tmp_path / "a.mlic"
+    photograph(64, 64).save(path, model=name, optimize=True)
+    with Image.open(path) as image:
+        image.load()
+    bits = analysis.bit_map(path)
+    assert bits.shape == (4, 4)
+    assert 0.5 * bits.sum() - 1000 < 8 * path.stat().st_size < 1.2 * bits.sum() + 1000

@@ -1,6 +1,7 @@
 """Training of the networks for one lambda: every model, both distortions, all stages."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from .test_portability import MATRIX, check, jobs_of
 
 CPU = torch.device("cpu")
 PICTURES = [np.asarray(photograph(200, 210, seed=s)) for s in range(3)]
-QUICK = Settings(batch=2, crop=64, rate=2e-3, warm_up=2, bf16=False, quality=3.0)
+QUICK = Settings(batch=2, crop=64, rate=3e-3, warm_up=2, bf16=False, quality=3.0)
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
 
@@ -39,7 +40,7 @@ def trainer(variant: str, run: Path, settings: Settings = QUICK) -> Trainer:
     return Trainer(make(variant).train(), PICTURES, run, settings, CPU)
 
 
-def losses(run: Trainer, times: int = 3, steps: int = 5) -> list[float]:
+def losses(run: Trainer, times: int = 3, steps: int = 4) -> list[float]:
     found: list[float] = []
     for _ in range(times):
         run.train(steps, None, False, lambda r: found.append(r.loss), report_seconds=1e9)
@@ -60,7 +61,7 @@ def test_every_model_trains_and_codes(
     monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path / "a.safetensors"))
     pack = packs.load(packs.find(name))
     assert pack.file.quality == 3
-    image = photograph(128, 64)
+    image = photograph(64, 64)
     buffer = io.BytesIO()
     image.save(buffer, "MLIC", model=name)
     with Image.open(buffer) as coded:
@@ -70,13 +71,11 @@ def test_every_model_trains_and_codes(
         out = run.model.double().eval()(x)["x_hat"]
     expected = out[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).numpy()
     assert np.abs(decoded - expected).max() <= 1
-    check(pack, jobs_of(pack, image, (3.0,)), [MATRIX[0], MATRIX[-1]])
+    check(pack, jobs_of(pack, image, (3.0,)), [MATRIX[-1]])
 
 
 @pytest.mark.parametrize("name", ["mlic++", "lalic"])
 def test_half_precision_where_it_may_be(tmp_path: Path, name: str) -> None:
-    from dataclasses import replace
-
     found = losses(trainer(name, tmp_path, replace(QUICK, bf16=True)), times=2)
     assert found[-1] < found[0]
 
@@ -107,10 +106,8 @@ def test_ms_ssim_is_that_of_evaluation() -> None:
 
 
 def test_ms_ssim_trains(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     settings = replace(QUICK, distortion="ms-ssim", crop=192, batch=1)
-    found = losses(trainer("mlic", tmp_path, settings), steps=4)
+    found = losses(trainer("mlic", tmp_path, settings), times=2, steps=4)
     assert np.isfinite(found).all()
     assert found[-1] < found[0]
     with pytest.raises(ValueError, match="192"):
@@ -159,8 +156,6 @@ def test_the_recipe_of_mlicv2(tmp_path: Path) -> None:
 
 
 def test_selection_learns(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     run = trainer("mlicv2 selective", tmp_path, replace(QUICK, stage="selection", rate=1e-2))
     for name, parameter in run.model.named_parameters():
         parameter.requires_grad_(name.startswith("selection."))
