@@ -127,6 +127,20 @@ def test_missing_weights_say_what_to_do() -> None:
             packs.find(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("mlic", {"slice_channels": 3, "latents": 9}, "even number of channels"),
+        ("mlic+", {"latents": 25}, "are not 25 latents"),
+        ("mlic-ex", {"window": 4}, "1, 3 ... 31 pixels"),
+        ("mlicv2", {"channel_hidden": [4]}, "two inner widths"),
+    ],
+)
+def test_configurations_that_cannot_be(name: str, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        models.create(name, {**CONFIGS[name], **change})
+
+
 # ---- selective compression -----------------------------------------------------------------------
 
 

@@ -48,6 +48,9 @@ class SliceConfig:
         if not 1 <= self.window <= WIDEST_WINDOW or self.window % 2 == 0:
             msg = f"a window has 1, 3 ... {WIDEST_WINDOW} pixels a side, not {self.window}"
             raise ValueError(msg)
+        if self.slice_channels < 2 or self.slice_channels % 2:
+            msg = f"a slice has an even number of channels, not {self.slice_channels}"
+            raise ValueError(msg)
         if self.slices * self.slice_channels != self.latents:
             msg = (
                 f"{self.slices} slices of {self.slice_channels} channels are not "
