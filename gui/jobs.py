@@ -34,8 +34,8 @@ PSNR_TOLERANCE = 0.01
 """dB; a search for a PSNR ends this near to it."""
 SIZE_RANGE, PSNR_RANGE = 3.2, 14.0
 """From the lowest quality to the highest, about: natural logarithm of the size, dB."""
-TRIALS = 12
-"""Files that a search makes at most."""
+TRIALS, REFINED_TRIALS = 12, 4
+"""Files that a search makes at most; refined ones, after a search without refinement."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,16 @@ def _warm(codec: str, device: str | None) -> None:
 class _Coder:
     """One picture through one codec, timed; remembers the file made last."""
 
-    def __init__(self, image: Image.Image, codec: str, device: str | None, report: Report) -> None:
+    def __init__(
+        self,
+        image: Image.Image,
+        codec: str,
+        device: str | None,
+        report: Report,
+        refine: int = 0,
+    ) -> None:
         self.image = image
+        self.refine = refine
         self._codec = codecs.create(codec)
         self._neural = choices.is_mlic(codec)
         self._device = device
@@ -123,7 +131,7 @@ class _Coder:
         self.report(0.0)
         options: dict[str, Any] = {**self._codec.options, **metadata}
         if self._neural:
-            options |= {"device": self._device, "progress": self.report}
+            options |= {"device": self._device, "progress": self.report, "refine": self.refine}
         if self._codec.plugin is not None:
             __import__(self._codec.plugin)
         buffer = io.BytesIO()
@@ -145,19 +153,35 @@ class _Coder:
 
 
 # Sizes and PSNRs that searches have met, by picture and codec: sliders come back to them.
-_met: OrderedDict[tuple[str, str, str | None, GoalKind], dict[float, float]] = OrderedDict()
+_Key = tuple[str, str, str | None, GoalKind, int]
+_met: OrderedDict[_Key, dict[float, float]] = OrderedDict()
 _MOST_MET = 64
 
 
 def encode(
-    report: Report, source: Raster, codec: str, goal: Goal, device: str | None, target: Path
+    report: Report,
+    source: Raster,
+    codec: str,
+    goal: Goal,
+    device: str | None,
+    target: Path,
+    refine: int = 0,
 ) -> Coded:
-    """A picture through a codec at the quality that meets `goal`; pixels go to `target`."""
+    """A picture through a codec at the quality that meets `goal`; pixels go to `target`.
+
+    With `refine` a .mlic file is refined in so many steps; where a quality is searched for, that
+    is first done without.
+    """
     chosen = choices.choice(codec)
     _check(chosen, source.mode)
     _warm(codec, device)
-    coder = _Coder(source.image(), codec, device, report)
-    quality = _quality_for(goal, coder, chosen, _key(source, codec, device, goal))
+    coder = _Coder(source.image(), codec, device, report, refine)
+    guess = None
+    if refine and goal.kind != GoalKind.QUALITY:
+        draft = _Coder(coder.image, codec, device, report)
+        guess = _quality_for(goal, draft, chosen, _key(source, codec, device, goal, 0))
+    key = _key(source, codec, device, goal, refine)
+    quality = _quality_for(goal, coder, chosen, key, guess)
     data = coder.encode(quality)
     start = time.perf_counter()
     decoded = coder.decode(data)
@@ -236,18 +260,17 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
     return analysis.bit_map(io.BytesIO(data), device, report)
 
 
-def _key(
-    source: Raster, codec: str, device: str | None, goal: Goal
-) -> tuple[str, str, str | None, GoalKind]:
+def _key(source: Raster, codec: str, device: str | None, goal: Goal, refine: int) -> _Key:
     kind = GoalKind.PSNR if goal.kind == GoalKind.PSNR else GoalKind.NEAR_BYTES
-    return str(source.path), codec, device, kind
+    return str(source.path), codec, device, kind, refine
 
 
 def _quality_for(
     goal: Goal,
     coder: _Coder,
     chosen: choices.Choice,
-    key: tuple[str, str, str | None, GoalKind],
+    key: _Key,
+    guess: float | None = None,
 ) -> float:
     """The quality that meets the goal, searched for unless it is one."""
     if goal.kind == GoalKind.QUALITY:
@@ -273,7 +296,8 @@ def _quality_for(
         tolerance=tolerance,
         ceiling=goal.kind == GoalKind.MAX_BYTES,
         known=met,
-        limit=TRIALS,
+        guess=guess,
+        limit=REFINED_TRIALS if coder.refine else TRIALS,
     )
     met |= found.trials
     if goal.kind == GoalKind.MAX_BYTES and found.level > target:
@@ -335,12 +359,14 @@ def save(
     device: str | None,
     metadata: dict[str, bytes],
     target: Path,
+    refine: int = 0,
 ) -> int:
     """Write a file, with metadata if there are any; -> its size."""
     data = coded
     if metadata and quality is not None:
         metadata = _writable(choices.choice(codec), metadata)
-        data = _Coder(source.image(), codec, device, report).encode(quality, **metadata)
+        coder = _Coder(source.image(), codec, device, report, refine)
+        data = coder.encode(quality, **metadata)
     with whole_file(target) as file:
         file.write(data)
     return len(data)
@@ -373,7 +399,7 @@ def convert(
     coder = _Coder(plain, codec, device, report)
     if goal.kind == GoalKind.MAX_BYTES:
         goal = Goal(goal.kind, goal.value - sum(len(data) + 32 for data in metadata.values()))
-    key = (str(source), codec, device, goal.kind)
+    key = (str(source), codec, device, goal.kind, 0)
     quality = _quality_for(goal, coder, chosen, key)
     _met.pop(key, None)
     data = coder.encode(quality, **metadata)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from . import choices
 from .jobs import Coded
 from .raster import Raster
 from .requests import Request
@@ -51,4 +52,5 @@ def _request(state: State, source: Raster, number: int, goal: Goal, metadata_byt
     assert version is not None
     if goal.kind == GoalKind.MAX_BYTES:
         goal = Goal(goal.kind, max(goal.value - metadata_bytes, 1))
-    return Request(source, version.codec, goal, state.device)
+    refine = state.refine if choices.is_mlic(version.codec) else 0
+    return Request(source, version.codec, goal, state.device, refine=refine)

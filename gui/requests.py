@@ -18,7 +18,8 @@ from .worker import Ticket, Worker
 class Request:
     """A picture through a codec; equal requests have equal outcomes.
 
-    `path` is set for a file of the user's, which has neither goal nor device.
+    `refine`: steps of refinement, for .mlic alone. `path` is set for a file of the user's, which
+    has neither goal nor device.
     """
 
     source: Raster
@@ -26,6 +27,7 @@ class Request:
     goal: Goal | None = None
     device: str | None = None
     path: str | None = None
+    refine: int = 0
 
 
 class Staff(Protocol):
@@ -138,7 +140,7 @@ class Desk:
             worker = self.reader_for(arguments["path"])
         else:
             job, arguments = "encode", {"codec": request.codec, "goal": request.goal}
-            arguments["device"] = request.device
+            arguments |= {"device": request.device, "refine": request.refine}
             worker = self.worker_for(request.codec)
         ticket = worker.submit(
             job,

@@ -183,7 +183,7 @@ class Session:
         return [number for number, r in self.requests.items() if r == request]
 
     def _outcome(self, request: Request, coded: Coded) -> None:
-        if coded.codec != choices.FILE:
+        if coded.codec != choices.FILE and not request.refine:  # curves are of plain files
             self.points.add(coded.codec, coded.quality, coded.bpp, coded.psnr)
         for number in self._numbers(request):
             self.progress.pop(number, None)
@@ -337,6 +337,7 @@ class Session:
         assert self.picture is not None
         coded = self.shown[number]
         is_file = coded.codec == choices.FILE
+        request = self.requests.get(number)
 
         def done(size: int) -> None:
             self.saves_running -= 1
@@ -361,6 +362,7 @@ class Session:
             device=self.state.device,
             metadata={} if is_file else self.picture.metadata(self.state.keep_metadata),
             target=target,
+            refine=request.refine if request is not None else 0,
         )
         self._changed()
 

@@ -14,6 +14,8 @@ ORIGINAL = 0
 """The number that stands for the original among the versions of a picture."""
 MAX_PANES = 4
 GAINS = (1, 2, 4, 8, 16, 32)
+REFINEMENTS = (0, 30, 100, 300)
+"""Steps in which .mlic files can be refined."""
 
 
 class GoalKind(enum.StrEnum):
@@ -92,6 +94,7 @@ class State:
     match: Match = Match.SIZE
     gain: int = 8
     device: str | None = None
+    refine: int = 0
     keep_metadata: bool = True
     published: bool = True
     theme: Theme = Theme.SYSTEM
@@ -229,6 +232,7 @@ def from_json(data: Any) -> State:
             match=Match(data["match"]),
             gain=int(data["gain"]),
             device=data["device"],
+            refine=int(data.get("refine", 0)),
             keep_metadata=bool(data["keep_metadata"]),
             published=bool(data["published"]),
             theme=Theme(data["theme"]),
@@ -251,6 +255,7 @@ def _problem(state: State) -> bool:
         or not numbers.issuperset((*state.slots, state.selected))
         or not 2 <= state.panes <= MAX_PANES
         or state.gain not in GAINS
+        or state.refine not in REFINEMENTS
         or not (state.device is None or isinstance(state.device, str))
     )
 

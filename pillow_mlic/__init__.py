@@ -10,7 +10,7 @@ Image.open("photo.mlic").show()
 from .container import ContainerError
 from .devices import set_device
 from .exceptions import DecodeError, WeightsError
-from .plugin import MlicImageFile, decode_region, register
+from .plugin import MlicImageFile, decode_region, decode_slices, register
 from .version import __version__
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "decode_region",
+    "decode_slices",
     "register",
     "set_device",
 ]

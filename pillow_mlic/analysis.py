@@ -1,8 +1,8 @@
-"""Where the bits of a .mlic file went."""
+"""Where the bits of a .mlic file went, and what the contexts of a latent look at."""
 
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import codec, container, devices, packs, regions
-from .container import ChunkType
+from .container import Box, ChunkType
 from .entropy.payload import Payload
 from .entropy.tables import Tables
 from .entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
@@ -57,6 +57,46 @@ def bit_map(
     if progress is not None:
         progress(1.0)
     return bits[: -(-header.height // 16), : -(-header.width // 16)]
+
+
+def context_maps(
+    file: str | Path | BinaryIO, at: tuple[int, int], device: str | None = None
+) -> tuple[Box, dict[str, NDArray[np.float32]]]:
+    """What the contexts of the latent at pixel (x, y) look at, in its tile.
+
+    -> the tile's box (left, top, right, bottom) in pixels, and by name maps (h/16, w/16) of the
+    tile's latents or lists (C,) of channels; see models.base.ContextMaps. Raises ValueError where
+    the pixel lies outside or the model has no such contexts, and what opening and decoding would.
+    """
+    if isinstance(file, str | Path):
+        with open(file, "rb") as opened:
+            return context_maps(opened, at, device)
+    header = container.read_header(file)
+    x, y = at
+    if not (0 <= x < header.width and 0 <= y < header.height):
+        msg = f"there is no pixel {x},{y} in a picture of {header.width} x {header.height}"
+        raise ValueError(msg)
+    pack = packs.load(packs.find_hash(header.pack))
+    where = devices.resolve(device)
+    model: Any = pack.model(where)
+    if not hasattr(model, "context_maps"):
+        msg = f"{pack.file.model} has neither a global context nor reweighted ones to show"
+        raise ValueError(msg)
+    grid = regions.Grid(header.width, header.height, header.tile_size, model.stride)
+    index = y // header.tile_size * grid.across + x // header.tile_size
+    left, top, right, bottom = grid.box(index)
+    start = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(start)
+    places = container.scan(file, header, end, tiles={index})
+    place = next(p for p in places if p.type == ChunkType.TILE and p.index == index)
+    tile = container.read_chunk(file, place)
+    z_size = ((bottom - top) // 64, (right - left) // 64)
+    with codec.plain_arithmetic(where):
+        y_hat = codec.decode_batch([tile], pack, header.quality, z_size, header.guard, where)
+        found = model.context_maps(y_hat, ((y - top) // 16, (x - left) // 16))
+    maps = {name: weights.float().cpu().numpy() for name, weights in found.items()}
+    return (left, top, right, bottom), maps
 
 
 def _tile_bits(

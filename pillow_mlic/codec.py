@@ -11,26 +11,29 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .encoder import Coded, Encoder, Show, best, entropy_device
 from .entropy.payload import Payload, PayloadError
-from .entropy.rounding import FirstWalk, Rounding
-from .entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
+from .entropy.slices import SliceDecoder
+from .entropy.tables import Tables
+from .entropy.walk import DecodingCoder, SymbolMismatchError
 from .exceptions import DecodeError
 from .models.base import Latents, Model
-from .models.layers.quality import lambda_of
+from .refinement import Refiner
 from .regions import (
+    HYPER_LATENT,
     LATENT,
     Box,
     Grid,
     Pixels,
     Source,
     analyse,
-    error_gradient,
     overlap,
     regions,
     seen,
@@ -47,6 +50,10 @@ Progress = Callable[[float], object]
 
 EXACT_GUARD = 1e-9
 """At and below this guard band the decoder's entropy part runs in float64, too."""
+
+_PLAIN, _STEP, _TRIALS = 10, 10, 12
+"""Work for each pixel of coding it plainly and of a step of refinement, for progress; and how many
+steps' time it takes to choose between what came of them."""
 
 
 class Encoded(NamedTuple):
@@ -98,50 +105,80 @@ def encode(
     progress: Progress | None = None,
     estimate: bool = False,
     optimize: bool = False,
+    refine: int = 0,
+    show: Show = lambda pixels: pixels,
 ) -> Encoded:
     """Encode (H, W, 3) uint8 at `quality` 1..8. `tile` is the side of a tile, a multiple of 64.
 
     With `optimize` rounding is rate-distortion optimised (`entropy.rounding`), which takes about
-    as much time again. With `estimate` the model's own estimate of the size in bits comes back,
-    too. Should the memory of `device` not suffice, the CPU does the work, with a warning.
+    as much time again. `refine`: steps of refinement (`refinement`), each of which takes about as
+    long as `optimize`; what comes of it is kept tile by tile where it lowers R + lambda D, real
+    bytes and real pixels as `show` makes them of decoded ones. With `estimate` the model's own
+    estimate of the size in bits comes back, too. Should the memory of `device` not suffice, the
+    CPU does the work, with a warning.
     """
     height, width = picture.shape[:2]
 
     def work(device: torch.device) -> Encoded:
         model = pack.model(device)
-        where = _entropy_device(device)
-        canonical = pack.canonical(where)
-        q = torch.tensor([quality], device=device)
-        exact_q = q.to(where, torch.float64)
         grid = Grid(width, height, tile, model.stride)
-        payloads: list[bytes] = []
-        bits = 0.0
-        steps = _Steps(progress, 10 * _area(grid.padded))
+        q = torch.tensor([quality], device=device)
+        steps = _Steps(
+            progress, (_PLAIN + (refine and refine + _TRIALS) * _STEP) * _area(grid.padded)
+        )
+        encoder = Encoder(picture, pack, grid, q, guard, estimate)
+        coded = []
         with plain_arithmetic(device):
             for box in grid.boxes():
                 outer = seen(box, model, grid) if optimize else box
                 around = analyse(picture, outer, model, grid, q)
                 rows, columns = within(box, outer)
                 y = around[:, rows, columns].clone()
-                z = model.hyper_analysis(y)
+                latents = Latents(y, model.hyper_analysis(y))
                 steps.done(3 * _area(box))
-                rounding = None
-                if optimize:
-                    first = FirstWalk(Latents(y, z))
-                    around[:, rows, columns] = model.entropy(q, (z.shape[1], z.shape[2]), first)
-                    gradient = error_gradient(picture, around, outer, box, model, grid, q)
-                    gradient *= lambda_of(q) * (255**2 / 3)
-                    rounding = Rounding(first, gradient)
-                coder = EncodingCoder(
-                    Latents(y.to(where), z.to(where)), pack.tables, guard, estimate, rounding
-                )
-                canonical.entropy(exact_q, (z.shape[1], z.shape[2]), coder)
-                payloads += [payload.to_bytes() for payload in coder.payloads()]
-                bits += coder.estimated_bits
+                coded.append(encoder.tile(latents, around, outer, box, int(optimize)).coded)
                 steps.done(7 * _area(box))
-        return Encoded(payloads, bits if estimate else None)
+            if refine:
+                coded = _refined(encoder, coded, refine, show, steps)
+        bits = sum(each.bits for each in coded)
+        return Encoded([each.payload for each in coded], bits if estimate else None)
 
     return _on_device(work, device)
+
+
+def _refined(
+    encoder: Encoder, coded: list[Coded], steps: int, show: Show, work: "_Steps"
+) -> list[Coded]:
+    """`coded` tiles, those replaced that refinement makes better as all others are at that time.
+
+    Tile by tile: what comes out is never worse than what came in, whichever tiles change.
+    """
+    pack, grid, quality, coded = encoder.pack, encoder.grid, encoder.quality, list(coded)
+    model, device = encoder.model, quality.device
+
+    def decoded(index: int) -> Tensor:
+        payloads, z_size = [coded[index].payload], _z_size(grid.box(index))
+        return decode_batch(payloads, pack, float(quality), z_size, encoder.guard, device)
+
+    store = _Latents(decoded, grid, model.channels[0], device)
+    refiner = Refiner(
+        encoder.picture,
+        model,
+        pack.tables,
+        grid,
+        quality,
+        steps,
+        lambda pixels: work.done(_STEP * pixels),
+    )
+    for index, box in enumerate(grid.boxes()):
+        touched = seen(box, model, grid)
+        outer = seen(touched, model, grid)
+        around = store(outer)
+        trial = best(encoder, refiner, coded[index], around, outer, touched, box, show)
+        work.done(_TRIALS * _STEP * _area(box))
+        coded[index] = trial.coded
+        store.put(index, trial.y_hat)
+    return coded
 
 
 def tiles_needed(
@@ -192,11 +229,13 @@ def decode_into(
     device: torch.device,
     progress: Progress | None = None,
     box: Box | None = None,
+    slices: int | None = None,
 ) -> None:
     """Decode a picture of `size` (width, height), or a box of it, and `put` its regions one by one.
 
     `tiles` are payloads by their place in raster order; one that is missing comes out grey. `put`
-    is given the box of a region, in pixels of the picture, and its pixels (h, w, 3) uint8. Should
+    is given the box of a region, in pixels of the picture, and its pixels (h, w, 3) uint8. With
+    `slices` only so many slices of the latents are read (`entropy.slices`). Should
     the memory of `device` not suffice, the CPU does it all again, with a warning.
     Raises DecodeError where a tile does not give the symbols that were encoded.
     """
@@ -213,11 +252,14 @@ def decode_into(
         )
 
         def tile_latents(index: int) -> Tensor | None:
-            box = left, top, right, bottom = grid.box(index)
+            box = grid.box(index)
             y_hat = None
             if index in tiles:
-                z_size = ((bottom - top) // 64, (right - left) // 64)
-                y_hat = decode_batch([tiles[index]], pack, quality, z_size, guard, device)
+                coded, z_size = [tiles[index]], _z_size(box)
+                if slices is None:
+                    y_hat = decode_batch(coded, pack, quality, z_size, guard, device)
+                else:
+                    y_hat = _first_slices(coded, pack, quality, z_size, slices, device)
             steps.done(7 * _area(box))
             return y_hat
 
@@ -272,6 +314,10 @@ class _Latents:
                 y_hat[:, rows, columns] = part[:, tile_rows, tile_columns]
         return y_hat
 
+    def put(self, index: int, y_hat: Tensor) -> None:
+        """From now on tile `index` has these latents."""
+        self._tiles[index] = y_hat
+
 
 class _Steps:
     """Adds up work done and reports its share of the whole."""
@@ -293,6 +339,12 @@ def _silent(_: float) -> None:
 
 def _area(box: Box) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _z_size(tile: Box) -> tuple[int, int]:
+    """Height and width of a tile in hyper latents."""
+    left, top, right, bottom = tile
+    return (bottom - top) // HYPER_LATENT, (right - left) // HYPER_LATENT
 
 
 def _whole_latents(box: Box, grid: Grid) -> Box:
@@ -351,6 +403,24 @@ def decode_batch(
     raise DecodeError(msg)
 
 
+def _first_slices(
+    payloads: Sequence[bytes],
+    pack: "Pack",
+    quality: float,
+    z_size: tuple[int, int],
+    slices: int,
+    device: torch.device,
+) -> Tensor:
+    """`decode_batch` of some slices alone. In float64: no checksum tells that float32 was wrong."""
+    channels = pack.model(device).channels[0]
+    decoder = partial(SliceDecoder, channels=channels, slices=slices)
+    try:
+        return walk(payloads, pack, quality, z_size, True, device, decoder)
+    except (SymbolMismatchError, PayloadError) as error:
+        msg = f"the file's bytes are whole but do not decode: {error}"
+        raise DecodeError(msg) from error
+
+
 def walk(
     payloads: Sequence[bytes],
     pack: "Pack",
@@ -358,10 +428,10 @@ def walk(
     z_size: tuple[int, int],
     exact: bool,
     device: torch.device,
-    decoder: type[DecodingCoder] = DecodingCoder,
+    decoder: Callable[[Sequence[Payload], Tables, int], DecodingCoder] = DecodingCoder,
 ) -> Tensor:
     """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
-    where = _entropy_device(device)
+    where = entropy_device(device)
     total = symbols_of(pack.model(where), z_size)
     parsed = [Payload.from_bytes(data, total) for data in payloads]
     coder = decoder(parsed, pack.tables, total)
@@ -382,8 +452,3 @@ def symbols_of(model: Model, z_size: tuple[int, int]) -> int:
     """Latents, decisions about them and hyper latents of a tile with `z_size` (height, width)."""
     y, z = model.channels
     return z_size[0] * z_size[1] * (16 * y * (1 + model.decisions) + z)
-
-
-def _entropy_device(device: torch.device) -> torch.device:
-    """Where the entropy part runs: the CPU where the device has no float64."""
-    return torch.device("cpu") if device.type == "mps" else device

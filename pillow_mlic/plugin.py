@@ -5,6 +5,7 @@ Opening reads the header and the metadata; torch is imported when pixels are fir
 
 import numbers
 import os
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .packs import Pack
+    from .packs import Pack, PackFile
     from .targets import Progress, Put
 
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
 DEFAULT_QUALITY = 3.0
+MOST_STEPS = 100_000
+"""Of refinement: beyond any use, so that a slip of a finger is told."""
 DEFAULT_TILE = 1024
 """So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
@@ -118,11 +121,13 @@ class MlicImageFile(ImageFile.ImageFile):
         box: tuple[int, int, int, int],
         device: str | None = None,
         progress: "Callable[[float], object] | None" = None,
+        slices: int | None = None,
     ) -> Image.Image:
         """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
 
-        Only the tiles that these pixels depend on are decoded. Raises ValueError where the box is
-        empty or reaches beyond the picture, DecompressionBombError by Pillow's rule for pictures.
+        Only the tiles that these pixels depend on are decoded; of `slices` see `decode_slices`.
+        Raises ValueError where the box is empty or reaches beyond the picture, or where there are
+        not so many slices, DecompressionBombError by Pillow's rule for pictures.
         """
         left, top, right, bottom = box
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
@@ -139,21 +144,24 @@ class MlicImageFile(ImageFile.ImageFile):
                 "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
             )
             raise Image.DecompressionBombError(msg)
-        if not getattr(self, "_pending", False):
+        if slices is None and not getattr(self, "_pending", False):
             return self.crop(box)
-        return self._decode_box((left, top, right, bottom), device, progress)
+        return self._decode_box((left, top, right, bottom), device, progress, slices)
 
     def _decode_box(
         self,
         box: tuple[int, int, int, int] | None,
         device: str | None,
         progress: "Callable[[float], object] | None",
+        slices: int | None = None,
     ) -> Image.Image:
         from . import codec, devices
 
         fp, header = self._stream(), self._header
         where = devices.resolve(device)
         pack = _pack_of(header)
+        if slices is not None:
+            _check_slices(slices, pack)
         needed = None
         if box is not None:
             needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
@@ -192,6 +200,7 @@ class MlicImageFile(ImageFile.ImageFile):
             where,
             progress,
             box,
+            slices,
         )
         if header.has_alpha:
             picture.putalpha(self._read_alpha(coded, box))
@@ -224,6 +233,35 @@ def decode_region(
     """
     with MlicImageFile(fp) as image:
         return image.decode_region(box, device, progress)
+
+
+def decode_slices(
+    fp: str | os.PathLike[str] | IO[bytes],
+    slices: int,
+    device: str | None = None,
+    progress: "Callable[[float], object] | None" = None,
+) -> Image.Image:
+    """A preview of a .mlic file from the first `slices` slices of its latents.
+
+    Latents are coded in slices, the bundled model's from the ones that tell most to those that
+    tell least; what is not read is taken to be what the model expects. 0 reads the hyper latents
+    alone, all slices give the picture itself. Raises ValueError where there are not so many,
+    ContainerError or DecodeError for a broken file.
+    """
+    with MlicImageFile(fp) as image:
+        return image.decode_region((0, 0, *image.size), device, progress, slices)
+
+
+def _check_slices(slices: object, pack: "Pack") -> None:
+    """ValueError unless the weights code latents in so many slices, or in more."""
+    import torch
+
+    from .entropy.slices import slices_of
+
+    most = slices_of(pack.canonical(torch.device("cpu")))
+    if isinstance(slices, bool) or not isinstance(slices, int) or not 0 <= slices <= most:
+        msg = f"slices is {slices!r}, but {pack.file.model} has {most}: give 0 to {most}"
+        raise ValueError(msg)
 
 
 def _pack_of(header: Header) -> "Pack":
@@ -321,6 +359,21 @@ def _quality(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def _steps(value: object, pack: "PackFile") -> int:
+    """The steps of refinement asked for; ValueError for what is no number of steps."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
+        msg = f"refine is {value!r}, but must be a whole number of steps from 0 to {MOST_STEPS}"
+        raise ValueError(msg)
+    lam = pack.card.get("lambda")
+    if value and isinstance(lam, int | float) and lam > 1:  # lambdas for the squared error are less
+        msg = (
+            f"refine lowers the squared error, but the weights {pack.name} were trained for "
+            "MS-SSIM; save without refine"
+        )
+        raise ValueError(msg)
+    return value
+
+
 def check_options(options: dict[str, Any]) -> None:
     """Raise what saving with these options would raise, before there is anything to save."""
     from . import devices, packs
@@ -330,14 +383,21 @@ def check_options(options: dict[str, Any]) -> None:
     pack = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
     if target is not None:
         target.check_quality_is_free(pack.name, pack.quality)
+    _steps(options.get("refine", 0), pack)
     devices.resolve(options.get("device"))
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
     """Encode and write.
 
-    Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize,
+    Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize, refine,
     progress, exif, icc_profile, xmp, tile.
+
+    `refine` is a number of steps, 0 by default, in which the encoder searches better latents for
+    this picture (`refinement`); each takes about as long as plain encoding. What R + lambda D,
+    measured on the file, does not fall by is not kept. Together with a target the quality is first
+    searched for without refinement; then the two or three trials around it are refined, as a
+    refined file has another size and fidelity at the same quality.
     """
     from . import codec, devices, packs
 
@@ -360,11 +420,12 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         quality = pack.file.quality
     # Published weights are for one quality, and give what was published unless told otherwise.
     optimize = bool(options.get("optimize", pack.file.quality is None))
+    refine = _steps(options.get("refine", 0), pack.file)
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
     device, progress = devices.resolve(options.get("device")), options.get("progress")
 
-    def code(quality: float, progress: "Progress | None") -> Coded:
+    def code(quality: float, progress: "Progress | None", refine: int = refine) -> Coded:
         header = Header(
             mode=native.mode,
             width=native.width,
@@ -376,7 +437,13 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
             tile_code=tile_code,
         )
         coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
-        tiles = codec.encode(_Picture(native), *coding, optimize=optimize).tiles
+        tiles = codec.encode(
+            _Picture(native),
+            *coding,
+            optimize=optimize,
+            refine=refine,
+            show=lambda pixels: _to_mode(pixels, native.mode),
+        ).tiles
         return header, [*chunks, *(Chunk(ChunkType.TILE, tile) for tile in tiles)]
 
     def show(coded: Coded, put: "Put", progress: "Progress") -> None:
@@ -391,7 +458,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # 
         coded = code(quality, progress)
     else:
         overhead = sum(len(chunk.data) for chunk in chunks)
-        coded = find(target, native, overhead, code, show, progress)
+        draft = partial(code, refine=0) if refine else None
+        coded = find(target, native, overhead, code, show, progress, draft)
     container.write(cast(BinaryIO, fp), *coded)
 
 

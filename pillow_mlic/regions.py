@@ -24,6 +24,8 @@ Box = tuple[int, int, int, int]
 
 LATENT = 16
 """Pixels along the side of a latent."""
+HYPER_LATENT = 64
+"""Pixels along the side of a hyper latent."""
 SIDE = 1024
 """Regions are at most this wide and high, in pixels, without their halo."""
 GRADIENT_SIDE = 768
@@ -90,10 +92,13 @@ def pieces(box: Box, side: int) -> Iterator[Box]:
             yield x, y, min(x + side, right), min(y + side, bottom)
 
 
-def within(box: Box, outer: Box) -> tuple[slice, slice]:
-    """Rows and columns of the latents of `box` in a tensor that holds those of `outer`."""
-    left, top, right, bottom = (side // LATENT for side in box)
-    x, y = outer[0] // LATENT, outer[1] // LATENT
+def within(box: Box, outer: Box, side: int = LATENT) -> tuple[slice, slice]:
+    """Rows and columns of the latents of `box` in a tensor that holds those of `outer`.
+
+    `side`: of a latent, in pixels.
+    """
+    left, top, right, bottom = (edge // side for edge in box)
+    x, y = outer[0] // side, outer[1] // side
     return slice(top - y, bottom - y), slice(left - x, right - x)
 
 

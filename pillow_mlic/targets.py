@@ -3,6 +3,7 @@
 target -> trial qualities (`rate`) -> files -> bytes or PSNR -> ... -> the file
 """
 
+import contextlib
 import io
 import itertools
 import math
@@ -44,6 +45,7 @@ _SLOPE_OF_LOG_SIZE = 0.36  # for 1 of quality
 _SLOPE_OF_PSNR = 1.75  # dB for 1 of quality
 _MIDDLE = 1024  # pixels a side: enough of a picture to tell how much is in it
 _MUCH_OVERHEAD = 0.1  # of a file: worth mentioning
+_DRAFTING = 0.05  # of the time that a search with drafts takes, about
 _STEP = 7 / container.MAX_QUALITY_CODE
 
 
@@ -81,15 +83,20 @@ class Target:
             raise ValueError(msg)
 
     def search(
-        self, measure: Callable[[float], float], pixels: int, overhead: int, complexity: float
+        self,
+        measure: Callable[[float], float],
+        pixels: int,
+        overhead: int,
+        complexity: float,
+        guess: float | None = None,
     ) -> float:
         """The quality that meets the target on a picture of so many pixels.
 
         `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality, is called
         `TRIALS` times at most, and was called for the result. `overhead`: bytes that no quality
-        changes; `complexity`: see there. ValueError, saying what can be had, where no quality
-        meets the target. Where sizes jump by more than the tolerance, as those of tiny pictures
-        do, the nearest counts.
+        changes; `complexity`: see there; `guess`: a quality that will be near. ValueError,
+        saying what can be had, where no quality meets the target. Where sizes jump by more than
+        the tolerance, as those of tiny pictures do, the nearest counts.
         """
         if self.kind == "target_psnr":
             found = search(
@@ -97,7 +104,7 @@ class Target:
                 self.value,
                 Scale(1, 8, _STEP, _SLOPE_OF_PSNR),
                 tolerance=PSNR_TOLERANCE,
-                guess=_where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
+                guess=guess or _where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
                 limit=TRIALS,
             )
         else:
@@ -110,7 +117,7 @@ class Target:
                 Scale(1, 8, _STEP, _SLOPE_OF_LOG_SIZE),
                 tolerance=SIZE_TOLERANCE,
                 ceiling=self.kind == "max_bytes",
-                guess=_where([math.log(b) for b in _TYPICAL_BPP], math.log(bpp)),
+                guess=guess or _where([math.log(b) for b in _TYPICAL_BPP], math.log(bpp)),
                 limit=TRIALS,
             )
         if not found.hit:
@@ -166,32 +173,61 @@ def find(
     code: Callable[[float, Progress], Coded],
     show: Callable[[Coded, Put, Progress], object],
     progress: Progress | None,
+    draft: Callable[[float, Progress], Coded] | None = None,
 ) -> Coded:
     """The file of `image` that meets the target, metadata and alpha (`overhead` bytes) counted.
 
-    `code` makes the file of a quality, `show` puts what a decoder sees of it. Every trial runs the
-    whole analysis: gains within it depend on quality (Analysis.gain8 in models/mlicv2_lite.py),
-    and to keep what does not depend on it would take more memory than large pictures leave.
+    `code` makes the file of a quality, `show` puts what a decoder sees of it. Where `code` takes
+    very long, `draft` makes nearly the same file in less time: the target is searched for with it
+    first, and then with `code` from there on. Every trial runs the whole analysis: gains within
+    it depend on quality (Analysis.gain8 in models/mlicv2_lite.py), and to keep what does not
+    depend on it would take more memory than large pictures leave.
     """
-    trials: dict[float, Coded] = {}
     report = progress or _silent
+    guess, done = None, 0.0
+    pixels, difficulty = image.width * image.height, complexity(image)
+    if draft is not None:
+        done = _DRAFTING
+        drafts = _Trials(target, image, draft, show, lambda share: report(done * share))
+        with contextlib.suppress(ValueError):  # what drafts do not reach, refined files may
+            guess = target.search(drafts.measure, pixels, overhead, difficulty)
+    trials = _Trials(target, image, code, show, lambda share: report(done + (1 - done) * share))
+    quality = target.search(trials.measure, pixels, overhead, difficulty, guess)
+    report(1.0)
+    return trials.coded[quality]
 
-    def measure(quality: float) -> float:
-        number = len(trials)
+
+class _Trials:
+    """Files of a picture by quality."""
+
+    def __init__(
+        self,
+        target: Target,
+        image: Image.Image,
+        code: Callable[[float, Progress], Coded],
+        show: Callable[[Coded, Put, Progress], object],
+        report: Progress,
+    ) -> None:
+        self.coded: dict[float, Coded] = {}
+        self._target = target
+        self._image = image
+        self._code = code
+        self._show = show
+        self._report = report
+
+    def measure(self, quality: float) -> float:
+        """Bytes, or the PSNR in dB, of the file of this quality."""
+        number = len(self.coded)
 
         def tell(share: float) -> None:
             """How many trials there will be nobody knows: each is 0.4 of what is left."""
-            report(1 - (1 - 0.4 * share) * 0.6**number)
+            self._report(1 - (1 - 0.4 * share) * 0.6**number)
 
-        if target.kind != "target_psnr":
-            trials[quality] = code(quality, tell)
-            return container.size(*trials[quality])
-        trials[quality] = code(quality, lambda share: tell(share / 2))
-        return _psnr(image, trials[quality], show, lambda share: tell(0.5 + share / 2))
-
-    quality = target.search(measure, image.width * image.height, overhead, complexity(image))
-    report(1.0)
-    return trials[quality]
+        if self._target.kind != "target_psnr":
+            coded = self.coded[quality] = self._code(quality, tell)
+            return container.size(*coded)
+        coded = self.coded[quality] = self._code(quality, lambda share: tell(share / 2))
+        return _psnr(self._image, coded, self._show, lambda share: tell(0.5 + share / 2))
 
 
 def _psnr(

@@ -333,3 +333,25 @@ def test_optimised_rounding_and_bit_maps(
     bits = analysis.bit_map(path)
     assert bits.shape == (4, 4)
     assert 0.5 * bits.sum() - 1000 < 8 * path.stat().st_size < 1.2 * bits.sum() + 1000
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "lalic"])
+def test_maps_of_contexts(name: str) -> None:
+    """Weights that add up to one, for a non-anchor of anchors alone; an anchor has fewer."""
+    model = make(name)
+    y_hat = torch.randn(1, 64, 60, 24, generator=torch.Generator().manual_seed(2))
+    anchors = keep(torch.ones(1, 64, 60, 1), ANCHOR)[0, ..., 0]
+    maps = model.context_maps(y_hat, (33, 31))
+    names = {"from anchors"}
+    if name in ("mlic+", "mlic++", "mlicv2"):
+        names.add("from slices")
+    if name == "mlicv2":
+        names.add("channels")
+    assert set(maps) == {f"slice {i}, {what}" for i in (2, 3) for what in names}
+    for key, values in maps.items():
+        assert values.sum() == pytest.approx(1, abs=1e-4)
+        assert values.shape == ((32,) if key.endswith("channels") else (64, 60))
+        if key.endswith("from anchors"):
+            assert not values[anchors == 0].any()
+    assert not any(key.endswith("anchors") for key in model.context_maps(y_hat, (33, 32)))

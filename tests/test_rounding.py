@@ -98,9 +98,9 @@ def test_the_option(small_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     asked: list[bool] = []
     plain = codec.encode
 
-    def watching(*args: object, optimize: bool) -> codec.Encoded:
+    def watching(*args: object, optimize: bool, **options: object) -> codec.Encoded:
         asked.append(optimize)
-        return plain(*args, optimize=optimize)  # type: ignore[arg-type]
+        return plain(*args, optimize=optimize, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(codec, "encode", watching)
     image = photograph(64, 64)

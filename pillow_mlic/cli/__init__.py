@@ -8,12 +8,14 @@ from PIL import Image
 
 from ..version import __version__
 from . import (
+    attention,
     bench,
     compare,
     cost,
     demo,
     files,
     info,
+    models,
     selftest,
     skip,
     speed,
@@ -22,7 +24,22 @@ from . import (
     weights,
 )
 
-COMMANDS = (files, info, view, compare, demo, bench, cost, skip, speed, selftest, weights, train)
+COMMANDS = (
+    files,
+    info,
+    view,
+    compare,
+    demo,
+    bench,
+    cost,
+    skip,
+    speed,
+    selftest,
+    attention,
+    models,
+    weights,
+    train,
+)
 SECOND_WORDS = {"bench": ("cost", "skip", "speed")}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(msg)
     settings = {}
     if args.quality is not None:
-        settings = {name: args.quality for name in names if name.split(":")[0] == "mlic"}
+        settings = {name: args.quality for name in names if codecs.is_mlic(name)}
     with common.Steps() as progress:
         results = bench.run(
             bench.find_images(args.places),

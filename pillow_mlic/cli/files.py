@@ -54,6 +54,14 @@ def add_to(subparsers: Subparsers) -> None:
         action="store_true",
         help="half the time for files of about 4 %% more bytes at the same fidelity",
     )
+    encode.add_argument(
+        "--refine",
+        type=common.natural,
+        default=0,
+        metavar="STEPS",
+        help="search better latents for this picture in so many steps (100 is a good start), each "
+        "of which takes about as long as plain encoding; decoding stays as it is",
+    )
     encode.set_defaults(run=run_encode)
     decode = subparsers.add_parser(
         "decode", help=".mlic to other formats", description="Decode .mlic files or folders."
@@ -69,6 +77,12 @@ def add_to(subparsers: Subparsers) -> None:
         type=_region,
         metavar="X,Y,W,H",
         help="decode only these pixels: left, top, width, height",
+    )
+    decode.add_argument(
+        "--slices",
+        type=common.natural,
+        metavar="K",
+        help="a preview from the first K slices of the latents (the bundled model has 5)",
     )
     decode.set_defaults(run=run_decode)
 
@@ -101,7 +115,7 @@ def _region(text: str) -> tuple[int, int, int, int]:
 
 def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
-    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device")
+    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "refine")
     settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     plugin.check_options(settings)
     pairs = common.outputs(
@@ -140,7 +154,7 @@ def run_decode(args: argparse.Namespace) -> int:
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
         with plugin.MlicImageFile(source) as image:
             box = args.region or (0, 0, *image.size)
-            picture = image.decode_region(box, args.device, progress)
+            picture = image.decode_region(box, args.device, progress, args.slices)
             keep = {k: image.info[k] for k in plugin.METADATA.values() if k in image.info}
             with whole_file(target) as file:
                 picture.save(file, format=formats[target.suffix.lower()], **keep)

@@ -8,7 +8,8 @@ neighbours, minimises
 
     bits(s) + g t + CURVATURE t^2        t = s - (symbol of the first time), in quantisation steps
 
-with g the gradient of lambda times the squared error. Decoders know nothing of it.
+with g the gradient of lambda times the squared error. Decoders know nothing of it. What comes out
+can be the first time of another round: a few more gain another percent or so.
 """
 
 import torch
@@ -23,11 +24,12 @@ CURVATURE = 12.0
 
 
 class FirstWalk:
-    """A coder that rounds, and notes the value that each symbol stands for."""
+    """A coder that rounds, or chooses as `rounding` says, and notes what each symbol stands for."""
 
-    def __init__(self, latents: Latents) -> None:
+    def __init__(self, latents: Latents, rounding: "Rounding | None" = None) -> None:
         self.values: list[Tensor] = []
         self._latents = latents
+        self._rounding = rounding
 
     def __call__(
         self,
@@ -37,8 +39,11 @@ class FirstWalk:
         select: Select,
         coded: Tensor | None = None,
     ) -> Tensor:
-        del scale
-        symbols = (select(self._latents) * gain - mean).round()
+        exact = select(self._latents) * gain - mean
+        if self._rounding is None:
+            symbols = exact.round()
+        else:
+            symbols = self._rounding(exact, mean, scale, gain, select)
         if coded is not None:
             symbols = symbols * coded
         self.values.append(mean + symbols)

@@ -15,6 +15,8 @@ from ..version import __version__
 MLIC = "MLIC"
 _MODEL_PREFIX = "mlic:"
 _MODEL_HINT = "mlic:NAME"
+_REFINED = "@"
+_REFINED_HINT = "mlic@STEPS"
 
 
 @dataclass(frozen=True)
@@ -77,24 +79,39 @@ class Codec:
 
 
 def names() -> list[str]:
-    """The codecs that `create` knows on this machine, "mlic:NAME" standing for any model."""
-    return [*_known(), _MODEL_HINT]
+    """The codecs that `create` knows on this machine, "mlic:NAME" standing for any model.
+
+    "mlic@STEPS" and "mlic:NAME@STEPS" stand for refined ones.
+    """
+    return [*_known(), _MODEL_HINT, _REFINED_HINT]
 
 
 def create(name: str) -> Codec:
     """The codec of that name; ValueError, listing the names, where there is none.
 
-    "mlic:NAME" is the codec "mlic" with the save option `model=NAME`.
+    "mlic:NAME" is the codec "mlic" with the save option `model=NAME`; "@STEPS" after either is the
+    save option `refine=STEPS`.
     """
     known = _known()
     if name in known:
         return known[name]
-    if name.startswith(_MODEL_PREFIX) and name not in (_MODEL_PREFIX, _MODEL_HINT):
-        return _mlic(name, {"model": name.removeprefix(_MODEL_PREFIX)})
+    codec, _, steps = name.partition(_REFINED)
+    refined = {"refine": int(steps)} if steps.isdecimal() else {}
+    if codec == "mlic" and refined:
+        return _mlic(name, refined)
+    model = codec.removeprefix(_MODEL_PREFIX)
+    right = bool(refined) or _REFINED not in name
+    if codec.startswith(_MODEL_PREFIX) and model and codec != _MODEL_HINT and right:
+        return _mlic(name, {"model": model, **refined})
     msg = f"there is no codec {name!r}; there are {', '.join(names())}"
     if name == "jxl":
         msg += "; for jxl: pip install pillow-jxl-plugin"
     raise ValueError(msg)
+
+
+def is_mlic(name: str) -> bool:
+    """Whether `name` is the codec "mlic", with a model and refinement or without."""
+    return name.partition(_REFINED)[0].partition(":")[0] == "mlic"
 
 
 def _known() -> dict[str, Codec]:

@@ -5,21 +5,22 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where a model lives, and the number that stands for it in files (never reused)."""
+    """Where a model lives, the number that stands for it in files (never reused), its source."""
 
     number: int
     module: str
     class_name: str
+    paper: str = ""
 
 
 REGISTRY = {
-    "mlicv2-lite": Entry(1, "mlicv2_lite", "MlicV2Lite"),
-    "mlic++": Entry(2, "mlicpp", "MlicPlusPlus"),
-    "lalic": Entry(3, "lalic", "Lalic"),
-    "mlic": Entry(4, "mlic", "Mlic"),
-    "mlic+": Entry(5, "mlic", "MlicPlus"),
-    "mlic-ex": Entry(6, "mlic", "MlicEx"),
-    "mlicv2": Entry(7, "mlicv2", "MlicV2"),
+    "mlicv2-lite": Entry(1, "mlicv2_lite", "MlicV2Lite", "this project"),
+    "mlic++": Entry(2, "mlicpp", "MlicPlusPlus", "arXiv 2307.15421"),
+    "lalic": Entry(3, "lalic", "Lalic", "arXiv 2502.05741"),
+    "mlic": Entry(4, "mlic", "Mlic", "arXiv 2211.07273"),
+    "mlic+": Entry(5, "mlic", "MlicPlus", "arXiv 2211.07273"),
+    "mlic-ex": Entry(6, "mlic", "MlicEx", "arXiv 2211.07273"),
+    "mlicv2": Entry(7, "mlicv2", "MlicV2", "arXiv 2504.19119"),
 }
 
 

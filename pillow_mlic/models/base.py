@@ -118,6 +118,19 @@ class Model(Protocol):
         ...
 
 
+class ContextMaps(Protocol):
+    """What a model offers besides, if it has global contexts or reweights its contexts."""
+
+    def context_maps(self, y_hat: Tensor, at: tuple[int, int]) -> dict[str, Tensor]:
+        """By name, what the contexts of the latent at (row, column) look at.
+
+        For decoded latents y_hat (1, h, w, M). A map (h, w): weights of the positions, sum 1. A
+        list (C,): factors that context channels are reweighted by. Contexts that the latent does
+        not have, as an anchor has none within its slice, are left out.
+        """
+        ...
+
+
 def without(module: M, *names: str) -> M:
     """A copy of `module` that shares its weights but lacks the children of these names."""
     rest = copy.copy(module)

@@ -21,10 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from .layers.attention import LocalContext
-from .layers.checkerboard import ANCHOR, NON_ANCHOR, take
+from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, take
 from .layers.checkerboard_conv import StackedCheckerboard
 from .layers.elic import elic_analysis, elic_synthesis
 from .layers.masked_attention import InterSliceAttention, IntraSliceAttention, IntraSliceMaps
+from .maps import patch_row
 from .multi_reference import (
     ChannelContext,
     HyperAnalysis,
@@ -92,6 +93,15 @@ class Mlic(MultiReferenceNetwork):
         """Which non-anchors are like which anchors, as the previous slice tells."""
         return self.similarity[str(len(known.done))](known.done[-1])
 
+    def slice_maps(
+        self, i: int, slices: Sequence[Tensor], at: tuple[int, int]
+    ) -> dict[str, Tensor | None]:
+        if sum(at) % 2:
+            return {}
+        maps = self.maps(Known(slices[0], list(slices[:i])))
+        height, width = slices[0].shape[1:3]
+        return {"from anchors": patch_row(maps, (height, width), at, NON_ANCHOR, ANCHOR)}
+
 
 class MlicPlus(Mlic):
     """MLIC+ with MEM+: checkerboard attention, and an inter-slice global context."""
@@ -119,6 +129,18 @@ class MlicPlus(Mlic):
             return contexts
         inter = self.global_inter_context[str(len(known.done))](known.done[-1], anchors)
         return [*contexts, take(inter, NON_ANCHOR)]
+
+    def slice_maps(
+        self, i: int, slices: Sequence[Tensor], at: tuple[int, int]
+    ) -> dict[str, Tensor | None]:
+        found = super().slice_maps(i, slices, at)
+        if not found:
+            return found
+        # The anchor beside the position asks in its place.
+        beside = (at[0], at[1] - 1 if at[1] else 1)
+        maps = self.global_inter_context[str(i)].maps(slices[i - 1], keep(slices[i], ANCHOR))
+        height, width = slices[0].shape[1:3]
+        return {**found, "from slices": patch_row(maps, (height, width), beside, ANCHOR, None)}
 
 
 class MlicEx(Mlic):

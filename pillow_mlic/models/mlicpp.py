@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .layers.attention import InterSliceContext, IntraSliceContext, LocalContext
 from .layers.checkerboard import NON_ANCHOR, take
 from .loading import build
+from .maps import inter_slice_map, intra_slice_map
 from .multi_reference import ChannelContext, Known, MultiReferenceNetwork, SliceConfig
 
 
@@ -92,6 +93,15 @@ class MlicPlusPlus(MultiReferenceNetwork):
             return [local]
         intra = self.global_intra_context[str(i)](known.done[-1], anchors)
         return [local, take(intra, NON_ANCHOR)]
+
+    def slice_maps(
+        self, i: int, slices: Sequence[Tensor], at: tuple[int, int]
+    ) -> dict[str, Tensor | None]:
+        inter, intra = self.global_inter_context[str(i)], self.global_intra_context[str(i)]
+        return {
+            "from slices": inter_slice_map(inter, torch.cat(list(slices[:i]), dim=-1), at),
+            "from anchors": intra_slice_map(intra, slices[i - 1], at),
+        }
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> Self:

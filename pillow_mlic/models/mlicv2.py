@@ -31,6 +31,7 @@ from .layers.reweighted import (
     RotaryLocalContext,
 )
 from .layers.token_mixing import TokenMixing
+from .maps import guided_map, inter_slice_map
 from .multi_reference import (
     ChannelContext,
     HyperAnalysis,
@@ -197,6 +198,18 @@ class MlicV2(MultiReferenceNetwork):
         i = len(known.done)
         guide = known.done[-1] if known.done else known.hyper
         return [self.local_context[i](anchors), self.global_intra_context[i](guide, anchors)]
+
+    def slice_maps(
+        self, i: int, slices: Sequence[Tensor], at: tuple[int, int]
+    ) -> dict[str, Tensor | None]:
+        """Attention without its rotation, as in the paper's figure 9; mean weights of channels."""
+        previous = torch.cat(list(slices[:i]), dim=-1)
+        channel = self.channel_context[str(i)](previous)
+        return {
+            "from slices": inter_slice_map(self.global_inter_context[str(i)], previous, at),
+            "from anchors": guided_map(self.global_intra_context[i], slices[i - 1], at),
+            "channels": self.channel_reweighting[str(i)].weights(channel)[0].mean(0),
+        }
 
     def code_symbols(
         self, known: Known, half: int, mean: Tensor, scale: Tensor, coder: Coder

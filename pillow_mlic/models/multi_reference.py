@@ -294,6 +294,22 @@ class MultiReferenceNetwork(PublishedNetwork):
         """Channels of y and of z."""
         return self.config.latents, self.config.width
 
+    def context_maps(self, y_hat: Tensor, at: tuple[int, int]) -> dict[str, Tensor]:
+        """What the contexts of each slice but the first look at; see base.ContextMaps."""
+        slices = y_hat.split(self.config.slice_channels, dim=-1)
+        return {
+            f"slice {i + 1}, {what}": values
+            for i in range(1, self.config.slices)
+            for what, values in self.slice_maps(i, slices, at).items()
+            if values is not None
+        }
+
+    def slice_maps(
+        self, i: int, slices: Sequence[Tensor], at: tuple[int, int]
+    ) -> dict[str, Tensor | None]:
+        """Maps of slice i > 0 by what they are of; None for what the position does not have."""
+        raise NotImplementedError
+
     def hyperprior_only(
         self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder
     ) -> Tensor:

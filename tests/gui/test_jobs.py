@@ -57,6 +57,17 @@ def test_goals_are_met(small_weights: Path, raster: Raster, tmp_path: Path, code
     assert found.psnr == pytest.approx(model.psnr, abs=0.3)
 
 
+def test_refined_files(small_weights: Path, raster: Raster, tmp_path: Path) -> None:
+    """Other files of the same quality; a size is met by the refined file."""
+    plain = jobs.encode(silent, raster, "mlic", quality(4), "cpu", tmp_path / "a")
+    refined = jobs.encode(silent, raster, "mlic", quality(4), "cpu", tmp_path / "b", refine=1)
+    assert refined.quality == plain.quality
+    assert refined.data != plain.data
+    most = Goal(GoalKind.MAX_BYTES, plain.size)
+    found = jobs.encode(silent, raster, "mlic", most, "cpu", tmp_path / "c", refine=1)
+    assert found.size <= plain.size
+
+
 def test_impossible_sizes_are_refused(raster: Raster, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot make this picture smaller than"):
         jobs.encode(silent, raster, "jpeg", Goal(GoalKind.MAX_BYTES, 10), None, tmp_path / "x")

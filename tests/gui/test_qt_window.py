@@ -458,12 +458,20 @@ class TestEncoding:
         encode.device.setCurrentIndex(place)
         encode.device.activated.emit(place)
         assert opened.state.device == "cpu"
+        place = encode.refine.findData(30)
+        encode.refine.setCurrentIndex(place)
+        encode.refine.activated.emit(place)
+        assert opened.state.refine == 30
+        opened.session.undo()
+        opened.refresh()
+        assert encode.refine.currentData() == 0
         place = encode.model.findData("webp")
         encode.model.setCurrentIndex(place)
         encode.model.activated.emit(place)
         assert opened.state.version(1).codec == "webp"
         opened.refresh()
         assert not encode.device.isEnabled()
+        assert not encode.refine.isEnabled()
         settle(qtbot, opened)
         assert opened.session.shown[1].codec == "webp"
 

@@ -52,6 +52,11 @@ class TestPlan:
         state = default_state().replace(match=Match.FREE).aim(2, Goal(GoalKind.QUALITY, 33))
         assert plan(state, SOURCE, lambda _: None)[2].goal == Goal(GoalKind.QUALITY, 33)
 
+    def test_only_mlic_is_refined(self) -> None:
+        state = default_state().replace(refine=30)
+        wanted = plan(state, SOURCE, lambda _: coded())
+        assert {n: r.refine for n, r in wanted.items()} == {n: 30 if n == 1 else 0 for n in wanted}
+
     def test_what_is_in_view_comes_first(self) -> None:
         state = default_state().put(1, len(default_state().versions))
         order = list(plan(state, SOURCE, lambda _: None))

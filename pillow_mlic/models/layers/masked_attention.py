@@ -124,13 +124,21 @@ class InterSliceAttention(_Refinement):
         self.queries = Linear(channels, channels)
         self.keys = Linear(channels, channels)
 
-    def forward(self, previous: Tensor, anchors: Tensor) -> Tensor:
-        q, k, values = self.queries(anchors), self.keys(previous), self.values(previous)
-        gathered = torch.zeros_like(values)
+    def maps(self, previous: Tensor, anchors: Tensor) -> list[Tensor]:
+        """How much each anchor takes of each position: a map a patch."""
+        q, k = self.queries(anchors), self.keys(previous)
+        maps = []
         for rows, columns in patches(*anchors.shape[1:3]):
             part = (slice(None), rows, columns)
-            ours = take(q[part], ANCHOR)
-            weights = _attention(ours.flatten(1, 2), k[part].flatten(1, 2))
+            maps.append(_attention(take(q[part], ANCHOR).flatten(1, 2), k[part].flatten(1, 2)))
+        return maps
+
+    def forward(self, previous: Tensor, anchors: Tensor) -> Tensor:
+        values, maps = self.values(previous), self.maps(previous, anchors)
+        gathered = torch.zeros_like(values)
+        for (rows, columns), weights in zip(patches(*anchors.shape[1:3]), maps, strict=True):
+            part = (slice(None), rows, columns)
             out = weights @ values[part].flatten(1, 2)
-            gathered[part] = put(out.view(*ours.shape[:3], -1), ANCHOR)
+            half = take(values[part], ANCHOR)
+            gathered[part] = put(out.view(half.shape), ANCHOR)
         return self.refine(gathered, values)

@@ -1,0 +1,109 @@
+"""Progressive decoding: the first slices of the latents from the stream, the rest by their means.
+
+A slice is a run of channels that a model codes together, in one or more coding steps. The stream
+holds them one after another, so what is not wanted is never read. MLIC, appendix G, fills the rest
+with zeros; the means that the context model predicts for it are nearer.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..models.base import Latents, Model, Select
+from .payload import Payload
+from .tables import Tables
+from .walk import DecodingCoder
+
+
+class SliceCounter:
+    """Tells from what a coding step selects to which slice it belongs, and counts slices."""
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        """Slices that have begun."""
+        index = torch.arange(channels).view(1, 1, 1, -1).expand(1, 4, 4, -1)
+        self._channels = Latents(index, torch.empty(0, dtype=torch.long))
+        self._first: int | None = None
+
+    def note(self, select: Select) -> int:
+        """The slice, from 1, of the next coding step; 0 for hyper latents."""
+        channels = select(self._channels)
+        if not channels.numel():
+            return 0
+        first = int(channels.min())
+        if first != self._first:
+            self._first = first
+            self.count += 1
+        return self.count
+
+
+class _Nothing:
+    """A coder whose symbols are all zero; counts the slices of a walk."""
+
+    def __init__(self, channels: int) -> None:
+        self.counter = SliceCounter(channels)
+
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        del scale, gain, coded
+        self.counter.note(select)
+        return torch.zeros_like(mean)
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols of a factorised prior; see models.base.TableCoder."""
+        del select
+        return torch.zeros_like(mean)
+
+
+def slices_of(model: Model) -> int:
+    """In how many slices a model (in float64) codes its latents."""
+    coder = _Nothing(model.channels[0])
+    with torch.inference_mode():
+        model.entropy(torch.full((1,), 3.0, dtype=torch.float64), (1, 1), coder)
+    return coder.counter.count
+
+
+class SliceDecoder(DecodingCoder):
+    """Reads hyper latents and the first `slices` slices; all other symbols are zero.
+
+    The checksum is over all symbols, so that nothing is checked here.
+    """
+
+    def __init__(
+        self,
+        payloads: Sequence[Payload],
+        tables: Tables,
+        total: int,
+        *,
+        channels: int,
+        slices: int,
+    ) -> None:
+        super().__init__(payloads, tables, total)
+        self._counter = SliceCounter(channels)
+        self._slices = slices
+
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        if self._counter.note(select) > self._slices:
+            return torch.zeros_like(mean)
+        return super().__call__(mean, scale, gain, select, coded)
+
+    def finish(self) -> None:
+        """Nothing to check."""

@@ -1,0 +1,76 @@
+"""How large the models are and how much they multiply, counted without any weights."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from . import create
+from .base import Select
+
+SIDE = 256
+"""Pixels a side of the picture that is counted for."""
+
+
+class Complexity(NamedTuple):
+    """`parameters` as a number, `encode` and `decode` in thousands of multiplications a pixel."""
+
+    parameters: int
+    encode: float
+    decode: float
+
+
+def complexity(name: str) -> Complexity:
+    """Of a model's default configuration: matrix products and convolutions of one 256x256 picture.
+
+    Tensors have shapes but no values, so nothing is multiplied. The encoder is counted without
+    optimised rounding and refinement. ValueError for unknown names.
+    """
+    with FakeTensorMode(), torch.no_grad():
+        model = create(name).requires_grad_(False)
+        x = torch.empty(1, SIDE, SIDE, 3)
+        q = torch.full((1,), 3.0)
+        y = model.analysis(x, q)
+        z = model.hyper_analysis(y)
+        z_size = (z.shape[1], z.shape[2])
+        transforms = _macs(lambda: (model.analysis(x, q), model.hyper_analysis(y)))
+        walk = _macs(lambda: model.entropy(q, z_size, _Zeros()))
+        synthesis = _macs(lambda: model.synthesis(y, q))
+    kilo = 1000 * SIDE**2
+    return Complexity(
+        sum(parameter.numel() for parameter in model.parameters()),
+        (transforms + walk) / kilo,
+        (walk + synthesis) / kilo,
+    )
+
+
+def _macs(work: Any) -> float:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops() / 2
+
+
+class _Zeros:
+    """A coder without a stream."""
+
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        del scale, gain, select, coded
+        return torch.zeros_like(mean)
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols of a factorised prior; see models.base.TableCoder."""
+        del select
+        return torch.zeros_like(mean)

@@ -1,0 +1,68 @@
+"""`mlic models`: what is printed is what can be counted by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pillow_mlic import cli, models
+from pillow_mlic.models.complexity import complexity
+
+
+def test_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "mlicv2-lite", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    facts = json.loads(line)
+    parameters = sum(p.numel() for p in models.create("mlicv2-lite").parameters())
+    assert facts["parameters"] == parameters
+    assert facts["weights"] == ["mlicv2-lite"]
+    # docs/models.md has the table by parts
+    assert (facts["encode_kmac_per_pixel"], facts["decode_kmac_per_pixel"]) == (26.7, 26.1)
+
+
+def test_a_convolution_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of one 3x3 convolution a transform."""
+
+    class Tiny(torch.nn.Module):
+        channels = (4, 2)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 4, 16, stride=16)
+
+        def analysis(self, x: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
+            return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+        def hyper_analysis(self, y: torch.Tensor) -> torch.Tensor:
+            return y[:, ::4, ::4, :2]
+
+        def entropy(self, quality, z_size, coder):
+            shape = (1, 4 * z_size[0], 4 * z_size[1], 4)
+            return coder(torch.zeros(shape), torch.ones(shape), torch.ones(1), lambda v: v.y)
+
+        def synthesis(self, y: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
+            return y @ torch.ones(4, 768)
+
+    monkeypatch.setattr("pillow_mlic.models.complexity.create", lambda name: Tiny())
+    assert complexity("tiny") == (3 * 4 * 256 + 4, 3 * 4 / 1000, 4 * 768 / 256 / 1000)
+
+
+def test_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path])
+    assert cli.main(["models", "mlicv2-lite"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split()[0] == "model"
+    assert row.split()[0] == "mlicv2-lite"
+    assert row.endswith("none installed")
+
+
+def test_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "nothing"]) == 2
+    assert "there is no model 'nothing'" in capsys.readouterr().err
+
+
+def test_every_model_names_its_paper() -> None:
+    assert all(entry.paper for entry in models.REGISTRY.values())

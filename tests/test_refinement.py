@@ -1,0 +1,293 @@
+"""Refinement: never worse, cheaper as a rule, for every model and picture, and stoppable."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pillow_mlic import cli, codec, encoder, packs, plugin, refinement
+from pillow_mlic.checkpoints import import_checkpoint
+from pillow_mlic.entropy.annealing import AnnealedCoder, StepSizes, temperature
+from pillow_mlic.entropy.walk import table_bits
+from pillow_mlic.evaluation import codecs
+from pillow_mlic.models.base import Latents
+from pillow_mlic.models.layers.quality import lambda_of
+from pillow_mlic.models.layers.quantise import gaussian_bits
+from pillow_mlic.packs import Pack
+
+from .conftest import photograph
+from .test_published import small
+
+CPU = torch.device("cpu")
+EXACT = 1e-9
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Pack:
+    return packs.load(packs.find("mlicv2-lite"))
+
+
+def crop(side: int = 128) -> np.ndarray:
+    with Image.open(Path(__file__).parent / "data" / "photograph.png") as image:
+        return np.asarray(image.convert("RGB").crop((0, 0, side, side)))
+
+
+def mean_of_planes(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
+
+
+def cost(
+    picture: np.ndarray, pack: Pack, quality: float, tile: int = 1024, **options: Any
+) -> float:
+    """R + lambda D of a coded picture, in bits, from the real bytes and the real pixels."""
+    height, width = picture.shape[:2]
+    show = options.get("show", lambda pixels: pixels)
+    coded = codec.encode(picture, pack, quality, tile, EXACT, CPU, **options)
+    tiles = dict(enumerate(coded.tiles))
+    pixels = codec.decode(tiles, (width, height), pack, quality, tile, EXACT, CPU)
+    error = ((show(picture).astype(float) - show(pixels)) ** 2).mean() * width * height
+    lam = float(lambda_of(torch.tensor([quality])))
+    return 8 * sum(map(len, coded.tiles)) + lam * float(error)
+
+
+@pytest.mark.parametrize(("quality", "tile", "gain"), [(1.0, 1024, 0), (5.5, 64, 0.002)])
+def test_it_never_raises_the_cost(bundled: Pack, quality: float, tile: int, gain: float) -> None:
+    """And lowers it as a rule: by `gain` at least."""
+    picture = crop()
+    before = cost(picture, bundled, quality, tile, optimize=True)
+    after = cost(picture, bundled, quality, tile, optimize=True, refine=2)
+    assert after <= (1 - gain) * before
+
+
+def test_what_refinement_makes_worse_is_not_kept(
+    bundled: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = crop()
+    tiles = codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=True).tiles
+
+    def spoilt(self: object, latents: Latents, *_: object) -> Latents:
+        return Latents(latents.y * 3 + 1, latents.z)
+
+    monkeypatch.setattr(refinement.Refiner, "tile", spoilt)
+    monkeypatch.setattr(encoder, "ROUNDS", 0)
+    again = codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=True, refine=1).tiles
+    assert again == tiles
+
+
+def test_annealing_lowers_the_cost_by_itself(
+    bundled: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the rounds of optimised rounding that end it."""
+    monkeypatch.setattr(encoder, "ROUNDS", 0)
+    picture = crop()
+    assert cost(picture, bundled, 5.0, refine=40) < 0.99 * cost(picture, bundled, 5.0)
+
+
+def test_grey_is_measured_as_grey(bundled: Pack) -> None:
+    picture = np.repeat(crop(64).mean(-1, keepdims=True), 3, axis=-1).astype(np.uint8)
+    before = cost(picture, bundled, 3.0, optimize=True, show=mean_of_planes)
+    assert cost(picture, bundled, 3.0, optimize=True, show=mean_of_planes, refine=3) <= before
+
+
+def test_windows_of_a_large_tile(bundled: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = crop()
+    before = cost(picture, bundled, 3.0, optimize=True)
+    monkeypatch.setattr(refinement, "SIDE", 64)
+    assert cost(picture, bundled, 3.0, optimize=True, refine=2) <= before
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_saving(small_weights: Path, mode: str) -> None:
+    """Any size and mode; the same bytes every time; transparency stays lossless."""
+    image = photograph(90, 30).convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(photograph(90, 30, seed=3).convert("L"))
+    files = []
+    for _ in range(2):
+        buffer = io.BytesIO()
+        image.save(buffer, plugin.FORMAT, quality=4, refine=1, tile=64)
+        files.append(buffer.getvalue())
+    assert files[0] == files[1]
+    with Image.open(buffer) as coded:
+        assert (coded.mode, coded.size) == (mode, image.size)
+        if mode.endswith("A"):
+            assert coded.getchannel("A").tobytes() == image.getchannel("A").tobytes()
+
+
+@pytest.mark.parametrize("name", ["mlic++", "lalic"])
+def test_published_networks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    torch.save(small(name).state_dict(), tmp_path / "a.pth")
+    pack = packs.load(packs.inspect(import_checkpoint(tmp_path / "a.pth", 0.0067)))
+    picture = np.asarray(photograph(64, 64))
+    before = cost(picture, pack, 3.0)
+    assert cost(picture, pack, 3.0, refine=2) <= before
+
+
+def test_progress_and_cancellation(small_weights: Path) -> None:
+    image = photograph(96, 60)
+    shares: list[float] = []
+    image.save(io.BytesIO(), plugin.FORMAT, refine=3, tile=64, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == pytest.approx(1)
+    assert len(shares) > 2 * 3  # every step of every tile
+
+    def stop(share: float) -> None:
+        if share > 0.5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        image.save(io.BytesIO(), plugin.FORMAT, refine=3, tile=64, progress=stop)
+
+
+@pytest.mark.parametrize("target", ["max_bytes", "target_psnr"])
+def test_targets(target: str) -> None:
+    """Met by the refined file, whose size and fidelity at a quality are others."""
+    image = Image.fromarray(crop(64))
+    plain = io.BytesIO()
+    image.save(plain, plugin.FORMAT, quality=6)
+    value = len(plain.getvalue()) if target == "max_bytes" else psnr(image, plain)
+    shares: list[float] = []
+    buffer = io.BytesIO()
+    image.save(buffer, plugin.FORMAT, refine=1, progress=shares.append, **{target: value})
+    assert shares == sorted(shares)
+    if target == "max_bytes":
+        assert 0.9 * value <= len(buffer.getvalue()) <= value
+    else:
+        assert psnr(image, buffer) == pytest.approx(value, abs=0.2)
+
+
+def psnr(image: Image.Image, file: io.BytesIO) -> float:
+    with Image.open(file) as coded:
+        error = (np.asarray(coded, float) - np.asarray(image)) ** 2
+    return 10 * math.log10(255**2 / error.mean())
+
+
+def test_searching_drafts_without_refinement(
+    small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    plain = codec.encode
+
+    def watching(*args: Any, refine: int, **options: Any) -> codec.Encoded:
+        asked.append(refine)
+        return plain(*args, **options)
+
+    monkeypatch.setattr(codec, "encode", watching)
+    photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, refine=50, max_bytes=900)
+    drafts = asked.count(0)
+    assert asked == [0] * drafts + [50]  # the draft's quality is tried first, and here it fits
+
+
+@pytest.mark.parametrize("steps", [-1, 2.5, True, "many", 10**9])
+def test_wrong_steps(small_weights: Path, steps: object) -> None:
+    with pytest.raises(ValueError, match="whole number of steps"):
+        photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, refine=steps)
+
+
+def test_weights_for_ms_ssim_are_not_refined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
+    import_checkpoint(tmp_path / "a.pth", 8.73)
+    with pytest.raises(ValueError, match="MS-SSIM"):
+        photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, model="lalic", refine=1)
+
+
+def test_on_the_command_line(
+    small_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph(64, 64).save(tmp_path / "a.png")
+    assert cli.main(["encode", str(tmp_path / "a.png"), "--refine", "2", "--quiet"]) == 0
+    with pytest.raises(SystemExit):
+        cli.main(["encode", str(tmp_path / "a.png"), "--refine", "-2"])
+    assert "whole number" in capsys.readouterr().err
+
+
+def test_codecs_under_test() -> None:
+    assert codecs.create("mlic@30").options == {"refine": 30}
+    assert codecs.create("mlic:lalic@30").options == {"model": "lalic", "refine": 30}
+    assert all(map(codecs.is_mlic, ("mlic", "mlic@30", "mlic:lalic@30", "mlic:lalic")))
+    assert not codecs.is_mlic("avif")
+    for name in ("mlic@", "mlic@x", "mlic:@3", "mlic:lalic@x", "avif@3"):
+        with pytest.raises(ValueError, match="mlic@STEPS"):
+            codecs.create(name)
+
+
+# ---- the parts -----------------------------------------------------------------------------------
+
+
+def test_the_temperature_falls_as_published() -> None:
+    published = [min(0.5, math.exp(-0.001 * step)) for step in range(3000)]
+    assert [temperature(step, 3000) for step in range(3000)] == pytest.approx(published)
+    for steps in (1, 10, 100):
+        values = [temperature(step, steps) for step in range(steps)]
+        assert values == sorted(values, reverse=True)
+        assert values[0] == 0.5
+
+
+def annealed(y: torch.Tensor, warmth: float, scale: float, pack: Pack) -> tuple[Any, AnnealedCoder]:
+    latents = Latents(y, torch.zeros(1, 1, 1, 1))
+    coder = AnnealedCoder(latents, pack.tables, warmth, torch.Generator().manual_seed(1))
+    one = torch.ones(1)
+    return coder(torch.zeros_like(y), torch.full_like(y, scale), one, lambda v: v.y), coder
+
+
+def test_cold_symbols_are_integers_and_the_nearest_as_a_rule(small_pack: Pack) -> None:
+    y = torch.linspace(-3, 3, 16 * 16 * 8).view(1, 16, 16, 8)
+    cold, coder = annealed(y, 0.02, 2.0, small_pack)
+    assert (cold - cold.round()).abs().mean() < 0.01
+    assert (cold.round() == y.round()).float().mean() > 0.97
+    assert (cold - y).abs().max() <= 1
+    bits = gaussian_bits(cold, torch.full_like(y, 2.0)).sum()
+    assert coder.bits == pytest.approx(float(bits))
+    hot, _ = annealed(y, 0.5, 2.0, small_pack)
+    assert (hot - hot.round()).abs().mean() > 0.05
+
+
+def test_symbols_that_are_not_coded_stay_zero(small_pack: Pack) -> None:
+    symbols, coder = annealed(torch.full((1, 4, 4, 2), 1.4), 0.3, 0.05, small_pack)
+    assert not symbols.any()
+    assert float(coder.bits) < 0.01
+
+
+def test_gradients_reach_the_latents(small_pack: Pack) -> None:
+    y = torch.full((1, 4, 4, 2), 1.4).requires_grad_(True)
+    _, coder = annealed(y, 0.5, 1.0, small_pack)
+    coder.bits.backward()
+    assert y.grad is not None
+    assert (y.grad > 0).all()
+
+
+def test_step_sizes(small_pack: Pack) -> None:
+    """A latent moved by its step size moves its symbol by one."""
+    model = small_pack.model(CPU)
+    q = torch.tensor([3.0])
+    with torch.no_grad():
+        latents = model.latents(torch.rand(1, 64, 64, 3), q)
+        measure = StepSizes(latents)
+        model.entropy(q, (1, 1), measure)
+        gain = model.entropy.gain(q)
+    assert torch.allclose(measure.sizes.y * gain, torch.ones(()), atol=1e-6)
+    assert torch.allclose(measure.sizes.z * model.entropy.hyper_gain(q), torch.ones(()))
+
+
+def test_bits_of_a_factorised_prior(tmp_path: Path) -> None:
+    """At integers, and outside of the tables too, those of the tables."""
+    torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
+    path = import_checkpoint(tmp_path / "a.pth", 0.0067, tmp_path)
+    tables = packs.load(packs.inspect(path)).tables
+    z = torch.arange(-40.0, 40.0).view(1, 1, 80, 1).expand(-1, -1, -1, tables.fixed)
+    coder = AnnealedCoder(Latents(z, z + 1e-4), tables, 1e-3, torch.Generator().manual_seed(1))
+    symbols = coder.fixed(torch.zeros_like(z), lambda v: v.z)
+    assert torch.equal(symbols.round(), z)
+    rows = np.tile(np.arange(tables.first_fixed, tables.first_fixed + tables.fixed), 80)
+    expected = table_bits(z.contiguous(), rows.astype(np.int32), tables).sum()
+    assert float(coder.bits) == pytest.approx(expected, rel=1e-3)
