@@ -138,7 +138,9 @@ class MlicPlus(Mlic):
             return found
         # The anchor beside the position asks in its place.
         beside = (at[0], at[1] - 1 if at[1] else 1)
-        maps = self.global_inter_context[str(i)].maps(slices[i - 1], keep(slices[i], ANCHOR))
+        inter = self.global_inter_context[str(i)]
+        assert isinstance(inter, InterSliceAttention)  # as it was made
+        maps = inter.maps(slices[i - 1], keep(slices[i], ANCHOR))
         height, width = slices[0].shape[1:3]
         return {**found, "from slices": patch_row(maps, (height, width), beside, ANCHOR, None)}
 

@@ -205,10 +205,12 @@ class MlicV2(MultiReferenceNetwork):
         """Attention without its rotation, as in the paper's figure 9; mean weights of channels."""
         previous = torch.cat(list(slices[:i]), dim=-1)
         channel = self.channel_context[str(i)](previous)
+        reweighting = self.channel_reweighting[str(i)]
+        assert isinstance(reweighting, Reweighting)  # as it was made
         return {
             "from slices": inter_slice_map(self.global_inter_context[str(i)], previous, at),
             "from anchors": guided_map(self.global_intra_context[i], slices[i - 1], at),
-            "channels": self.channel_reweighting[str(i)].weights(channel)[0].mean(0),
+            "channels": reweighting.weights(channel)[0].mean(0),
         }
 
     def code_symbols(
