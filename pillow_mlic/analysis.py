@@ -146,9 +146,18 @@ class _Recorder(DecodingCoder):
             -1 - place[:, ::4, ::4].expand(-1, -1, -1, channels[1]),
         )
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        symbols = super().__call__(mean, scale, gain, select)
-        self._note(gaussian_bits(symbols, scale).flatten().cpu().numpy(), select)
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        symbols = super().__call__(mean, scale, gain, select, coded)
+        bits = gaussian_bits(symbols, scale)
+        bits = bits if coded is None else bits * coded
+        self._note(bits.flatten().cpu().numpy(), select)
         return symbols
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:

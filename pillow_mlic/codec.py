@@ -504,6 +504,6 @@ def walk(
 
 
 def symbols_of(model: Model, z_size: tuple[int, int]) -> int:
-    """Number of latents and hyper latents of a tile with `z_size` (height, width) hyper latents."""
+    """Latents, decisions about them and hyper latents of a tile with `z_size` (height, width)."""
     y, z = model.channels
-    return z_size[0] * z_size[1] * (16 * y + z)
+    return z_size[0] * z_size[1] * (16 * y * (1 + model.decisions) + z)

@@ -204,8 +204,11 @@ def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
             return min(of_model, key=lambda p: 0 if p.quality is None else abs(p.quality - quality))
     have = ", ".join(pack.name for pack in first + others) or "none"
     if name in models.names():
+        published = ", or import published ones (`mlic weights import`)"
         msg = (
-            f"no weights of model {name!r} are installed (packs found: {have}); see `mlic weights`"
+            f"no weights of model {name!r} are installed (packs found: {have}); "
+            f"train some (`mlic train PHOTOS RUN --model {name}`)"
+            f"{published if name in models.PUBLISHED else ''} and put them into {folders()[0]}"
         )
         raise WeightsError(msg)
     msg = (

@@ -242,9 +242,9 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
     class Watching(DecodingCoder):
         """A decoder that keeps the scales it sees."""
 
-        def __call__(self, mean: Any, scale: Any, gain: Any, select: Any) -> Any:
+        def __call__(self, mean: Any, scale: Any, *others: Any) -> Any:
             seen.append(scale.double().flatten())
-            return super().__call__(mean, scale, gain, select)
+            return super().__call__(mean, scale, *others)
 
     z_size = tuple(job["size"])
     total = codec.symbols_of(pack.model(device), z_size)
@@ -274,10 +274,15 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
     class Disturbed(DecodingCoder):
         """A decoder whose network is off."""
 
-        def __call__(self, mean: Any, scale: Any, gain: Any, select: Any) -> Any:
-            signs = torch.randint(0, 2, scale.shape, generator=generator).to(scale.device) * 2 - 1
-            moved = scale.double() * (1 + amplitude * signs)
-            return super().__call__(mean, moved.to(scale.dtype), gain, select)
+        def __call__(self, mean: Any, scale: Any, *others: Any) -> Any:
+            return super().__call__(mean, self._moved(scale), *others)
+
+        def decide(self, odds: Any) -> Any:
+            return super().decide(self._moved(odds))
+
+        def _moved(self, values: Any) -> Any:
+            signs = torch.randint(0, 2, values.shape, generator=generator).to(values.device) * 2 - 1
+            return (values.double() * (1 + amplitude * signs)).to(values.dtype)
 
     return Disturbed if amplitude else DecodingCoder
 

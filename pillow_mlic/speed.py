@@ -128,6 +128,9 @@ class _Nothing:
     def __call__(self, mean: Tensor, *_: Any) -> Tensor:
         return torch.zeros_like(mean)
 
+    def decide(self, odds: Tensor) -> Tensor:
+        return odds > 1
+
     def fixed(self, mean: Tensor, *_: Any) -> Tensor:
         return torch.zeros_like(mean)
 

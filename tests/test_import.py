@@ -95,7 +95,14 @@ MAY_IMPORT = {
         "targets",
     },
     "bulk": {"codec", "container", "devices", "files", "plugin", "saving"},
-    "training": {"exceptions", "models", "packs", "devices", "entropy.tables"},
+    "training": {
+        "exceptions",
+        "models",
+        "packs",
+        "devices",
+        "entropy.tables",
+        "entropy.published",
+    },
     "checkpoints": {"files", "models", "packs", "entropy.published", "exceptions"},
     "evaluation": {"version", "rate"},
     "files": set(),
@@ -113,6 +120,7 @@ MAY_IMPORT = {
         "models",
         "exceptions",
     },
+    "skipping": {"codec", "packs", "regions", "entropy", "models.base"},
     "portability": {
         "codec",
         "packs",

@@ -20,6 +20,7 @@ from . import (
     info,
     models,
     selftest,
+    skip,
     speed,
     train,
     view,
@@ -35,6 +36,7 @@ COMMANDS = (
     demo,
     bench,
     cost,
+    skip,
     speed,
     selftest,
     attention,
@@ -44,7 +46,7 @@ COMMANDS = (
     desktop,
     completion,
 )
-SECOND_WORDS = {"bench": ("cost", "speed")}
+SECOND_WORDS = {"bench": ("cost", "skip", "speed")}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

@@ -30,7 +30,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of training, also used by `python -m pillow_mlic.training`."""
     parser.add_argument("data", type=Path, help="folder of pictures, searched recursively")
     parser.add_argument("run_folder", type=Path, metavar="run", help="folder that keeps the run")
-    parser.add_argument("--model", default="mlicv2-lite")
+    parser.add_argument("--model", default="mlicv2-lite", help="default %(default)s")
+    parser.add_argument(
+        "-q", "--quality", type=float, help="the one quality that networks but the default are for"
+    )
+    parser.add_argument("--lambda", dest="lam", type=float, help="the same as a lambda")
+    parser.add_argument(
+        "--ms-ssim",
+        dest="distortion",
+        action="store_const",
+        const="ms-ssim",
+        help="train for MS-SSIM in place of MSE",
+    )
+    parser.add_argument(
+        "--stage",
+        choices=("all", "hyperprior", "selection"),
+        help="hyperprior: without contexts, a good start for all; selection (mlicv2): last of all, "
+        "learn which symbols need not be coded",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="PLACE",
+        help="start a new run from the weights of another run, or of a pack",
+    )
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--steps", type=int, help="stop after this many steps")
     parser.add_argument("--cooldown", action="store_true", help="branch off and anneal")
@@ -39,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     common.add_device(parser)
     parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--batch", type=int, help="crops a step; default 32")
-    parser.add_argument("--crop", type=int, help="side of a crop in pixels; default 128")
-    parser.add_argument("--rate", type=float, help="learning rate; default 2e-3")
+    parser.add_argument("--batch", type=int, help="crops a step; default 32 (16)")
+    parser.add_argument("--crop", type=int, help="side of a crop; default 128 (256) pixels")
+    parser.add_argument("--rate", type=float, help="learning rate; default 2e-3 (1e-4)")
     parser.add_argument("--seed", type=int, help="seed of weights, crops and noise; default 0")
     parser.add_argument(
         "--no-bf16",
@@ -58,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..training.session import Request, train
 
-    names = ("batch", "crop", "rate", "seed", "bf16")
+    names = ("batch", "crop", "rate", "seed", "bf16", "quality", "distortion", "stage")
     request = Request(
         data=args.data,
         run=args.run_folder,
@@ -67,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         steps=args.steps,
         cooldown=args.cooldown,
         out=args.out,
+        start=args.start,
+        lam=args.lam,
         device=args.device,
         threads=args.threads,
         changes={name: getattr(args, name) for name in names},

@@ -52,8 +52,15 @@ class StepSizes:
             ),
         )
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        del scale
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        del scale, coded
         places = select(self._places).flatten()  # what `select` picks from these tells where
         sizes = (1 / gain).expand(mean.shape).flatten()
         count = self.sizes.y.numel()
@@ -61,6 +68,10 @@ class StepSizes:
         self.sizes.y.view(-1)[places[of_y]] = sizes[of_y]
         self.sizes.z.view(-1)[places[~of_y] - count] = sizes[~of_y]
         return (select(self._latents) * gain - mean).round()
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior, in steps of size one; see models.base.TableCoder."""
@@ -79,13 +90,27 @@ class AnnealedCoder:
         self._temperature = warmth
         self._generator = generator
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         symbols = self._relax(select(self._latents) * gain - mean)
         if self._tables.skip:  # what is below the first threshold is not coded
-            coded = scale > float(self._tables.thresholds[0])
-            symbols = torch.where(coded, symbols, 0.0)
-        self.bits = self.bits + gaussian_bits(symbols, scale).sum()
+            above = scale > float(self._tables.thresholds[0])
+            coded = above if coded is None else coded & above
+        bits = gaussian_bits(symbols, scale)
+        if coded is not None:
+            symbols, bits = symbols * coded, bits * coded
+        self.bits = self.bits + bits.sum()
         return symbols
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""

@@ -6,16 +6,32 @@ scale lies within a relative distance `guard` of a threshold, with the side it i
 decoder takes the listed side there and its own choice elsewhere.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .tables import Tables
-
 Indexes = NDArray[np.int64]
+
+
+class Thresholds(Protocol):
+    """What values are sorted into classes by (`tables.Tables`, for one)."""
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Positive and increasing."""
+        ...
+
+
+class Decision(NamedTuple):
+    """Two classes: a value is above the one threshold or not."""
+
+    thresholds: NDArray[np.float64]
+
+
+ABOVE_ONE = Decision(np.ones(1))
 
 
 class Corrections(NamedTuple):
@@ -25,14 +41,16 @@ class Corrections(NamedTuple):
     sides: Indexes
 
 
-def classify(scale: Tensor, tables: Tables) -> Indexes:
+def classify(scale: Tensor, tables: Thresholds) -> Indexes:
     """Class of each scale: the number of thresholds strictly below it. Any shape -> flat."""
     thresholds = torch.from_numpy(tables.thresholds).to(scale.device)
     # Widening to float64 is exact, so a float32 scale is compared as it is.
     return torch.bucketize(scale.double().flatten(), thresholds).cpu().numpy()
 
 
-def near_thresholds(scale: Tensor, classes: Indexes, tables: Tables, guard: float) -> Corrections:
+def near_thresholds(
+    scale: Tensor, classes: Indexes, tables: Thresholds, guard: float
+) -> Corrections:
     """What the encoder lists: latents whose scale lies within `guard` of a threshold."""
     values = scale.double().flatten().cpu().numpy()
     bounds = np.concatenate([[0.0], tables.thresholds, [np.inf]])
@@ -46,7 +64,9 @@ def near_thresholds(scale: Tensor, classes: Indexes, tables: Tables, guard: floa
     return Corrections(positions, just_above[positions].astype(np.int64))
 
 
-def correct(classes: Indexes, scale: Tensor, corrections: Corrections, tables: Tables) -> Indexes:
+def correct(
+    classes: Indexes, scale: Tensor, corrections: Corrections, tables: Thresholds
+) -> Indexes:
     """Classes with the listed ones replaced: the side of the nearest threshold that is listed."""
     if not len(corrections.positions):
         return classes

@@ -31,14 +31,27 @@ class FirstWalk:
         self._latents = latents
         self._rounding = rounding
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         exact = select(self._latents) * gain - mean
         if self._rounding is None:
             symbols = exact.round()
         else:
             symbols = self._rounding(exact, mean, scale, gain, select)
+        if coded is not None:
+            symbols = symbols * coded
         self.values.append(mean + symbols)
         return symbols
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""

@@ -44,10 +44,21 @@ class _Nothing:
     def __init__(self, channels: int) -> None:
         self.counter = SliceCounter(channels)
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        del scale, gain
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        del scale, gain, coded
         self.counter.note(select)
         return torch.zeros_like(mean)
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""
@@ -82,10 +93,17 @@ class SliceDecoder(DecodingCoder):
         self._counter = SliceCounter(channels)
         self._slices = slices
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         if self._counter.note(select) > self._slices:
             return torch.zeros_like(mean)
-        return super().__call__(mean, scale, gain, select)
+        return super().__call__(mean, scale, gain, select, coded)
 
     def finish(self) -> None:
         """Nothing to check."""

@@ -14,7 +14,15 @@ from torch import Tensor
 from ..models.base import Latents, Select
 from ..models.layers.quantise import gaussian_bits
 from . import range_coder
-from .indexes import Corrections, classify, correct, near_thresholds
+from .indexes import (
+    ABOVE_ONE,
+    Corrections,
+    Indexes,
+    Thresholds,
+    classify,
+    correct,
+    near_thresholds,
+)
 from .payload import Payload, checksum
 from .rounding import Rounding
 from .tables import PRECISION, Tables
@@ -32,11 +40,24 @@ class SymbolMismatchError(ValueError):
     """The decoded symbols are not those that were encoded (checksum, or an impossible stream)."""
 
 
-def _rows(classes: NDArray[np.int64], tables: Tables) -> tuple[NDArray[np.bool_], Ints]:
-    """Which symbols are coded, and the table rows of those."""
+def _rows(
+    classes: NDArray[np.int64], tables: Tables, chosen: Tensor | None
+) -> tuple[NDArray[np.bool_], Ints]:
+    """Which symbols are coded (of those `chosen`, if any are), and the table rows of those."""
     rows = (classes - tables.skip).astype(np.int32)
     coded = rows >= 0
+    if chosen is not None:
+        coded &= chosen.flatten().cpu().numpy()
     return coded, rows[coded]
+
+
+def _decided(sides: list[Indexes], odds: Tensor) -> Tensor:
+    """One side a value for each tile, as booleans in the shape of `odds`."""
+    return torch.from_numpy(np.stack(sides) > 0).view(odds.shape).to(odds.device)
+
+
+def _tile(coded: Tensor | None, tile: int) -> Tensor | None:
+    return None if coded is None else coded[tile]
 
 
 def _fixed_rows(mean: Tensor, tables: Tables) -> Ints:
@@ -88,7 +109,14 @@ class EncodingCoder:
         self._corrections: list[list[Corrections]] = [[] for _ in range(tiles)]
         self._position = 0
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         if not torch.isfinite(scale).all():
             raise ValueError(NOT_FINITE)
         exact = select(self._latents) * gain - mean
@@ -96,15 +124,29 @@ class EncodingCoder:
             exact = self._rounding(exact, mean, scale, gain, select)
         symbols = self._round(exact)
         for tile, (tile_scale, tile_symbols) in enumerate(zip(scale, symbols, strict=True)):
-            classes = classify(tile_scale, self._tables)
-            coded, rows = _rows(classes, self._tables)
-            near = near_thresholds(tile_scale, classes, self._tables, self._guard)
-            self._corrections[tile].append(near._replace(positions=near.positions + self._position))
-            self._put(tile, tile_symbols, coded, rows)
+            classes = self._classify(tile, tile_scale, self._tables)
+            kept, rows = _rows(classes, self._tables, _tile(coded, tile))
+            self._put(tile, tile_symbols, kept, rows)
         self._position += symbols[0].numel()
         if self._estimate:
-            self.estimated_bits += float(gaussian_bits(symbols, scale).sum())
+            bits = gaussian_bits(symbols, scale)
+            self.estimated_bits += float((bits if coded is None else bits * coded).sum())
         return symbols
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        if not torch.isfinite(odds).all():
+            raise ValueError(NOT_FINITE)
+        sides = [self._classify(tile, values, ABOVE_ONE) for tile, values in enumerate(odds)]
+        self._position += odds[0].numel()
+        return _decided(sides, odds)
+
+    def _classify(self, tile: int, values: Tensor, thresholds: Thresholds) -> Indexes:
+        """Classes of a step's values; those next to a threshold are noted for the decoder."""
+        classes = classify(values, thresholds)
+        near = near_thresholds(values, classes, thresholds, self._guard)
+        self._corrections[tile].append(near._replace(positions=near.positions + self._position))
+        return classes
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""
@@ -130,6 +172,10 @@ class EncodingCoder:
         self._symbols[tile].append(values)
         self._coded[tile].append((values[coded], rows))
         symbols.copy_(torch.from_numpy(values).view(symbols.shape))
+
+    def count(self) -> int:
+        """Symbols in the streams of all tiles so far."""
+        return sum(len(rows) for coded in self._coded for _, rows in coded)
 
     def payloads(self) -> list[Payload]:
         """What was coded, one payload a tile."""
@@ -158,19 +204,36 @@ class DecodingCoder:
         except range_coder.StreamError as error:
             raise SymbolMismatchError(str(error)) from error
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         del mean, gain, select  # a decoder reads what an encoder computes from these
         out = torch.empty(scale.shape, dtype=scale.dtype)
         for tile, tile_scale in enumerate(scale):
-            classes = classify(tile_scale, self._tables)
-            classes = correct(classes, tile_scale, self._listed(tile, len(classes)), self._tables)
-            coded, rows = _rows(classes, self._tables)
+            classes = self._classify(tile, tile_scale, self._tables)
+            kept, rows = _rows(classes, self._tables, _tile(coded, tile))
             values = np.zeros(len(classes), dtype=np.int32)
-            values[coded] = self._take(tile, rows)
+            values[kept] = self._take(tile, rows)
             self._symbols[tile].append(values)
             out[tile] = torch.from_numpy(values).view(tile_scale.shape)
         self._position += scale[0].numel()
         return out.to(scale.device)
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        sides = [self._classify(tile, values, ABOVE_ONE) for tile, values in enumerate(odds)]
+        self._position += odds[0].numel()
+        return _decided(sides, odds)
+
+    def _classify(self, tile: int, values: Tensor, thresholds: Thresholds) -> Indexes:
+        """Classes of a step's values, those listed as the encoder had them."""
+        classes = classify(values, thresholds)
+        return correct(classes, values, self._listed(tile, len(classes)), thresholds)
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""

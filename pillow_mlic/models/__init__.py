@@ -17,6 +17,10 @@ REGISTRY = {
     "mlicv2-lite": Entry(1, "mlicv2_lite", "MlicV2Lite", "this project"),
     "mlic++": Entry(2, "mlicpp", "MlicPlusPlus", "arXiv 2307.15421"),
     "lalic": Entry(3, "lalic", "Lalic", "arXiv 2502.05741"),
+    "mlic": Entry(4, "mlic", "Mlic", "arXiv 2211.07273"),
+    "mlic+": Entry(5, "mlic", "MlicPlus", "arXiv 2211.07273"),
+    "mlic-ex": Entry(6, "mlic", "MlicEx", "arXiv 2211.07273"),
+    "mlicv2": Entry(7, "mlicv2", "MlicV2", "arXiv 2504.19119"),
 }
 
 
@@ -44,9 +48,14 @@ def create(name: str, config: dict[str, Any] | None = None) -> Any:
 
     Raises ValueError for unknown names.
     """
-    entry = _entry(name)
-    model = getattr(import_module(f".{entry.module}", __name__), entry.class_name)
+    model = class_of(name)
     return model() if config is None else model.from_config(config)
+
+
+def class_of(name: str) -> Any:
+    """The class of model `name`; ValueError for unknown names."""
+    entry = _entry(name)
+    return getattr(import_module(f".{entry.module}", __name__), entry.class_name)
 
 
 def identify(state: Any) -> tuple[str, Any]:

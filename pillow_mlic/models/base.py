@@ -31,12 +31,29 @@ Select = Callable[[Latents], Tensor]
 class Coder(Protocol):
     """Called by a model's entropy part once for each coding step, in coding order."""
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         """Symbols round(select(latents) * gain - mean) as floating point, in the shape of `mean`.
 
         `mean` and `scale` (same shape) are in quantisation steps; `gain` broadcasts to them and
         turns latents into quantisation steps. An encoder computes the symbols, a decoder reads
-        them from the stream, training relaxes them.
+        them from the stream, training relaxes them. Where `coded` (what `decide` gave, same shape)
+        is false, the symbol is zero and not in the stream.
+        """
+        ...
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """Whether `odds` are above 1: booleans, the same ones in encoder and decoder.
+
+        All that an entropy part does one way or the other by a number it has computed must go
+        through here: a decoder's arithmetic may differ in the last digits. Each number takes a
+        position of its own (`Model.decisions`).
         """
         ...
 
@@ -54,6 +71,11 @@ class Model(Protocol):
 
     stride: int
     """Pictures are padded to multiples of this before analysis."""
+
+    @property
+    def decisions(self) -> int:
+        """How often `entropy` has its coder decide about each latent."""
+        ...
 
     @property
     def halo(self) -> int | None:

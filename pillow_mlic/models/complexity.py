@@ -55,9 +55,20 @@ def _macs(work: Any) -> float:
 class _Zeros:
     """A coder without a stream."""
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        del scale, gain, select
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        del scale, gain, select, coded
         return torch.zeros_like(mean)
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return odds > 1
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""

@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .base import Coder
 from .layers import checkerboard
-from .layers.checkerboard import put, take, windows
+from .layers.checkerboard import put, take
+from .layers.checkerboard_conv import CheckerboardConv
 from .layers.conv import Conv2d, ConvTranspose2d
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.rwkv import BiRwkvBlock, PointwiseMixing
@@ -174,35 +174,6 @@ def _parameter_network(c_in: int, c_out: int, least: int) -> nn.Sequential:
     )
 
 
-class CheckerboardConv(nn.Module):
-    """5x5 convolution that sees only the other half of the checkerboard than the one it is at.
-
-    Packed anchors (B, H, W/2, c) -> (B, H, W/2, 2c) at the non-anchors. `mask` is part of the
-    published state dict.
-    """
-
-    mask: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        conv = nn.Conv2d(channels, 2 * channels, 5)
-        assert conv.bias is not None
-        self.weight = conv.weight
-        self.bias = conv.bias
-        tap = torch.arange(5)
-        other_half = (tap[:, None] + tap[None, :]) % 2
-        self.register_buffer("mask", other_half.expand(self.weight.shape).to(self.weight.dtype))
-
-    def forward(self, anchors: Tensor) -> Tensor:
-        batch, height, half, _ = anchors.shape
-        padded = F.pad(put(anchors, ANCHOR), (0, 0, 2, 2, 2, 2)).flatten(0, 2)
-        index = windows(batch, height, 2 * half, 5, NON_ANCHOR)[1::2].T.to(anchors.device)
-        # The taps that the mask leaves are every second one, in the order of rows.
-        near = F.embedding(index, padded).view(batch, height, half, -1)
-        weight = (self.weight * self.mask).flatten(2)[..., 1::2].transpose(1, 2).flatten(1)
-        return F.linear(near, weight.to(near.dtype), self.bias.to(near.dtype))
-
-
 class _Conditional(nn.Module):
     """A level of the published names, `y.gaussian_conditional`."""
 
@@ -221,7 +192,7 @@ class GroupContext(nn.Module):
     def __init__(self, side: int, channels: int, least: int) -> None:
         super().__init__()
         self.entropy_parameters = _parameter_network(2 * channels + side, 2 * channels, least)
-        self.context_prediction = CheckerboardConv(channels)
+        self.context_prediction = CheckerboardConv(channels, 2 * channels)
         self.y = _Conditional()
 
     def forward(self, side: Tensor, coder: Coder, start: int) -> Tensor:
@@ -239,7 +210,7 @@ class GroupContext(nn.Module):
 
         b, h, w, _ = side.shape
         anchors = code(side.new_zeros(b, h, w // 2, 2 * (stop - start)), ANCHOR)
-        others = code(self.context_prediction(anchors), NON_ANCHOR)
+        others = code(self.context_prediction(anchors, ANCHOR), NON_ANCHOR)
         return put(anchors, ANCHOR) + put(others, NON_ANCHOR)
 
 

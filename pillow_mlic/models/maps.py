@@ -1,4 +1,4 @@
-"""What global contexts look at: the weights of attention that is linear in the number of positions.
+"""What global contexts look at: rows of their attention.
 
 Linear attention never holds the matrix of all queries with all keys, but a row of it is cheap.
 """
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
+from .layers.masked_attention import patches
 
 
 def linear_attention_row(query: Tensor, keys: Tensor, heads: int) -> Tensor:
@@ -37,9 +38,47 @@ def intra_slice_map(context: Any, previous: Tensor, at: tuple[int, int]) -> Tens
 
     By the slice before, (1, h, w, c), which is known at both.
     """
+    queries = context.queries(keep(previous, NON_ANCHOR))
+    return _row_of_anchors(queries, context.keys(keep(previous, ANCHOR)), at, context.heads)
+
+
+def guided_map(context: Any, guide: Tensor, at: tuple[int, int]) -> Tensor | None:
+    """The same by a guide (1, h, w, G) of which everything is known everywhere."""
+    return _row_of_anchors(context.queries(guide), context.keys(guide), at, context.heads)
+
+
+def _row_of_anchors(
+    queries: Tensor, keys: Tensor, at: tuple[int, int], heads: int
+) -> Tensor | None:
+    """Weights (h, w) of anchors; queries and keys (1, h, w, C)."""
     if sum(at) % 2:
         return None
-    query = context.queries(keep(previous, NON_ANCHOR))[0][at]
-    keys = take(context.keys(keep(previous, ANCHOR)), ANCHOR)
-    weights = linear_attention_row(query, keys[0].flatten(0, 1), context.heads)
+    keys = take(keys, ANCHOR)
+    weights = linear_attention_row(queries[0][at], keys[0].flatten(0, 1), heads)
     return put(weights.view(1, *keys.shape[1:3], 1), ANCHOR)[0, :, :, 0]
+
+
+def patch_row(
+    maps: list[Tensor],
+    size: tuple[int, int],
+    at: tuple[int, int],
+    asking: int,
+    asked: int | None,
+) -> Tensor:
+    """One query's row of maps by patch (`layers.masked_attention`), as weights (h, w).
+
+    `asking`: the half of the checkerboard that queries are at; `asked`: that of the keys, or None
+    for all positions.
+    """
+    found = maps[0].new_zeros(size)
+    for (rows, columns), weights in zip(patches(*size), maps, strict=True):
+        if rows.start <= at[0] < rows.stop and columns.start <= at[1] < columns.stop:
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            places = torch.arange(height * width).view(1, height, width, 1)
+            own = (at[0] - rows.start) * width + at[1] - columns.start
+            query = int((take(places, asking).flatten() == own).nonzero())
+            keys = places if asked is None else take(places, asked)
+            part = maps[0].new_zeros(height * width)
+            part[keys.flatten()] = weights[0, query]
+            found[rows, columns] = part.view(height, width)
+    return found

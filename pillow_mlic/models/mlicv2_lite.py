@@ -242,6 +242,8 @@ class MlicV2Lite(nn.Module):
 
     stride = 64
     """Pictures are padded to multiples of this before analysis."""
+    decisions = 0
+    """Nothing is decided but by scales."""
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ Tensors inside are channels-last, (B, H, W, C); pictures and likelihoods that `f
 gives are (B, C, H, W), as everywhere.
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -46,12 +46,26 @@ class LikelihoodCoder:
         self.noise = noise
         self.steps: list[Tensor] = []
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
         exact = select(self.latents) * gain - mean
         symbols = round_straight_through(exact) if self.noise else exact.round()
         deviation = exact + torch.rand_like(exact) - 0.5 if self.noise else symbols
-        self.steps.append(self.model.likelihood(deviation, scale))
+        likelihood = self.model.likelihood(deviation, scale)
+        if coded is not None:
+            symbols = symbols * coded
+            likelihood = torch.where(coded, likelihood, 1.0)
+        self.steps.append(likelihood)
         return symbols
+
+    def decide(self, odds: Tensor) -> Tensor:
+        return odds > 1
 
     def likelihoods(self, first: int) -> Tensor:
         """Of all y, (B, H, W, M), after a complete walk whose steps began with half `first`."""
@@ -76,6 +90,15 @@ class PublishedNetwork(nn.Module):
     """How far, in pixels, the transforms see; None where they see the whole picture."""
     anchor: int
     """Which half of the checkerboard (see `layers.checkerboard`) is coded first."""
+
+    def config_dict(self) -> dict[str, Any]:
+        """Widths and depths as plain JSON values."""
+        raise NotImplementedError
+
+    @property
+    def decisions(self) -> int:
+        """How often `entropy` has its coder decide about each latent."""
+        return 0
 
     @property
     def prior(self) -> FactorisedPrior:
@@ -122,12 +145,23 @@ class PublishedNetwork(nn.Module):
         """y -> z (B, H/64, W/64, Z)."""
         return self.h_a(y)
 
+    def latents(self, x: Tensor, quality: Tensor) -> Latents:
+        """Pixels (B, H, W, 3) in 0..1, sides multiples of 64, quality (B,) -> latents."""
+        y = self.analysis(x, quality).float()
+        return Latents(y, self.hyper_analysis(y).float())
+
     def entropy(self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder) -> Tensor:
         """Walk through all coding steps, in the type of `quality` (B,); z_size (H/64, W/64)."""
+        return self.code_y(self.hyper_parameters(quality, z_size, coder), coder)
+
+    def hyper_parameters(
+        self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder
+    ) -> Tensor:
+        """Code z; -> what h_s makes of it (B, H/16, W/16, ...), in the type of `quality`."""
         medians = self.prior.medians().to(quality.dtype)
         mean = medians.expand(quality.shape[0], *z_size, -1)
         z_hat = coder.fixed(mean, lambda latents: latents.z) + mean
-        return self.code_y(self.h_s(z_hat), coder)
+        return self.h_s(z_hat)
 
     def synthesis(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """y_hat -> pixels (B, H, W, 3), nominally in 0..1, not clamped."""

@@ -1,14 +1,23 @@
 """From a training state to a weight pack."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .. import packs
+from ..entropy.published import published_tables
 from ..entropy.tables import gaussian_tables
+from ..models.layers.quality import lambda_of
+from ..models.published import PublishedNetwork
 from .loop import Trainer
 
 FLOAT32_GUARD = 1e-5
 """Relative bound on the scale's error in float32: 2.5 x the largest deviation seen or more."""
+
+NETWORK_GUARD = 1e-4
+"""The same for networks for one lambda, whose depth and attention let errors grow more."""
 
 
 def export(trainer: Trainer, model_name: str, path: Path, averaged: bool) -> dict[str, Any]:
@@ -17,7 +26,10 @@ def export(trainer: Trainer, model_name: str, path: Path, averaged: bool) -> dic
         trainer.average.swap(trainer.model)
     try:
         card = describe(trainer, averaged)
-        write_half(path, model_name, trainer.model, card)
+        if isinstance(trainer.model, PublishedNetwork):
+            write_network(path, model_name, trainer.model, card)
+        else:
+            write_half(path, model_name, trainer.model, card)
     finally:
         if averaged:
             trainer.average.swap(trainer.model)
@@ -31,10 +43,24 @@ def write_half(path: Path, model_name: str, model: Any, card: dict[str, Any]) ->
     packs.write(path, model_name, config, state, gaussian_tables(), card, FLOAT32_GUARD)
 
 
+def write_network(path: Path, name: str, model: PublishedNetwork, card: dict[str, Any]) -> None:
+    """Write a network for one lambda, in float32, with the tables that its prior of z gives."""
+    model.prior.fit_tails()
+    tables = published_tables(copy.deepcopy(model.prior).cpu())
+    config, state = model.config_dict(), model.state_dict()
+    packs.write(path, name, config, state, tables, card, NETWORK_GUARD, card["quality"])
+
+
 def describe(trainer: Trainer, averaged: bool) -> dict[str, Any]:
     """What the card says of how the weights came to be."""
     s = trainer.settings
+    aim: dict[str, Any] = {"distortion": s.distortion}
+    if s.quality is not None:
+        lam = float(lambda_of(torch.tensor([s.quality]), s.distortion))
+        aim |= {"quality": s.quality, "lambda": float(f"{lam:.4g}")}
     return {
+        **aim,
+        "stage": s.stage,
         "steps": trainer.step,
         "crops": trainer.seen,
         "hours": round(trainer.seconds / 3600, 3),

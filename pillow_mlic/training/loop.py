@@ -20,13 +20,18 @@ from torch import Tensor, nn
 
 from ..models.base import Latents
 from .data import Crops, Pixels
-from .objective import Figures, rate_distortion, stratified_qualities
+from .ms_ssim import MIN_CROP
+from .objective import Figures, rate_distortion, selection, stratified_qualities
 from .optimiser import Average, gradients, make_adam, set_rate
 
 STATE = "state.pt"
 LOG = "log.jsonl"
 MOST_SKIPPED = 100
 """Steps in a row without finite gradients after which training gives up."""
+
+
+STAGES = ("all", "hyperprior", "selection")
+"""What of a network is trained; see `Settings.stage`."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,12 @@ class Settings:
     average: float = 0.9995
     seed: int = 0
     bf16: bool = True
+    quality: float | None = None
+    """The one quality that a network is trained for; None: all of them at once."""
+    distortion: str = "mse"
+    """Or "ms-ssim"."""
+    stage: str = "all"
+    """Or "hyperprior": without contexts; or "selection": only what decides what is coded."""
 
 
 class Report(NamedTuple):
@@ -117,6 +128,9 @@ class Trainer:
         if settings.crop < 1 or settings.crop % 64:
             msg = f"the side of a crop is {settings.crop}, but must be a multiple of 64"
             raise ValueError(msg)
+        if settings.distortion == "ms-ssim" and settings.crop < MIN_CROP:
+            msg = f"MS-SSIM needs crops of {MIN_CROP} pixels a side or more, not {settings.crop}"
+            raise ValueError(msg)
 
     # ---- state -------------------------------------------------------------------------------
 
@@ -162,7 +176,7 @@ class Trainer:
         """This process's share of the batch of the current step."""
         s = self.settings
         generator = torch.Generator(self.device).manual_seed(s.seed * 1_000_003 + self.step)
-        config = self.model.config
+        y_channels, z_channels = self.model.channels  # type: ignore[misc]
         y_side, z_side = s.crop // 16, s.crop // 64
         share = slice(
             self.group.rank * s.batch // self.group.size,
@@ -170,19 +184,33 @@ class Trainer:
         )
         serve = self.crops.batch if self.device.type == "cpu" else self.crops.ahead
         crops = serve(self.step, s.batch)[share].to(self.device, non_blocking=True)
-        quality = stratified_qualities(s.batch, generator)[share]
+        if s.quality is None:
+            quality = stratified_qualities(s.batch, generator)[share]
+        else:
+            quality = torch.full((len(crops),), s.quality, device=self.device)
 
         def noise(side: int, channels: int) -> Tensor:
             """Every process draws the whole batch's, so that their number makes no difference."""
             size = (s.batch, side, side, channels)
             return torch.rand(size, generator=generator, device=self.device)[share] - 0.5
 
-        y, z = noise(y_side, config.latents), noise(z_side, config.hyper_latents)  # type: ignore[union-attr, arg-type]
+        y, z = noise(y_side, y_channels), noise(z_side, z_channels)
         return crops.float() / 255, quality, Latents(y, z)
 
     def _forward(self, x: Tensor, quality: Tensor, noise: Latents) -> Figures:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
-            return rate_distortion(self.model, x, quality, noise, self.settings.exponent)  # type: ignore[arg-type]
+        s = self.settings
+        if s.stage == "selection":
+            return selection(self.model, x, quality)  # type: ignore[arg-type]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=s.bf16):
+            return rate_distortion(
+                self.model,  # type: ignore[arg-type]
+                x,
+                quality,
+                noise,
+                s.exponent,
+                s.distortion,
+                s.stage == "hyperprior",
+            )
 
     def _reduce(self, figures: Figures, fraction: float) -> Tensor:
         """Average gradients over processes; -> (4,): loss, bpp, log10 mse, fraction done."""
@@ -321,7 +349,9 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def settings_from(state: dict[str, Any] | None, **changes: Any) -> Settings:
+def settings_from(
+    state: dict[str, Any] | None, defaults: Settings | None = None, **changes: Any
+) -> Settings:
     """The settings of a saved run, or the defaults, with those `changes` that are not None."""
-    saved = Settings(**state["settings"]) if state else Settings()
+    saved = Settings(**state["settings"]) if state else defaults or Settings()
     return replace(saved, **{k: v for k, v in changes.items() if v is not None})

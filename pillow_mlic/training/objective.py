@@ -1,13 +1,18 @@
 """The loss: rate + lambda x distortion over all qualities at once, with relaxed quantisation."""
 
+import contextlib
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ..models.base import Coder, Latents, Select
+from ..models.base import Latents, Select, TableCoder
+from ..models.layers.factorised import FactorisedPrior
 from ..models.layers.quality import QUALITIES, lambda_of
 from ..models.layers.quantise import gaussian_bits, round_straight_through
+from ..models.published import PublishedNetwork
+from .ms_ssim import ms_ssim
 
 LAMBDA_UNIT = 0.02
 
@@ -16,23 +21,94 @@ class Trainable(Protocol):
     """The parts of a model that training needs."""
 
     def latents(self, x: Tensor, quality: Tensor) -> Latents: ...
-    def entropy(self, quality: Tensor, z_size: tuple[int, int], coder: Coder) -> Tensor: ...
+    def entropy(self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder) -> Tensor: ...
     def synthesis(self, y: Tensor, quality: Tensor) -> Tensor: ...
 
 
 class RelaxedCoder:
-    """Rate from uniform noise, symbols from straight-through rounding; sums bits per sample."""
+    """Rate from uniform noise, symbols from straight-through rounding; sums bits per sample.
 
-    def __init__(self, latents: Latents, noise: Latents) -> None:
+    Everything is coded: what may be skipped is decided by weights that are trained last.
+    """
+
+    def __init__(
+        self, latents: Latents, noise: Latents, prior: FactorisedPrior | None = None
+    ) -> None:
         self.latents = latents
         self.noise = noise
+        self.prior = prior
         self.bits: Tensor | float = 0.0
 
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        del coded
         deviation = select(self.latents) * gain - mean
         bits = gaussian_bits(deviation + select(self.noise), scale)
         self.bits = self.bits + bits.sum(dim=(1, 2, 3))
         return round_straight_through(deviation)
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        return torch.ones_like(odds, dtype=torch.bool)
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols of a factorised prior; see models.base.TableCoder."""
+        assert self.prior is not None  # models that call this have one
+        z = select(self.latents)
+        likelihood = self.prior.likelihood(z + select(self.noise))
+        self.bits = self.bits - likelihood.log2().sum(dim=(1, 2, 3))
+        return round_straight_through(z - mean)
+
+
+class SelectionCoder:
+    """Rounds, and adds up how wrong decisions about what to code are (MLICv2, equation 13).
+
+    Cross entropy between the last odds and whether the symbol is other than zero, weighted by the
+    symbol's size + 1: skipping a large one does more harm. `loss` is a mean over latents.
+    """
+
+    def __init__(self, latents: Latents) -> None:
+        self.bits: Tensor | float = 0.0
+        self._latents = latents
+        self._odds = torch.empty(0)
+        self._losses: list[Tensor] = []
+
+    @property
+    def loss(self) -> Tensor:
+        """Mean over latents."""
+        return torch.cat(self._losses).mean()
+
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        assert coded is not None  # a model without decisions has nothing to learn here
+        symbols = (select(self._latents) * gain - mean).round().detach()
+        entropy = F.binary_cross_entropy_with_logits(
+            self._odds.log(), (symbols != 0).to(mean.dtype), reduction="none"
+        )
+        self._losses.append(((symbols.abs() + 1) * entropy / 2).flatten())
+        self.bits = self.bits + (gaussian_bits(symbols, scale) * coded).sum(dim=(1, 2, 3))
+        return symbols * coded
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See models.base.Coder."""
+        self._odds = odds
+        return odds > 1
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """Symbols of a factorised prior, not counted; see models.base.TableCoder."""
+        return (select(self._latents) - mean).round()
 
 
 class Figures(NamedTuple):
@@ -44,23 +120,50 @@ class Figures(NamedTuple):
 
 
 def rate_distortion(
-    model: Trainable, x: Tensor, quality: Tensor, noise: Latents, exponent: float
+    model: Trainable,
+    x: Tensor,
+    quality: Tensor,
+    noise: Latents,
+    exponent: float,
+    distortion: str = "mse",
+    hyperprior_only: bool = False,
 ) -> Figures:
     """Loss of pictures (B, H, W, 3) in 0..1 at `quality` (B,).
 
     Per sample (lambda / 0.02)^exponent * (bpp + lambda * 255^2 * MSE): with an exponent of 0 high
-    qualities, whose losses are large numbers, would take all of the network's attention.
+    qualities, whose losses are large numbers, would take all of the network's attention. The
+    distortion may be 1 - MS-SSIM instead, with a lambda of its own. `hyperprior_only` leaves out
+    all contexts.
     """
     latents = model.latents(x, quality)
-    coder = RelaxedCoder(latents, noise)
-    y_hat = model.entropy(quality, (latents.z.shape[1], latents.z.shape[2]), coder)
+    z_size = (latents.z.shape[1], latents.z.shape[2])
+    prior = getattr(model, "prior", None)
+    coder = RelaxedCoder(latents, noise, prior)
+    entropy = model.hyperprior_only if hyperprior_only else model.entropy  # type: ignore[attr-defined]
+    # Networks with a prior have latents and means in one type; bfloat16 would not do.
+    plain = torch.autocast(x.device.type, enabled=False) if prior else contextlib.nullcontext()
+    with plain:
+        y_hat = entropy(quality, z_size, coder)
     x_hat = model.synthesis(y_hat, quality)
     mse = _SquaredNorm.apply(x_hat - x) * (255**2 / x[0].numel())
     assert isinstance(coder.bits, Tensor)
     bpp = coder.bits / (x.shape[1] * x.shape[2])
-    lam = lambda_of(quality)
-    weight = (lam / LAMBDA_UNIT) ** exponent
-    return Figures((weight * (bpp + lam * mse)).mean(), bpp.detach(), mse.detach())
+    weight = (lambda_of(quality) / LAMBDA_UNIT) ** exponent
+    error = mse if distortion == "mse" else 1 - ms_ssim(x_hat.float(), x)
+    loss = weight * (bpp + lambda_of(quality, distortion) * error)
+    return Figures(loss.mean(), bpp.detach(), mse.detach())
+
+
+def selection(model: PublishedNetwork, x: Tensor, quality: Tensor) -> Figures:
+    """Loss of what decides which symbols are coded; all else must be frozen."""
+    with torch.no_grad():
+        latents = model.latents(x, quality)
+    coder = SelectionCoder(latents)
+    y_hat = model.entropy(quality, (latents.z.shape[1], latents.z.shape[2]), coder)
+    with torch.no_grad():
+        mse = (model.synthesis(y_hat, quality) - x).square().mean((1, 2, 3)) * 255**2
+    assert isinstance(coder.bits, Tensor)
+    return Figures(coder.loss, coder.bits.detach() / (x.shape[1] * x.shape[2]), mse)
 
 
 class _SquaredNorm(torch.autograd.Function):

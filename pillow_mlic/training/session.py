@@ -9,12 +9,17 @@ from typing import Any
 import torch
 
 from .. import devices, models, packs
+from ..models.layers.quality import quality_of
+from ..models.published import PublishedNetwork
 from .data import Crops, load_folder
 from .export import export
-from .loop import STATE, Report, Trainer, load_state, settings_from
+from .loop import STAGES, STATE, Report, Settings, Trainer, load_state, settings_from
 
 START_PATCHES = 4000
 PATCH = 16
+
+NETWORK = Settings(batch=16, crop=256, rate=1e-4, bf16=False)
+"""How networks for one lambda are trained if nothing else is said (MLICv2, section 4.1.2)."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class Request:
     steps: int | None = None
     cooldown: bool = False
     out: Path | None = None
+    start: Path | None = None
+    """A run, or a weight pack, whose weights a new run starts from."""
+    lam: float | None = None
+    """The lambda to train for, in place of a quality among `changes`."""
     device: str | None = None
     threads: int | None = None
     changes: dict[str, Any] = field(default_factory=dict)
@@ -42,12 +51,10 @@ def train(
 
     A trunk writes its averaged weights to RUN/MODEL.safetensors at every checkpoint. A cooldown
     branches off the trunk's state, which it leaves alone, and writes its weights to `out`, by
-    default RUN/MODEL-cooldown-STEP.safetensors.
+    default RUN/MODEL-cooldown-STEP.safetensors. Names of networks for one quality end in that. The
+    stage "hyperprior" writes no pack: -> its state.
     Raises ValueError for a folder without pictures or a state that is none.
     """
-    if request.model in models.PUBLISHED:
-        msg = f"model {request.model!r} cannot be trained here yet; import its published weights"
-        raise ValueError(msg)
     bounds = [b for b in (request.minutes, request.steps) if b is not None]
     if not bounds or min(bounds) <= 0:
         msg = "say how long to train: --minutes, --steps or both, more than 0"
@@ -62,21 +69,32 @@ def train(
     if state is None and request.cooldown:
         msg = f"there is nothing to cool down in {request.run}; train a trunk there first"
         raise ValueError(msg)
-    settings = settings_from(state, **request.changes)
+    if state is not None and request.start is not None:
+        msg = f"{request.run} has been begun already; start from other weights in a new folder"
+        raise ValueError(msg)
+    settings = _settings(request, state)
     device = _local(devices.resolve(request.device))
     pictures = load_folder(request.data, settings.crop, loading)
     if state is not None:
         model = models.create(request.model, state["config"])
     else:
         torch.manual_seed(settings.seed)
-        model = models.create(request.model)
-        patches = Crops(pictures, PATCH, settings.seed + 1).batch(0, START_PATCHES)
-        model.start_from_data(patches.float() / 255)
+        if request.start is not None:
+            model = _started(request.model, request.start, settings.stage)
+        else:
+            model = models.create(request.model)
+            if hasattr(model, "start_from_data"):
+                patches = Crops(pictures, PATCH, settings.seed + 1).batch(0, START_PATCHES)
+                model.start_from_data(patches.float() / 255)
+    if settings.stage == "selection":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(SELECTION))
     trainer = Trainer(model, pictures, request.run, settings, device)
     if state is not None:
         trainer.load(state)
+    packed = settings.stage != "hyperprior"
     branch = f"-cooldown-{trainer.step}" if request.cooldown else ""
-    out = request.out or request.run / f"{request.model}{branch}{packs.SUFFIX}"
+    out = request.out or request.run / f"{_name(request.model, settings)}{branch}{packs.SUFFIX}"
 
     def checkpoint() -> None:
         """Weights worth looking at, at any time."""
@@ -87,12 +105,78 @@ def train(
         request.minutes,
         request.cooldown,
         report,
-        checkpoint=None if request.cooldown else checkpoint,
+        checkpoint=checkpoint if packed and not request.cooldown else None,
     )
-    if trainer.group.rank == 0:
+    if packed and trainer.group.rank == 0:
         export(trainer, request.model, out, averaged=not request.cooldown)
     trainer.group.leave()
-    return out
+    return out if packed else state_path
+
+
+SELECTION = "selection."
+"""Names of the weights that decide what is coded."""
+
+
+def _settings(request: Request, state: dict[str, Any] | None) -> Settings:
+    """What `request` says, above what is saved and the defaults; ValueError if it cannot be."""
+    model = models.class_of(request.model)
+    network = issubclass(model, PublishedNetwork)
+    changes = dict(request.changes)
+    if request.lam is not None:
+        if changes.get("quality") is not None:
+            msg = "give a quality or a lambda, not both"
+            raise ValueError(msg)
+        changes["quality"] = quality_of(request.lam, changes.get("distortion") or "mse")
+    settings = settings_from(state, NETWORK if network else None, **changes)
+    problem = None
+    if network and settings.quality is None:
+        problem = f"{request.model} is trained for one quality; say --quality or --lambda"
+    elif not network and settings.quality is not None:
+        problem = f"{request.model} serves all qualities; leave out --quality and --lambda"
+    elif settings.quality is not None and not 1 <= settings.quality <= 8:
+        problem = f"quality is {settings.quality:g}, but must be from 1 to 8"
+    elif settings.stage not in STAGES:
+        problem = f"there is no stage {settings.stage!r}; there are {', '.join(STAGES)}"
+    elif settings.stage == "hyperprior" and not hasattr(model, "hyperprior_only"):
+        problem = f"{request.model} has no stage of its hyperprior alone"
+    elif settings.stage == "selection" and not hasattr(model, "add_selection"):
+        problem = f"{request.model} has no selective compression"
+    elif settings.stage == "selection" and state is None and request.start is None:
+        problem = "selective compression is trained last; say --from which weights"
+    if problem is not None:
+        raise ValueError(problem)
+    return settings
+
+
+def _name(model: str, settings: Settings) -> str:
+    """The name of a pack without its suffix."""
+    if settings.quality is None:
+        return model
+    kind = "-msssim" if settings.distortion == "ms-ssim" else ""
+    return f"{model}{kind}-{settings.quality:g}"
+
+
+def _started(name: str, place: Path, stage: str) -> Any:
+    """A network with the weights of a run (their average) or of a pack."""
+    if place.is_dir():
+        state = load_state(place / STATE)
+        try:
+            model = models.create(name, state["config"])
+            model.load_state_dict(state["model"])
+        except (TypeError, ValueError, RuntimeError) as error:
+            msg = f"the weights in {place} are not those of a network {name!r}"
+            raise ValueError(msg) from error
+        with torch.no_grad():
+            for parameter, average in zip(model.parameters(), state["average"], strict=True):
+                parameter.copy_(average)
+    else:
+        file = packs.inspect(place)
+        if file.model != name:
+            msg = f"the weights in {place} are those of {file.model}, not of {name}"
+            raise ValueError(msg)
+        model = models.create(name, file.config)
+        model.load_state_dict(packs.load(file).model(torch.device("cpu")).state_dict())
+    return model.add_selection() if stage == "selection" else model
 
 
 def _local(device: torch.device) -> torch.device:

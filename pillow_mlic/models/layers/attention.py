@@ -161,17 +161,17 @@ def _linear_attention(queries: Tensor, keys: Tensor, values: Tensor, heads: int)
     return (q.softmax(3) @ context).transpose(1, 2).flatten(2)
 
 
-def _projection(channels: int) -> nn.Sequential:
+def projection(channels: int) -> nn.Sequential:
     """1x1 convolution, then a depthwise 3x3 one."""
     return nn.Sequential(Conv2d(channels, channels, 1), Conv2d(channels, channels, groups=channels))
 
 
-def _conv_mlp(c_in: int, hidden: int, c_out: int) -> nn.Sequential:
-    """1x1 convolution, depthwise 3x3, 1x1, with GELU between."""
+def conv_mlp(c_in: int, hidden: int, c_out: int, groups: int | None = None) -> nn.Sequential:
+    """1x1 convolution, 3x3 (depthwise unless told otherwise), 1x1, with GELU between."""
     return nn.Sequential(
         Conv2d(c_in, hidden, 1),
         nn.GELU(),
-        Conv2d(hidden, hidden, groups=hidden),
+        Conv2d(hidden, hidden, groups=groups or hidden),
         nn.GELU(),
         Conv2d(hidden, c_out, 1),
     )
@@ -184,11 +184,11 @@ class InterSliceContext(nn.Module):
         super().__init__()
         self.heads = slices
         total, middle, out = channels * slices, 3 * channels, 2 * channels
-        self.keys = _projection(total)
-        self.queries = _projection(total)
-        self.values = _projection(total)
+        self.keys = projection(total)
+        self.queries = projection(total)
+        self.values = projection(total)
         self.reprojection = Conv2d(total, middle, 5)
-        self.mlp = _conv_mlp(middle, 2 * out, out)
+        self.mlp = conv_mlp(middle, 2 * out, out)
         self.skip = Conv2d(middle, out, 1)
 
     def forward(self, previous: Tensor) -> Tensor:
@@ -210,11 +210,11 @@ class IntraSliceContext(nn.Module):
         super().__init__()
         self.heads = heads
         out = 2 * channels
-        self.keys = _projection(channels)
-        self.queries = _projection(channels)
-        self.values = _projection(channels)
+        self.keys = projection(channels)
+        self.queries = projection(channels)
+        self.values = projection(channels)
         self.reprojection = Conv2d(channels, out, 5)
-        self.mlp = _conv_mlp(out, 2 * out, out)
+        self.mlp = conv_mlp(out, 2 * out, out)
 
     def forward(self, previous: Tensor, anchors: Tensor) -> Tensor:
         q = take(self.queries(keep(previous, NON_ANCHOR)), NON_ANCHOR)

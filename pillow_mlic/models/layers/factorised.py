@@ -24,6 +24,9 @@ OLD_NAMES = {"_matrix": "matrices", "_bias": "biases", "_factor": "factors"}
 """How CompressAI up to 1.2.6 spells the prior's tensors: `_matrix0` for `matrices.0`."""
 
 
+BISECTIONS = 40
+
+
 class _CountTables(nn.Module):
     """Buffers for the integer tables of a published file, of whatever shape the file has."""
 
@@ -95,6 +98,24 @@ class FactorisedPrior(_CountTables):
             if i < len(self.factors):
                 v = v + torch.tanh(self.factors[i]) * torch.tanh(v)
         return v
+
+    @torch.no_grad()
+    def fit_tails(self) -> None:
+        """Set the lower and upper quantiles, by bisection, to where the logits are `target`.
+
+        Medians stay: what is behind the prior has learnt to see z quantised at them.
+        """
+        for column in (0, 2):
+            aim = self.target[column]
+            reach = torch.ones_like(self.quantiles[:, :1, :1])
+            while (outside := self.logits(reach * aim.sign()).abs() < aim.abs()).any():
+                reach = torch.where(outside, 2 * reach, reach)
+            low, high = -reach, reach
+            for _ in range(BISECTIONS):
+                middle = (low + high) / 2
+                below = self.logits(middle) < aim
+                low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+            self.quantiles[:, :, column] = high[..., 0]
 
     def likelihood(self, z: Tensor) -> Tensor:
         """Probability of the unit interval around z (B, H, W, C), elementwise."""

@@ -1,5 +1,7 @@
 """Quality as a continuous number: lambdas and tables of gains, interpolated in the log domain."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +10,14 @@ QUALITIES = 8
 
 LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.2800)
 """Lagrangian weight of quality 1..8: loss = bpp + lambda * 255^2 * MSE (MSE of values in 0..1)."""
+
+MS_SSIM_LAMBDAS = (2.4, 4.58, 8.73, 16.64, 31.73, 60.5, 115.4, 220.0)
+"""The same where distortion is 1 - MS-SSIM: loss = bpp + lambda * (1 - MS-SSIM).
+
+Up to quality 6 those of the published weights, from there on as they grow.
+"""
+
+DISTORTIONS = {"mse": LAMBDAS, "ms-ssim": MS_SSIM_LAMBDAS}
 
 
 def interpolate(table: Tensor, quality: Tensor) -> Tensor:
@@ -19,10 +29,22 @@ def interpolate(table: Tensor, quality: Tensor) -> Tensor:
     return table[index] * (1 - weight) + table[index + 1] * weight
 
 
-def lambda_of(quality: Tensor) -> Tensor:
+def lambda_of(quality: Tensor, distortion: str = "mse") -> Tensor:
     """Lambda of `quality` (B,), log-interpolated: (B,)."""
-    logs = torch.tensor(LAMBDAS, dtype=quality.dtype, device=quality.device).log()
+    lambdas = DISTORTIONS[distortion]
+    logs = torch.tensor(lambdas, dtype=quality.dtype, device=quality.device).log()
     return interpolate(logs.unsqueeze(-1), quality).squeeze(-1).exp()
+
+
+def quality_of(lam: float, distortion: str = "mse") -> float:
+    """The quality 1..8 whose lambda this is; ValueError outside of the known ones."""
+    lambdas = DISTORTIONS[distortion]
+    if not lambdas[0] <= lam <= lambdas[-1]:
+        msg = f"lambda is {lam:g}, but must be from {lambdas[0]:g} to {lambdas[-1]:g}"
+        raise ValueError(msg)
+    low = max(i for i in range(QUALITIES - 1) if lambdas[i] <= lam)
+    step = math.log(lambdas[low + 1] / lambdas[low])
+    return round(1 + low + math.log(lam / lambdas[low]) / step, 3)
 
 
 class Gain(nn.Module):

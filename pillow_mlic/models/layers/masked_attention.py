@@ -1,0 +1,144 @@
+"""Global contexts of MLIC and MLIC+: attention over all positions, at quadratic cost.
+
+MLIC (arXiv 2211.07273), sections 3.5.1 and 3.5.2 and appendices C and F. (B, H, W, C) layout;
+anchors and non-anchors are those of `checkerboard`.
+
+    queries, keys -> maps: softmax(Q K^T / sqrt(C) + mask)          one a patch
+    maps, values  -> convolution -> + values -> + FFN               context
+
+Maps larger than `WHOLE` positions are cut into patches of 28 x 28 (448 pixels a side), within which
+attention stays: appendix F finds no difference, and memory grows with the picture's area only.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .attention import conv_mlp
+from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
+from .conv import Conv2d, Linear
+
+WHOLE = 1536
+"""Positions up to which there are no patches: a picture of 768 x 512 pixels."""
+
+PATCH = 28
+"""Side of a patch in positions."""
+
+Patch = tuple[slice, slice]
+
+
+def patches(height: int, width: int) -> list[Patch]:
+    """Rows and columns of the patches of a map; they begin at even positions."""
+    side = max(height, width) if height * width <= WHOLE else PATCH
+    return [
+        (slice(y, min(y + side, height)), slice(x, min(x + side, width)))
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]
+
+
+def _attention(queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Map (B, n, m) of queries (B, n, C) over keys (B, m, C); `mask` (n, m) is true where it is 0.
+
+    A query whose keys are all masked sees all of them.
+    """
+    logits = queries @ keys.transpose(1, 2) * queries.shape[-1] ** -0.5
+    if mask is not None:
+        mask = mask & ~mask.all(-1, keepdim=True)
+        logits = logits.masked_fill(mask, -torch.inf)
+    return logits.softmax(-1)
+
+
+def _near(height: int, width: int, window: int, device: torch.device) -> Tensor:
+    """Whether an anchor (column) is in the window around a non-anchor (row): (n, n), booleans."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    place = torch.stack((y, x), -1)[None]
+    ours, theirs = (take(place, half).flatten(0, 2) for half in (NON_ANCHOR, ANCHOR))
+    distance = (ours[:, None] - theirs).abs().amax(-1)
+    return (distance <= window // 2).to(device)
+
+
+class IntraSliceMaps(nn.Module):
+    """How much each non-anchor of a slice is like each anchor: (B, H, W, c) -> a map a patch.
+
+    What lies within the reach of the local context is masked: it is known already, and so much
+    alike that it would outshine the rest.
+    """
+
+    def __init__(self, channels: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.queries = Linear(channels, channels)
+        self.keys = Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        q, k = self.queries(x), self.keys(x)
+        maps = []
+        for rows, columns in patches(*x.shape[1:3]):
+            part = (slice(None), rows, columns)
+            ours, theirs = take(q[part], NON_ANCHOR), take(k[part], ANCHOR)
+            mask = _near(ours.shape[1], 2 * ours.shape[2], self.window, x.device)
+            maps.append(_attention(ours.flatten(1, 2), theirs.flatten(1, 2), mask))
+        return maps
+
+
+class _Refinement(nn.Module):
+    """What attention gathered, and the values (B, H, W, 2c) -> context (B, H, W, 2c)."""
+
+    def __init__(self, channels: int, window: int) -> None:
+        super().__init__()
+        self.values = Linear(channels, 2 * channels)
+        self.fusion = Conv2d(2 * channels, 2 * channels, window)
+        self.mlp = conv_mlp(2 * channels, 4 * channels, 2 * channels, groups=1)
+
+    def refine(self, gathered: Tensor, values: Tensor) -> Tensor:
+        x = self.fusion(gathered) + values
+        return x + self.mlp(x)
+
+
+class IntraSliceAttention(_Refinement):
+    """Context of non-anchors from the anchors that the maps of another slice say they are like.
+
+    Maps of `IntraSliceMaps` and anchors (B, H, W, c), zero elsewhere -> (B, H, W, 2c).
+    """
+
+    def forward(self, maps: list[Tensor], anchors: Tensor) -> Tensor:
+        values = keep(self.values(anchors), ANCHOR)
+        gathered = torch.zeros_like(values)
+        for (rows, columns), weights in zip(patches(*anchors.shape[1:3]), maps, strict=True):
+            part = (slice(None), rows, columns)
+            carried = take(values[part], ANCHOR)
+            out = weights @ carried.flatten(1, 2)
+            gathered[part] = put(out.view(carried.shape), NON_ANCHOR)
+        return self.refine(gathered, values)
+
+
+class InterSliceAttention(_Refinement):
+    """Context of non-anchors from the previous slice: two (B, H, W, c) -> (B, H, W, 2c).
+
+    The slice's anchors ask in place of the non-anchors, which nobody knows yet; the convolution
+    carries what they find to their neighbours.
+    """
+
+    def __init__(self, channels: int, window: int) -> None:
+        super().__init__(channels, window)
+        self.queries = Linear(channels, channels)
+        self.keys = Linear(channels, channels)
+
+    def maps(self, previous: Tensor, anchors: Tensor) -> list[Tensor]:
+        """How much each anchor takes of each position: a map a patch."""
+        q, k = self.queries(anchors), self.keys(previous)
+        maps = []
+        for rows, columns in patches(*anchors.shape[1:3]):
+            part = (slice(None), rows, columns)
+            maps.append(_attention(take(q[part], ANCHOR).flatten(1, 2), k[part].flatten(1, 2)))
+        return maps
+
+    def forward(self, previous: Tensor, anchors: Tensor) -> Tensor:
+        values, maps = self.values(previous), self.maps(previous, anchors)
+        gathered = torch.zeros_like(values)
+        for (rows, columns), weights in zip(patches(*anchors.shape[1:3]), maps, strict=True):
+            part = (slice(None), rows, columns)
+            out = weights @ values[part].flatten(1, 2)
+            half = take(values[part], ANCHOR)
+            gathered[part] = put(out.view(half.shape), ANCHOR)
+        return self.refine(gathered, values)

@@ -1,0 +1,174 @@
+"""What selective compression (MLICv2, section 3.4.4) is worth: symbols, bytes and time.
+
+Every picture is coded twice with the same weights, as they are and without the networks that decide
+which symbols are coded. Times are those of this process; it should have the machine to itself.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from . import codec, packs, regions
+from .entropy.walk import DecodingCoder, EncodingCoder
+from .models.base import Latents, Model
+
+TILE = 1024
+Pixels = NDArray[np.uint8]
+
+
+@dataclass
+class Coding:
+    """Sums over pictures; times in seconds."""
+
+    latents: int = 0
+    coded: int = 0
+    """Symbols of latents in the streams."""
+    size: int = 0
+    """Bytes."""
+    encoding: float = 0.0
+    decoding: float = 0.0
+    coder_encoding: float = 0.0
+    """The range coder's share, too."""
+    coder_decoding: float = 0.0
+    squared_error: float = 0.0
+    """Mean over the values of a picture."""
+
+
+class Row(NamedTuple):
+    """One pack: sums with and without selective compression."""
+
+    quality: float
+    selective: Coding
+    plain: Coding
+
+    @property
+    def skipped(self) -> float:
+        """The share of latents without a symbol in the stream."""
+        return 1 - self.selective.coded / self.selective.latents
+
+
+def measure(
+    pictures: Sequence[Path],
+    name: str,
+    device: torch.device,
+    say: Callable[[str], object] = lambda _: None,
+) -> list[Row]:
+    """A row for each installed pack of this name, or of the model of this name, by quality.
+
+    ValueError where there is none with selective compression.
+    """
+    known = [p for p in packs.installed() if name in (p.name, p.model)]
+    files = {p.quality or 0.0: p for p in reversed(known) if p.config.get("selective")}
+    if not files:
+        packs.find(name)  # says what is missing if there is nothing at all
+        msg = (
+            f"the weights of {name!r} have no selective compression; train it with "
+            "`mlic train --stage selection --from WEIGHTS`"
+        )
+        raise ValueError(msg)
+    rows = []
+    for quality, file in sorted(files.items()):
+        pack = packs.load(file)
+        plain = packs.Pack(file, pack.hash, pack.model(device).without_selection(), pack.tables)
+        row = Row(quality, Coding(), Coding())
+        for path in pictures:
+            say(f"{path.name} with {file.name}")
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            for which, sums in ((pack, row.selective), (plain, row.plain)):
+                _code(pixels, which, quality, device, sums)
+        rows.append(row)
+    return rows
+
+
+def _code(
+    pixels: Pixels, pack: packs.Pack, quality: float, device: torch.device, sums: Coding
+) -> None:
+    """Code one picture, and add what it cost to `sums`."""
+    model: Model = pack.model(device)
+    height, width = pixels.shape[:2]
+    grid = regions.Grid(width, height, TILE, model.stride)
+    q = torch.tensor([quality], device=device)
+    error = 0.0
+    with codec.plain_arithmetic(device):
+        for box in grid.boxes():
+            start = time.perf_counter()
+            y = regions.analyse(pixels, box, model, grid, q)
+            z = model.hyper_analysis(y)
+            z_size = (z.shape[1], z.shape[2])
+            coder = EncodingCoder(Latents(y, z), pack.tables, codec.EXACT_GUARD)
+            model.entropy(q.double(), z_size, coder)
+            walked = time.perf_counter()
+            (payload,) = coder.payloads()
+            done = time.perf_counter()
+            sums.encoding += done - start
+            sums.coder_encoding += done - walked
+            sums.latents += y.numel()
+            sums.coded += coder.count() - z.numel()
+            data = payload.to_bytes()
+            sums.size += len(data)
+
+            _Timed.seconds = 0.0
+            start = time.perf_counter()
+            y_hat = codec.walk([data], pack, quality, z_size, True, device, _Timed)
+            x_hat = model.synthesis(y_hat, q)
+            sums.decoding += time.perf_counter() - start
+            sums.coder_decoding += _Timed.seconds
+            error += _error(x_hat, pixels, box)
+    sums.squared_error += error / pixels.size
+
+
+def _error(x_hat: Tensor, pixels: Pixels, box: regions.Box) -> float:
+    """Sum of squared errors of a tile, in squared grey levels."""
+    left, top, right, bottom = box
+    original = pixels[top:bottom, left:right].astype(np.float64)
+    decoded = x_hat[0, : original.shape[0], : original.shape[1]].clamp(0, 1) * 255
+    return float(np.square(decoded.round().cpu().numpy() - original).sum())
+
+
+class _Timed(DecodingCoder):
+    """Adds up the seconds of the range coder."""
+
+    seconds = 0.0
+
+    def _take(self, tile: int, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        start = time.perf_counter()
+        values = super()._take(tile, rows)
+        _Timed.seconds += time.perf_counter() - start
+        return values
+
+
+def table(rows: Sequence[Row], pictures: int) -> str:
+    """The rows as Markdown; savings are in per cent of what it costs without."""
+    lines = [
+        "| quality | skipped | bytes saved | encoding saved | decoding saved "
+        "| range encoder saved | range decoder saved | PSNR lost |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        with_, without = row.selective, row.plain
+        saved = [
+            _saved(with_.size, without.size),
+            _saved(with_.encoding, without.encoding),
+            _saved(with_.decoding, without.decoding),
+            _saved(with_.coder_encoding, without.coder_encoding),
+            _saved(with_.coder_decoding, without.coder_decoding),
+        ]
+        errors = [max(c.squared_error / pictures, 1e-9) for c in (with_, without)]
+        lost = 10 * np.log10(errors[0] / errors[1])
+        lines.append(
+            f"| {row.quality:g} | {row.skipped:.2%} | {' | '.join(saved)} | {lost:.3f} dB |"
+        )
+    return "\n".join(lines)
+
+
+def _saved(with_: float, without: float) -> str:
+    return f"{1 - with_ / without:+.2%}"
