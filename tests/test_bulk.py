@@ -379,7 +379,7 @@ def test_interrupted(tmp_path: Path) -> None:
     wait_for(lambda: any(out.rglob("*.mlic")), process)
     process.send_signal(signal.SIGINT)
     _, message = process.communicate(timeout=240)  # busy machines are slow
-    assert process.returncode == 130
+    assert process.returncode == 130, message
     assert "mlic: interrupted" in message
     assert "Traceback" not in message
     assert 0 < len(outputs(out)) < 32
