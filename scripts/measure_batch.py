@@ -32,7 +32,6 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="of the second run and of Ray's")
     parser.add_argument("--no-ray", action="store_true", help="only the local engine")
     args = parser.parse_args()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     runs = {"local, 1 worker": ["--workers", "1"]}
     many = ["--workers", str(args.workers)]
     runs[f"local, {args.workers} workers"] = many
@@ -61,7 +60,7 @@ def main() -> int:
         f"{first['done']} photographs of up to {args.crop} x {args.crop} pixels "
         f"({size / 1e6:.1f} megapixels in all), quality 3, {date.today():%Y-%m-%d}, "
         f"{os.cpu_count()} cores. "
-        f"The files of all runs are {'identical' if same else 'NOT identical'}.{busy(load)}\n"
+        f"The files of all runs are {'identical' if same else 'NOT identical'}.{busy(first)}\n"
     )
     print(markdown_table(header, rows))
     cost = first["cpu_seconds"] / (size / 1e6)
@@ -74,13 +73,13 @@ def main() -> int:
     return 0 if same else 1
 
 
-def busy(load: float) -> str:
-    """What has to be said of a machine that had other work."""
-    if load < 0.5:
+def busy(alone: dict[str, float]) -> str:
+    """What has to be said where a single worker did not have a core for itself."""
+    if alone["seconds"] < 1.2 * alone["cpu_seconds"]:
         return ""
     return (
-        f" The machine was busy with other work (load {load:.1f} before it began): wall times and "
-        "what follows from them say nothing, CPU seconds do."
+        " The machine was busy with other work: wall times and what follows from them say nothing, "
+        "CPU seconds do."
     )
 
 
