@@ -10,7 +10,7 @@ from PIL import Image
 
 from pillow_mlic import codec, packs, plugin, regions
 from pillow_mlic.entropy import rounding
-from pillow_mlic.entropy.rounding import STEEPEST, FirstWalk, Rounding
+from pillow_mlic.entropy.rounding import FirstWalk, Rounding
 from pillow_mlic.models.base import Latents
 from pillow_mlic.models.layers.quality import lambda_of
 from pillow_mlic.packs import Pack
@@ -107,20 +107,3 @@ def test_the_option(small_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     image.save(io.BytesIO(), plugin.FORMAT)
     image.save(io.BytesIO(), plugin.FORMAT, optimize=False)
     assert asked == [True, False]
-
-
-def test_slopes_that_cannot_be_trusted_move_nothing() -> None:
-    """One step in a slope so steep would be worth more than any bits."""
-    y = torch.full((1, 1, 2, 1), 0.3)
-    latents = Latents(y, torch.zeros(1, 1, 1, 1))
-    one = torch.ones(1)
-
-    def choose(slope: float) -> list[float]:
-        first = FirstWalk(latents)
-        mean, scale = torch.zeros_like(y), torch.ones_like(y)
-        first(mean, scale, one, lambda latents: latents.y)
-        rounding = Rounding(first, torch.full_like(y, slope))
-        return rounding(y.clone(), mean, scale, one, lambda latents: latents.y).flatten().tolist()
-
-    assert choose(-0.9 * STEEPEST) == [1.0, 1.0]
-    assert choose(-1.1 * STEEPEST) == [0.0, 0.0]

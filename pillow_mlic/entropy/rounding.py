@@ -22,12 +22,6 @@ CURVATURE = 12.0
 """Bits per squared step. An error of one step in one latent costs 4 to 8 bits at every quality
 (measured); the rest is caution, for neighbours will move too. Chosen on the validation pictures."""
 
-STEEPEST = 50.0
-"""Bits per step. One latent in some thousand has a steeper slope, at the highest qualities only,
-where the synthesis bends so much within a step that the slope says nothing about its other end:
-such latents are rounded to the nearest. Without, two Kodak pictures lost 5 and 10 dB at quality 8.
-"""
-
 
 class FirstWalk:
     """A coder that rounds, or chooses as `rounding` says, and notes what each symbol stands for."""
@@ -88,7 +82,6 @@ class Rounding:
         dtype = first.dtype
         nearest = symbols[coded].to(dtype)
         slope = (gradient / gain.to(dtype))[coded]
-        slope = torch.where(slope.abs() < STEEPEST, slope, 0.0)
         start = (first - mean.to(dtype))[coded]
         spread = scale[coded].to(dtype)
         choice = nearest
