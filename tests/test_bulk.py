@@ -362,7 +362,13 @@ COMMAND = [sys.executable, "-m", "pillow_mlic", "batch"]
 def start(source: Path, out: Path, *options: str) -> subprocess.Popen:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "MLIC_WEIGHTS": str(GOLDEN / "small.safetensors")}
     command = [*COMMAND, str(source), str(out), "--workers", "2", "--no-optimize", *options]
-    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    # Shells start jobs in the background with Ctrl-C switched off, and so what these start.
+    signals = {} if os.name == "nt" else {"preexec_fn": allow_interrupts}
+    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, **signals)
+
+
+def allow_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition, process: subprocess.Popen) -> None:
