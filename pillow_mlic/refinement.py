@@ -17,7 +17,7 @@ from .entropy.annealing import AnnealedCoder, StepSizes, temperature
 from .entropy.tables import Tables
 from .models.base import Latents, Model
 from .models.layers.quality import lambda_of
-from .regions import HYPER_LATENT, LATENT, Box, Grid, Source, error_gradient, pieces, within
+from .regions import HYPER_LATENT, LATENT, Box, Grid, Source, error_of, pieces, within
 
 SIDE = 1024
 """Larger tiles are refined window by window of this side in pixels, each as if it were a tile."""
@@ -64,7 +64,7 @@ class Refiner:
     ) -> Latents:
         """`tile` for one window.
 
-        The gradient of the error is taken region by region (`regions.error_gradient`) for latents
+        The gradient of the error is taken region by region (`regions.error_of`) for latents
         cut off from the walk that made them, and handed to the walk afterwards. So what gradients
         need of the walk, and of each region's synthesis, is never in memory together.
         """
@@ -91,9 +91,10 @@ class Refiner:
                 coder = AnnealedCoder(moved(), self.tables, warmth, generator)
                 y_hat = self.model.entropy(quality, z_size, coder)
             around[:, rows, columns] = y_hat.detach()
-            gradient = weight * error_gradient(
-                self.source, around, outer, box, self.model, self.grid, self.quality
+            error = error_of(
+                self.source, around, outer, box, self.model, self.grid, self.quality, True
             )
+            gradient = weight * error.gradient
             with torch.inference_mode(False):
                 adam.zero_grad()
                 torch.autograd.backward([coder.bits, y_hat], [None, gradient.clone()])

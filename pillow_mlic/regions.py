@@ -170,33 +170,53 @@ def synthesise(
     return pixels
 
 
-def error_gradient(
-    source: Source, y_hat: Tensor, outer: Box, box: Box, model: Model, grid: Grid, quality: Tensor
-) -> Tensor:
-    """Gradient (B, h/16, w/16, M), in `box`, of the sum of squared errors, values 0..1.
+class Error(NamedTuple):
+    """Squared errors, values 0..1, of the pixels under the latents of a box.
 
-    `y_hat` are the latents in `outer`, which is `box` with its halo. Pixels near the edges of
-    `outer` are not quite right for want of latents beyond; that is what the halo is for.
+    `cells` (B, h/16, w/16, 1): their sum in the 16x16 pixels of each latent; `gradient`
+    (B, h/16, w/16, M): of the sum of all, by the latents, or without channels if not wanted.
+    """
+
+    cells: Tensor
+    gradient: Tensor
+
+
+def error_of(
+    source: Source,
+    y_hat: Tensor,
+    outer: Box,
+    box: Box,
+    model: Model,
+    grid: Grid,
+    quality: Tensor,
+    differentiate: bool,
+) -> Error:
+    """The error in `box` of the latents `y_hat` in `outer`, which is `box` with its halo.
+
+    Pixels near the edges of `outer` are not quite right for want of latents beyond; that is what
+    the halo is for.
     """
     rows, columns = within(box, outer)
-    gradient = torch.empty_like(y_hat[:, rows, columns])
+    cells = torch.empty_like(y_hat[:, rows, columns, :1])
+    gradient = torch.empty_like(y_hat[:, rows, columns, : None if differentiate else 0])
 
     def work(region: Box) -> None:
         around = overlap(seen(region, model, grid), outer)
         assert around is not None
         part_rows, part_columns = within(around, outer)
-        with torch.inference_mode(False), torch.enable_grad():
-            y = y_hat[:, part_rows, part_columns].clone().requires_grad_(True)
+        to, inside = within(region, box), within(region, around)
+        with torch.inference_mode(False), torch.set_grad_enabled(differentiate):
+            y = y_hat[:, part_rows, part_columns].clone().requires_grad_(differentiate)
             x = _read(source, around, grid, y.device).clone()
-            error = (model.synthesis(y, quality.clone()) - x).square().sum()
-            (change,) = torch.autograd.grad(error, y)
-        to_rows, to_columns = within(region, box)
-        from_rows, from_columns = within(region, around)
-        gradient[:, to_rows, to_columns] = change[:, from_rows, from_columns]
+            errors = (model.synthesis(y, quality.clone()) - x).square()
+            change = torch.autograd.grad(errors.sum(), y)[0] if differentiate else y[..., :0]
+        gradient[:, *to] = change[:, *inside]
+        sums = F.avg_pool2d(errors.detach().sum(-1), LATENT, divisor_override=1)
+        cells[:, *to] = sums[:, *inside, None]
 
     for region in pieces(box, GRADIENT_SIDE) if model.halo is not None else [box]:
         _as_memory_allows(work, region, model)
-    return gradient
+    return Error(cells, gradient)
 
 
 def _as_memory_allows(work: Callable[[Box], None], box: Box, model: Model) -> None:

@@ -44,8 +44,8 @@ def test_a_convolution_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
         def synthesis(self, y: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
             return y @ torch.ones(4, 768)
 
-    monkeypatch.setattr("pillow_mlic.models.complexity.create", lambda name: Tiny())
-    assert complexity("tiny") == (3 * 4 * 256 + 4, 3 * 4 / 1000, 4 * 768 / 256 / 1000)
+    monkeypatch.setattr("pillow_mlic.models.complexity.create", lambda name, config: Tiny())
+    assert complexity("tiny") == (3 * 4 * 256 + 4, 3 * 4 / 1000, 4 * 768 / 256 / 1000, 0)
 
 
 def test_the_table(

@@ -68,7 +68,10 @@ def test_what_refinement_makes_worse_is_not_kept(
     bundled: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = crop()
-    tiles = codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=True).tiles
+    plain, optimised = (
+        codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=optimize).tiles
+        for optimize in (False, True)
+    )
 
     def spoilt(self: object, latents: Latents, *_: object) -> Latents:
         return Latents(latents.y * 3 + 1, latents.z)
@@ -76,7 +79,7 @@ def test_what_refinement_makes_worse_is_not_kept(
     monkeypatch.setattr(refinement.Refiner, "tile", spoilt)
     monkeypatch.setattr(encoder, "ROUNDS", 0)
     again = codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=True, refine=1).tiles
-    assert again == tiles
+    assert all(tile in choice for tile, *choice in zip(again, plain, optimised, strict=True))
 
 
 def test_annealing_lowers_the_cost_by_itself(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import codec, packs, plugin, regions
+from pillow_mlic import codec, encoder, packs, plugin, regions
 from pillow_mlic.entropy import rounding
 from pillow_mlic.entropy.rounding import FirstWalk, Rounding
 from pillow_mlic.models.base import Latents
@@ -45,7 +45,7 @@ def test_it_lowers_the_cost(bundled: Pack, quality: float, tile: int) -> None:
     assert cost(picture, bundled, quality, tile, optimize=True) < 0.99 * plain
 
 
-def test_gradient_of_regions_is_that_of_the_whole(
+def test_error_of_regions_is_that_of_the_whole(
     small_pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = small_pack.model(CPU)
@@ -54,20 +54,55 @@ def test_gradient_of_regions_is_that_of_the_whole(
     quality = torch.tensor([3.0])
     with codec.plain_arithmetic(CPU):
         y_hat = regions.analyse(picture, grid.padded, model, grid, quality).round()
-        whole = regions.error_gradient(
-            picture, y_hat, grid.padded, grid.padded, model, grid, quality
-        )
+        arguments = (picture, y_hat, grid.padded, grid.padded, model, grid, quality)
+        whole = regions.error_of(*arguments, differentiate=True)
+        without = regions.error_of(*arguments, differentiate=False)
         monkeypatch.setattr(regions, "GRADIENT_SIDE", 64)
-        parts = regions.error_gradient(
-            picture, y_hat, grid.padded, grid.padded, model, grid, quality
-        )
+        parts = regions.error_of(*arguments, differentiate=True)
     y = y_hat.clone().requires_grad_(True)
     x = torch.from_numpy(picture.copy()).float()[None] / 255
-    (model.synthesis(y, quality) - x).square().sum().backward()
+    squares = (model.synthesis(y, quality) - x).square()
+    squares.sum().backward()
     assert y.grad is not None
-    assert torch.allclose(whole, y.grad, atol=1e-5)
+    assert torch.allclose(whole.gradient, y.grad, atol=1e-5)
     # Pixels at the far edge of a halo are not quite right: a few latents differ a little.
-    assert (parts - y.grad).abs().mean() < 0.05 * y.grad.abs().mean()
+    assert (parts.gradient - y.grad).abs().mean() < 0.05 * y.grad.abs().mean()
+    cells = float(squares.detach()[0, 48:64, 80:96].sum())
+    for found in (whole, without, parts):
+        assert found.cells[0, 3, 5, 0].item() == pytest.approx(cells, rel=1e-3)
+    assert without.gradient.numel() == 0
+
+
+def test_what_spoils_the_picture_is_taken_back(
+    bundled: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a slope misleads, only the latents around are rounded as if there were none."""
+    picture = np.asarray(photograph(256, 256))
+    plain = codec.encode(picture, bundled, 6.0, 1024, 1e-9, CPU).tiles
+    good = codec.encode(picture, bundled, 6.0, 1024, 1e-9, CPU, optimize=True).tiles
+    walks = []
+
+    class Misled(Rounding):
+        """Every latent of one place moves, as long as anything is to be gained there."""
+
+        def __init__(self, first: FirstWalk, gradient: torch.Tensor) -> None:
+            gradient = gradient.clone()
+            gradient[:, 8, 8] *= 1e6
+            super().__init__(first, gradient)
+            walks.append(gradient)
+
+    monkeypatch.setattr(encoder, "Rounding", Misled)
+    healed = codec.encode(picture, bundled, 6.0, 1024, 1e-9, CPU, optimize=True).tiles
+    assert len(walks) == 2  # the second attempt was good
+    assert not walks[1][0, 6:11, 6:11].any()
+    assert walks[1][0, 3].any()
+    errors = {}
+    for name, tiles in (("plain", plain), ("good", good), ("healed", healed)):
+        shown = codec.decode({0: tiles[0]}, (256, 256), bundled, 6.0, 1024, 1e-9, CPU)
+        errors[name] = np.square(picture - shown.astype(float)).mean()
+    assert errors["healed"] < 1.01 * errors["good"]
+    monkeypatch.setattr(encoder, "SPOILT", -1e9)  # whatever is tried
+    assert codec.encode(picture, bundled, 6.0, 1024, 1e-9, CPU, optimize=True).tiles == plain
 
 
 def test_without_a_gradient_it_rounds_to_the_nearest() -> None:

@@ -41,13 +41,13 @@ def describe(name: str, weights: list[str]) -> dict[str, Any]:
     """What is to be said of a model, with the names of its packs."""
     from ..models.complexity import complexity
 
-    parameters, encode, decode = complexity(name)
+    found = complexity(name)
     return {
         "name": name,
         "paper": models.REGISTRY[name].paper,
-        "parameters": parameters,
-        "encode_kmac_per_pixel": round(encode, 1),
-        "decode_kmac_per_pixel": round(decode, 1),
+        "parameters": found.parameters,
+        "encode_kmac_per_pixel": round(found.encode, 1),
+        "decode_kmac_per_pixel": round(found.decode, 1),
         "weights": weights,
     }
 

@@ -15,21 +15,25 @@ SIDE = 256
 
 
 class Complexity(NamedTuple):
-    """`parameters` as a number, `encode` and `decode` in thousands of multiplications a pixel."""
+    """`parameters` as a number, the others in thousands of multiplications a pixel.
+
+    `entropy` is a part of `encode` and of `decode`.
+    """
 
     parameters: int
     encode: float
     decode: float
+    entropy: float
 
 
-def complexity(name: str) -> Complexity:
-    """Of a model's default configuration: matrix products and convolutions of one 256x256 picture.
+def complexity(name: str, config: dict[str, Any] | None = None) -> Complexity:
+    """Matrix products and convolutions for one 256x256 picture; `config` as in a pack, or default.
 
     Tensors have shapes but no values, so nothing is multiplied. The encoder is counted without
     optimised rounding and refinement. ValueError for unknown names.
     """
     with FakeTensorMode(), torch.no_grad():
-        model = create(name).requires_grad_(False)
+        model = create(name, config).requires_grad_(False)
         x = torch.empty(1, SIDE, SIDE, 3)
         q = torch.full((1,), 3.0)
         y = model.analysis(x, q)
@@ -43,6 +47,7 @@ def complexity(name: str) -> Complexity:
         sum(parameter.numel() for parameter in model.parameters()),
         (transforms + walk) / kilo,
         (walk + synthesis) / kilo,
+        walk / kilo,
     )
 
 
