@@ -59,6 +59,13 @@ class PackFile:
         """The name that users give, the file's name without its suffix."""
         return self.path.name.removesuffix(SUFFIX)
 
+    @property
+    def for_ms_ssim(self) -> bool:
+        """Whether the weights were trained for MS-SSIM, not for the squared error."""
+        lam = self.card.get("lambda")  # imported weights say no more; for the error it is below 1
+        imported = isinstance(lam, int | float) and lam > 1
+        return imported or self.card.get("distortion") == "ms-ssim"
+
     def digest(self) -> bytes:
         """SHA-256 of the file; its first 8 bytes stand for the pack in .mlic files."""
         with open(self.path, "rb") as file:

@@ -104,14 +104,31 @@ def _steps(value: object, pack: "PackFile") -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
         msg = f"refine is {value!r}, but must be a whole number of steps from 0 to {MOST_STEPS}"
         raise ValueError(msg)
-    lam = pack.card.get("lambda")
-    if value and isinstance(lam, int | float) and lam > 1:  # lambdas for the squared error are less
+    if value:
+        _check_error_counts("refine", pack)
+    return value
+
+
+def _optimize(value: object, pack: "PackFile") -> bool:
+    """Whether rounding is to be optimised.
+
+    Published weights are for one quality, and give what was published unless told otherwise.
+    """
+    if value is None:
+        return pack.quality is None and not pack.for_ms_ssim
+    if value:
+        _check_error_counts("optimize", pack)
+    return bool(value)
+
+
+def _check_error_counts(option: str, pack: "PackFile") -> None:
+    """ValueError for weights that were trained for something else than the squared error."""
+    if pack.for_ms_ssim:
         msg = (
-            f"refine lowers the squared error, but the weights {pack.name} were trained for "
-            "MS-SSIM; save without refine"
+            f"{option} lowers the squared error, but the weights {pack.name} were trained for "
+            f"MS-SSIM; save without {option}"
         )
         raise ValueError(msg)
-    return value
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -125,6 +142,7 @@ def check_options(options: dict[str, Any]) -> None:
     if target is not None:
         target.check_quality_is_free(pack.name, pack.quality)
     _steps(options.get("refine", 0), pack)
+    _optimize(options.get("optimize"), pack)
     devices.resolve(options.get("device"))
 
 
@@ -191,8 +209,6 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
         target.check_quality_is_free(pack.file.name, pack.file.quality)
     if pack.file.quality is not None:  # weights for one lambda: the nearest there are
         quality = pack.file.quality
-    # Published weights are for one quality, and give what was published unless told otherwise.
-    optimize = bool(options.get("optimize", pack.file.quality is None))
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
     return Prepared(
@@ -201,7 +217,7 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
         pack,
         quality,
         tile_code,
-        optimize,
+        _optimize(options.get("optimize"), pack.file),
         _steps(options.get("refine", 0), pack.file),
         target,
         bool(options.get("preview", False)),

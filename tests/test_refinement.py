@@ -200,8 +200,9 @@ def test_weights_for_ms_ssim_are_not_refined(
     monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
     torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
     import_checkpoint(tmp_path / "a.pth", 8.73)
-    with pytest.raises(ValueError, match="MS-SSIM"):
-        photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, model="lalic", refine=1)
+    for option in ("refine", "optimize"):
+        with pytest.raises(ValueError, match=f"{option} lowers the squared error.*MS-SSIM"):
+            photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, model="lalic", **{option: 1})
 
 
 def test_on_the_command_line(

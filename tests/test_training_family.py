@@ -105,6 +105,23 @@ def test_ms_ssim_is_that_of_evaluation() -> None:
     assert float(ms_ssim(a, a)) == pytest.approx(1)
 
 
+def test_ms_ssim_of_the_bundled_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_pack_file: Path
+) -> None:
+    """The pack has a name of its own, by which `save` finds it, and rounds to the nearest."""
+    (tmp_path / "photos").mkdir()
+    photograph(256, 256).save(tmp_path / "photos" / "a.png")
+    changes = {"distortion": "ms-ssim", "crop": 192, "batch": 1}
+    photos, run = tmp_path / "photos", tmp_path / "run"
+    pack = train(Request(photos, run, steps=1, start=small_pack_file, changes=changes), silent)
+    assert pack.name == "mlicv2-lite-msssim.safetensors"
+    monkeypatch.setenv("MLIC_WEIGHTS", str(run))
+    files = [io.BytesIO(), io.BytesIO()]
+    photograph(64, 64).save(files[0], "MLIC", model="mlicv2-lite-msssim")
+    photograph(64, 64).save(files[1], "MLIC", model="mlicv2-lite-msssim", optimize=False)
+    assert files[0].getvalue() == files[1].getvalue()
+
+
 def test_ms_ssim_trains(tmp_path: Path) -> None:
     settings = replace(QUICK, distortion="ms-ssim", crop=192, batch=1)
     found = losses(trainer("mlic", tmp_path, settings), times=2, steps=4)

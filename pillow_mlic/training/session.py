@@ -150,10 +150,9 @@ def _settings(request: Request, state: dict[str, Any] | None) -> Settings:
 
 def _name(model: str, settings: Settings) -> str:
     """The name of a pack without its suffix."""
-    if settings.quality is None:
-        return model
     kind = "-msssim" if settings.distortion == "ms-ssim" else ""
-    return f"{model}{kind}-{settings.quality:g}"
+    quality = "" if settings.quality is None else f"-{settings.quality:g}"
+    return f"{model}{kind}{quality}"
 
 
 def _started(name: str, place: Path, stage: str) -> Any:
