@@ -141,6 +141,7 @@ def row(name: str, found: Row, anchor: Row) -> list[str]:
         more.append(f"{100 * (mine - theirs) @ weights / theirs[0]:+.2f} %")
     size = complexity(MODEL, found["config"])
     card = found["card"]
+    speed = f"{card['crops'] / card['seconds']:.1f}" if "seconds" in card else "-"
     return [
         name,
         f"{size.parameters / 1e6:.2f} M",
@@ -148,7 +149,7 @@ def row(name: str, found: Row, anchor: Row) -> list[str]:
         f"{size.decode:.1f}",
         f"{size.entropy:.1f}",
         str(card["steps"]),
-        f"{card['crops'] / card['seconds']:.1f}",
+        speed,
         bd,
         *more,
     ]
