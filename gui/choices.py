@@ -28,6 +28,8 @@ class Choice:
     profiles: bool = True
     fixed: bool = False
     """Its weights are for one quality."""
+    refinable: bool = False
+    """Its files can be refined: it is .mlic, with weights for the squared error."""
 
     @property
     def neural(self) -> bool:
@@ -77,17 +79,19 @@ def choice(codec: str) -> Choice:
 
 
 def _models() -> list[Choice]:
-    found = [_mlic(MLIC, ".mlic", _MLIC_COLOURS[0])]
+    found = [_mlic(MLIC, ".mlic", _MLIC_COLOURS[0], fixed=False, refinable=True)]
     names = []
     for pack in packs.installed():
         if pack.name not in names and pack.name != packs.DEFAULT_MODEL:
             names.append(pack.name)
     for number, name in enumerate(names):
-        fixed = packs.find(name).quality is not None
         colour = _MLIC_COLOURS[1 + number % (len(_MLIC_COLOURS) - 1)]
-        found.append(_mlic(f"{MLIC}:{name}", f".mlic {name}", colour, fixed))
+        pack = packs.find(name)
+        fixed, refinable = pack.quality is not None, not pack.for_ms_ssim
+        found.append(_mlic(f"{MLIC}:{name}", f".mlic {name}", colour, fixed, refinable))
     return found
 
 
-def _mlic(codec: str, label: str, colour: str, fixed: bool = False) -> Choice:
-    return Choice(codec, label, ".mlic", colour, 1, 8, 0.01, 3, fixed=fixed)
+def _mlic(codec: str, label: str, colour: str, fixed: bool, refinable: bool) -> Choice:
+    scale = (1, 8, 0.01, 3)
+    return Choice(codec, label, ".mlic", colour, *scale, fixed=fixed, refinable=refinable)

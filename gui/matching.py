@@ -52,5 +52,5 @@ def _request(state: State, source: Raster, number: int, goal: Goal, metadata_byt
     assert version is not None
     if goal.kind == GoalKind.MAX_BYTES:
         goal = Goal(goal.kind, max(goal.value - metadata_bytes, 1))
-    refine = state.refine if choices.is_mlic(version.codec) else 0
+    refine = state.refine if choices.choice(version.codec).refinable else 0
     return Request(source, version.codec, goal, state.device, refine=refine)

@@ -229,7 +229,7 @@ class EncodeControls(QWidget):
         self._show_models(version.codec)
         self._show_devices(chosen.neural)
         self.refine.setCurrentIndex(REFINEMENTS.index(state.refine))
-        self.refine.setEnabled(chosen.neural)
+        self.refine.setEnabled(chosen.refinable)
         with QSignalBlocker(self.metadata):
             self.metadata.setChecked(state.keep_metadata)
         self._show_saving()

@@ -5,8 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from PIL import Image
 
+from pillow_mlic.packs import Pack
+from pillow_mlic.training.export import write_half
 from pillow_mlic_gui.jobs import Coded
 from pillow_mlic_gui.matching import plan
 from pillow_mlic_gui.raster import Raster
@@ -56,6 +59,15 @@ class TestPlan:
         state = default_state().replace(refine=30)
         wanted = plan(state, SOURCE, lambda _: coded())
         assert {n: r.refine for n, r in wanted.items()} == {n: 30 if n == 1 else 0 for n in wanted}
+
+    def test_weights_for_ms_ssim_are_not_refined(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_pack: Pack
+    ) -> None:
+        model = small_pack.model(torch.device("cpu"))
+        write_half(tmp_path / "a.safetensors", "mlicv2-lite", model, {"distortion": "ms-ssim"})
+        monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path))
+        state = default_state().replace(refine=30).use_codec(1, "mlic:a")
+        assert plan(state, SOURCE, lambda _: None)[1].refine == 0
 
     def test_what_is_in_view_comes_first(self) -> None:
         state = default_state().put(1, len(default_state().versions))
