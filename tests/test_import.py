@@ -128,7 +128,7 @@ MAY_IMPORT = {
         "entropy",
         "models.layers",
     },
-    "speed": {"codec", "packs"},
+    "speed": {"codec", "models.base", "packs"},
 }
 
 
