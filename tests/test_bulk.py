@@ -512,6 +512,7 @@ def test_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     [
         (["--to", "docx"], "cannot write 'docx'"),
         (["-q", "75"], "from 1 to 8"),
+        (["-q", "0"], "from 1 to 8"),
         (["--model", "none"], "no model or weight pack"),
         (["--to", "png", "-q", "3"], "for encoding"),
         (["--to", "png", "--psnr"], "for encoding"),

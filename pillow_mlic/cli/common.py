@@ -1,4 +1,4 @@
-"""What several commands share: input lists, output names, progress."""
+"""What several commands share: options of encoding, input lists, output names, progress."""
 
 import argparse
 import math
@@ -78,6 +78,22 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
         help="search better latents for this picture in so many steps (100 is a good start), each "
         "of which takes about as long as plain encoding; decoding stays as it is",
     )
+
+
+def save_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for by `add_quality`, `add_encoding` and `add_device`, for `Image.save`.
+
+    Without `--strip`, which commands do themselves.
+    """
+    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device")
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.no_optimize:
+        options["optimize"] = False
+    if args.refine:
+        options["refine"] = args.refine
+    if args.preview:
+        options["preview"] = True
+    return options
 
 
 def expand(inputs: list[Path], suffixes: set[str]) -> list[tuple[Path, Path]]:
