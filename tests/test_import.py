@@ -94,7 +94,7 @@ MAY_IMPORT = {
         "preview",
         "targets",
     },
-    "bulk": {"codec", "container", "devices", "files", "plugin", "saving"},
+    "bulk": {"codec", "container", "devices", "files", "plugin", "saving", "targets"},
     "training": {
         "exceptions",
         "models",

@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .. import container, plugin, saving
+from ..targets import KINDS
 from . import places
+from .manifest import Record
 from .order import Item, Job, Order
 
-Record = dict[str, Any]
 TOGETHER = 256 * 256
 """Most pixels of pictures that are encoded together. On a CPU core a batch of eight is 2.8 times as
 fast as one after another at 64 x 64, 1.2 times at 256 x 256, and slower from 512 x 512 on."""
@@ -87,9 +88,10 @@ class Worker:
 
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
         """The size of a picture's tiles, if it is better encoded with others; None if not."""
-        alone = {"target_bpp", "max_bytes", "target_psnr", "refine"} & set(self._options)
+        alone = {*KINDS, "refine"} & set(self._options)
         width, height = (-(-side // 64) * 64 for side in image.size)
-        small = width * height <= TOGETHER and max(width, height) <= self._options.get("tile", 1024)
+        tile = self._options.get("tile", saving.DEFAULT_TILE)
+        small = width * height <= TOGETHER and max(width, height) <= tile
         return (width, height) if small and not alone and not self._decodes else None
 
     def _convert(self, opened: Opened) -> Record:
