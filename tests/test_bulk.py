@@ -534,6 +534,7 @@ def test_mistakes_get_a_sentence(
 def test_unknown_options_and_places(source: Path, tmp_path: Path) -> None:
     for place, options, sentence in (
         (source, {"qualty": 3}, "no option 'qualty'"),
+        (source, {"tile": 100}, "tile is 100"),
         (source, {"engine": "spark"}, "no engine 'spark'"),
         (source, {"workers": 0}, "workers is 0"),
         (tmp_path / "nowhere", {}, "does not exist"),

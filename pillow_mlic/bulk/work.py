@@ -138,18 +138,17 @@ class Worker:
 
     def _files(self, ready: list[saving.Prepared], size: tuple[int, int]) -> list[bytes]:
         """The whole files of pictures that share one padded size."""
-        from .. import codec, devices
+        from .. import codec
 
         stack = np.stack([_padded_pixels(prepared.native, size) for prepared in ready])
-        first = ready[0]
-        header = first.header(first.quality)
-        coding = (first.pack, header.quality, header.tile_size, header.guard)
-        device = devices.resolve(self._options.get("device"))
-        coded = codec.encode_batch(stack, *coding, device, first.optimize)
+        first, settings = ready[0], ready[0].settings
+        header = first.header(settings.quality)
+        coding = (first.pack, header.quality, header.tile_size, header.guard, settings.device)
+        coded = codec.encode_batch(stack, *coding, settings.optimize)
         files = []
         for prepared, tiles in zip(ready, coded, strict=True):
             buffer = io.BytesIO()
-            container.write(buffer, *prepared.coded(prepared.quality, tiles))
+            container.write(buffer, *prepared.coded(settings.quality, tiles))
             files.append(buffer.getvalue())
         return files
 
