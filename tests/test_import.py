@@ -42,7 +42,7 @@ MAY_IMPORT = {
         "leb128",
     },
     "models": set(),
-    "packs": {"files", "models", "entropy.tables", "exceptions", "opening"},
+    "packs": {"container", "files", "models", "entropy.tables", "exceptions", "opening"},
     "opening": set(),
     "preview": set(),
     "codec": {
@@ -114,6 +114,7 @@ MAY_IMPORT = {
         "codec",
         "container",
         "devices",
+        "encoder",
         "packs",
         "regions",
         "entropy",
