@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import saving
+from .. import packs, saving
 from ..files import bytes_text as bytes_text
 from ..files import readable_suffixes as readable_suffixes
 
@@ -54,7 +54,7 @@ def add_quality(group: Any) -> None:
 
 def add_encoding(parser: argparse.ArgumentParser) -> None:
     """The other options of encoding."""
-    parser.add_argument("--model", help="model or weight pack; default mlicv2-lite")
+    parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_MODEL}")
     parser.add_argument(
         "--strip",
         action="store_true",
@@ -150,10 +150,15 @@ def outputs(
             msg = f"{seen[target]} and {path} would both become {target}; convert them apart"
             raise ValueError(msg)
         seen[target] = path
-        if target.exists() and not force:
-            msg = f"{target} exists already; add --force to replace it"
-            raise ValueError(msg)
+        check_free(target, force)
     return pairs
+
+
+def check_free(target: Path, force: bool) -> None:
+    """ValueError where a file would be overwritten without `force`."""
+    if target.exists() and not force:
+        msg = f"{target} exists already; add --force to replace it"
+        raise ValueError(msg)
 
 
 class Bar:

@@ -28,7 +28,7 @@ class Request:
 
     data: Path
     run: Path
-    model: str = "mlicv2-lite"
+    model: str = packs.DEFAULT_MODEL
     minutes: float | None = None
     steps: int | None = None
     cooldown: bool = False
