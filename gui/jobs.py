@@ -321,7 +321,7 @@ def _psnr_at(coder: _Coder) -> Callable[[float], float]:
 
 
 def _counting(measure: Callable[[float], float], coder: _Coder) -> Callable[[float], float]:
-    """Progress of a search: every trial halves what is left."""
+    """Progress of a search: every trial takes 0.4 of what is left."""
     outer, left = coder.report, 1.0
 
     def counted(quality: float) -> float:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import codec, container, devices, packs, regions
-from .container import Box, ChunkType
+from .container import Box, ChunkPlace, ChunkType, Header
+from .encoder import entropy_device
 from .entropy.payload import Payload
 from .entropy.tables import Tables
 from .entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
@@ -34,14 +35,11 @@ def bit_map(
         with open(file, "rb") as opened:
             return bit_map(opened, device, progress)
     header = container.read_header(file)
-    pack = packs.load(packs.find_hash(header.pack))
+    pack = packs.load(packs.find_header(header))
     where = devices.resolve(device)
     model = pack.model(where)
     grid = regions.Grid(header.width, header.height, header.tile_size, model.stride)
-    after_header = file.tell()
-    end = file.seek(0, os.SEEK_END)
-    file.seek(after_header)
-    places = [p for p in container.scan(file, header, end) if p.type == ChunkType.TILE]
+    places = _tiles(file, header)
     boxes = list(grid.boxes())
     rows, columns = boxes[-1][3] // 16, boxes[-1][2] // 16
     bits = np.zeros((rows, columns), np.float32)
@@ -76,7 +74,7 @@ def context_maps(
     if not (0 <= x < header.width and 0 <= y < header.height):
         msg = f"there is no pixel {x},{y} in a picture of {header.width} x {header.height}"
         raise ValueError(msg)
-    pack = packs.load(packs.find_hash(header.pack))
+    pack = packs.load(packs.find_header(header))
     where = devices.resolve(device)
     model: Any = pack.model(where)
     if not hasattr(model, "context_maps"):
@@ -85,11 +83,7 @@ def context_maps(
     grid = regions.Grid(header.width, header.height, header.tile_size, model.stride)
     index = y // header.tile_size * grid.across + x // header.tile_size
     left, top, right, bottom = grid.box(index)
-    start = file.tell()
-    end = file.seek(0, os.SEEK_END)
-    file.seek(start)
-    places = container.scan(file, header, end, tiles={index})
-    place = next(p for p in places if p.type == ChunkType.TILE and p.index == index)
+    (place,) = _tiles(file, header, {index})
     tile = container.read_chunk(file, place)
     z_size = ((bottom - top) // 64, (right - left) // 64)
     with codec.plain_arithmetic(where):
@@ -97,6 +91,15 @@ def context_maps(
         found = model.context_maps(y_hat, ((y - top) // 16, (x - left) // 16))
     maps = {name: weights.float().cpu().numpy() for name, weights in found.items()}
     return (left, top, right, bottom), maps
+
+
+def _tiles(file: BinaryIO, header: Header, indexes: set[int] | None = None) -> list[ChunkPlace]:
+    """Where the tiles are, or those of some indexes; `file` stands just behind the header."""
+    start = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(start)
+    places = container.scan(file, header, end, tiles=indexes)
+    return [place for place in places if place.type == ChunkType.TILE]
 
 
 def _tile_bits(
@@ -109,8 +112,8 @@ def _tile_bits(
     """Bits of a tile with `size` (height, width) latents, in that shape."""
     height, width = size
     z_size = (height // 4, width // 4)
-    # The walk in float64 serves every guard band; the CPU has it everywhere.
-    where = torch.device("cpu") if device.type == "mps" else device
+    # The walk in float64 serves every guard band.
+    where = entropy_device(device)
     model = pack.canonical(where)
     total = codec.symbols_of(pack.model(where), z_size)
     recorder = _Recorder(Payload.from_bytes(tile, total), pack.tables, total, size, model.channels)

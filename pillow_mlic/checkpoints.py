@@ -102,7 +102,7 @@ def quality_of(lam: float) -> int:
 
 
 def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Path:
-    """Make a weight pack of a published checkpoint; -> its path in `folder` or the user's folder.
+    """Make a weight pack of a published checkpoint; -> its path in `folder`, or the first place.
 
     `lam` is the lambda that the weights were trained for. Tensors are kept as they are.
     """

@@ -215,7 +215,7 @@ def _refined(
         payloads, z_size = [coded[index].payload], _z_size(grid.box(index))
         return decode_batch(payloads, pack, float(quality), z_size, encoder.guard, device)
 
-    store = _Latents(decoded, grid, model.channels[0], device)
+    store = _DecodedLatents(decoded, grid, model.channels[0], device)
     refiner = Refiner(
         encoder.picture,
         model,
@@ -238,12 +238,16 @@ def _refined(
 
 def tiles_needed(
     box: Box, size: tuple[int, int], pack: "Pack", tile: int, device: torch.device
-) -> list[int]:
+) -> set[int]:
     """Indexes of the tiles that must be decoded to see a box of a picture of `size`."""
     model = pack.model(device)
     grid = Grid(*size, tile, model.stride)
-    parts = regions(_whole_latents(box, grid), model, grid)
-    return sorted({index for part in parts for index in grid.touched(seen(part, model, grid))})
+    return _touched(regions(_whole_latents(box, grid), model, grid), model, grid)
+
+
+def _touched(parts: Sequence[Box], model: Model, grid: Grid) -> set[int]:
+    """Indexes of the tiles that synthesis of these regions sees."""
+    return {index for part in parts for index in grid.touched(seen(part, model, grid))}
 
 
 def decode(
@@ -290,8 +294,8 @@ def decode_into(
 
     `tiles` are payloads by their place in raster order; one that is missing comes out grey. `put`
     is given the box of a region, in pixels of the picture, and its pixels (h, w, 3) uint8. With
-    `slices` only so many slices of the latents are read (`entropy.slices`). Should
-    the memory of `device` not suffice, the CPU does it all again, with a warning.
+    `slices` only so many slices of the latents are read (`entropy.slices`). Should the memory of
+    `device` not suffice, the CPU does it all again, with a warning.
     Raises DecodeError where a tile does not give the symbols that were encoded.
     """
     wanted = box or (0, 0, *size)
@@ -301,10 +305,8 @@ def decode_into(
         grid = Grid(*size, tile, model.stride)
         q = torch.tensor([quality], device=device)
         parts = regions(_whole_latents(wanted, grid), model, grid)
-        needed = {i for part in parts for i in grid.touched(seen(part, model, grid))}
-        steps = _Steps(
-            progress, 7 * sum(_area(grid.box(i)) for i in needed) + 3 * sum(map(_area, parts))
-        )
+        needed = map(grid.box, _touched(parts, model, grid))
+        steps = _Steps(progress, 7 * sum(map(_area, needed)) + 3 * sum(map(_area, parts)))
 
         def tile_latents(index: int) -> Tensor | None:
             box = grid.box(index)
@@ -318,7 +320,7 @@ def decode_into(
             steps.done(7 * _area(box))
             return y_hat
 
-        latents = _Latents(tile_latents, grid, model.channels[0], device)
+        latents = _DecodedLatents(tile_latents, grid, model.channels[0], device)
         with plain_arithmetic(device):
             for part in parts:
                 pixels = synthesise(latents, part, model, grid, q)
@@ -332,7 +334,7 @@ def decode_into(
     _on_device(work, device)
 
 
-class _Latents:
+class _DecodedLatents:
     """The latents of any box of a picture; tiles are decoded when first needed.
 
     Boxes must be asked for from top to bottom: tiles above the one at hand are forgotten.

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Box = tuple[int, int, int, int]
 LATENT = 16
+"""Pixels along the side of a latent."""
 PANEL = 384
 """Pixels of a panel's longer side at most."""
 COLUMNS = 4

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import models, opening
-from .exceptions import WeightsError
+from .container import Header
+from .exceptions import DecodeError, WeightsError
 from .files import whole_file
 
 if TYPE_CHECKING:
@@ -101,14 +102,14 @@ class Pack:
 
 
 def folders() -> list[Path]:
-    """Where packs are looked for besides MLIC_WEIGHTS: the user's folder, the package's own."""
+    """Where packs are looked for after MLIC_WEIGHTS, first to last; new ones go to the first."""
     from platformdirs import user_data_path
 
-    here = Path(__file__).resolve().parent
-    # Installed, the package's packs lie inside it; in a checkout, beside it.
-    user = user_data_path("pillow-mlic", appauthor=False)
     own = opening.weights_dir()
+    user = user_data_path("pillow-mlic", appauthor=False)
+    here = Path(__file__).resolve().parent
     first = [] if own is None else [own]
+    # Installed, the package's packs lie inside it; in a checkout, beside it.
     return [*first, user / "weights", here / "weights", here.parent / "weights"]
 
 
@@ -223,6 +224,28 @@ def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
         f"models: {', '.join(models.names())}; packs found: {have}"
     )
     raise ValueError(msg)
+
+
+def find_header(header: Header) -> PackFile:
+    """The pack that a file with this header was written with.
+
+    DecodeError where its model is unknown or not that pack's, WeightsError where there is none.
+    """
+    model = models.name_of(header.model)
+    if model is None:
+        msg = (
+            f"this .mlic file needs model number {header.model}, which this version does not "
+            "know: update pillow-mlic"
+        )
+        raise DecodeError(msg)
+    file = find_hash(header.pack)
+    if file.model != model:
+        msg = (
+            f"this .mlic file says that its model is {model}, but its weights ({file.name}) "
+            f"are those of {file.model}: it was written by a broken program, or forged"
+        )
+        raise DecodeError(msg)
+    return file
 
 
 def find_hash(prefix: bytes) -> PackFile:

@@ -10,8 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image, ImageFile
 
 from . import alpha, container, devices, models, opening, preview, saving
-from .container import ChunkPlace, ChunkType, Header
-from .exceptions import DecodeError
+from .container import ChunkPlace, ChunkType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +33,8 @@ class MlicImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "MLIC learned image compression"
+    _pending = False
+    """Whether the pixels are still to be decoded; copies that were pickled have them."""
 
     def _open(self) -> None:
         fp = self._stream()
@@ -78,7 +79,7 @@ class MlicImageFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode the pixels, once."""
-        if getattr(self, "_pending", False):
+        if self._pending:
             self._decode(None)
         return super().load()
 
@@ -89,7 +90,7 @@ class MlicImageFile(ImageFile.ImageFile):
 
         An exception raised by `progress` cancels the work and passes through.
         """
-        if getattr(self, "_pending", False):
+        if self._pending:
             self._decode(device, progress)
         super().load()
         return self
@@ -103,7 +104,7 @@ class MlicImageFile(ImageFile.ImageFile):
         no torch. Returns None, and changes nothing, where the picture itself is needed: also where
         `mode` is another one or the preview is damaged.
         """
-        if not getattr(self, "_pending", False) or mode not in (None, self.mode) or size is None:
+        if not self._pending or mode not in (None, self.mode) or size is None:
             return None
         small = self._read_preview()
         if small is None or not any(
@@ -173,7 +174,7 @@ class MlicImageFile(ImageFile.ImageFile):
                 "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
             )
             raise Image.DecompressionBombError(msg)
-        if slices is None and not getattr(self, "_pending", False):
+        if slices is None and not self._pending:
             return self.crop(box)
         return self._decode_box((left, top, right, bottom), device, progress, slices)
 
@@ -185,16 +186,16 @@ class MlicImageFile(ImageFile.ImageFile):
         slices: int | None = None,
     ) -> Image.Image:
         devices.require_torch()
-        from . import codec
+        from . import codec, packs
 
         fp, header = self._stream(), self._header
         where = devices.resolve(device)
-        pack = _pack_of(header)
+        pack = packs.load(packs.find_header(header))
         if slices is not None:
             _check_slices(slices, pack)
         needed = None
         if box is not None:
-            needed = set(codec.tiles_needed(box, self._size, pack, header.tile_size, where))
+            needed = codec.tiles_needed(box, self._size, pack, header.tile_size, where)
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
@@ -282,27 +283,6 @@ def _check_slices(slices: object, pack: "Pack") -> None:
     if isinstance(slices, bool) or not isinstance(slices, int) or not 0 <= slices <= most:
         msg = f"slices is {slices!r}, but {pack.file.model} has {most}: give 0 to {most}"
         raise ValueError(msg)
-
-
-def _pack_of(header: Header) -> "Pack":
-    """The weights that a file was written with; DecodeError, WeightsError where there are none."""
-    from . import packs
-
-    model = models.name_of(header.model)
-    if model is None:
-        msg = (
-            f"this .mlic file needs model number {header.model}, which this version does not "
-            "know: update pillow-mlic"
-        )
-        raise DecodeError(msg)
-    file = packs.find_hash(header.pack)
-    if file.model != model:
-        msg = (
-            f"this .mlic file says that its model is {model}, but its weights ({file.name}) "
-            f"are those of {file.model}: it was written by a broken program, or forged"
-        )
-        raise DecodeError(msg)
-    return packs.load(file)
 
 
 def _accept(prefix: bytes) -> bool | str:

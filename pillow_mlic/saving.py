@@ -13,6 +13,7 @@ from .targets import Coded, Target, find
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from .packs import Pack, PackFile
@@ -131,19 +132,48 @@ def _check_error_counts(option: str, pack: "PackFile") -> None:
         raise ValueError(msg)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How to code a picture, whichever it is."""
+
+    file: "PackFile"
+    """The weights."""
+    quality: float
+    """1..8, of no account where there is a target."""
+    target: Target | None
+    tile_code: int
+    optimize: bool
+    refine: int
+    preview: bool
+    device: "torch.device"
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> "Settings":
+        """By the options of `save`; ValueError or WeightsError where they cannot be met."""
+        devices.require_torch()
+        from . import packs
+
+        target = Target.of(options)
+        quality = _quality(options.get("quality", DEFAULT_QUALITY))
+        file = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
+        if target is not None:
+            target.check_quality_is_free(file.name, file.quality)
+        return cls(
+            file=file,
+            # Weights for one lambda: the nearest there are.
+            quality=quality if file.quality is None else file.quality,
+            target=target,
+            tile_code=_tile_code(options.get("tile", DEFAULT_TILE)),
+            optimize=_optimize(options.get("optimize"), file),
+            refine=_steps(options.get("refine", 0), file),
+            preview=bool(options.get("preview", False)),
+            device=devices.resolve(options.get("device")),
+        )
+
+
 def check_options(options: dict[str, Any]) -> None:
     """Raise what saving with these options would raise, before there is anything to save."""
-    devices.require_torch()
-    from . import packs
-
-    target = Target.of(options)
-    quality = _quality(options.get("quality", DEFAULT_QUALITY))
-    pack = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
-    if target is not None:
-        target.check_quality_is_free(pack.name, pack.quality)
-    _steps(options.get("refine", 0), pack)
-    _optimize(options.get("optimize"), pack)
-    devices.resolve(options.get("device"))
+    Settings.of(options)
 
 
 @dataclass(frozen=True)
@@ -154,12 +184,7 @@ class Prepared:
     chunks: list[Chunk]
     """Metadata and the alpha plane."""
     pack: "Pack"
-    quality: float
-    tile_code: int
-    optimize: bool
-    refine: int
-    target: Target | None
-    preview: bool
+    settings: Settings
 
     def header(self, quality: float) -> Header:
         """The header of the file of some quality."""
@@ -171,12 +196,12 @@ class Prepared:
             pack=self.pack.hash,
             quality_code=container.quality_code(quality),
             guard_code=0,
-            tile_code=self.tile_code,
+            tile_code=self.settings.tile_code,
         )
 
     def with_preview(self, file_bytes: float) -> list[Chunk]:
         """The chunks, and before them a preview that suits a file of so many bytes."""
-        data = preview.to_bytes(self.native, file_bytes) if self.preview else None
+        data = preview.to_bytes(self.native, file_bytes) if self.settings.preview else None
         return self.chunks if data is None else [Chunk(ChunkType.PREVIEW, data), *self.chunks]
 
     def coded(self, quality: float, tiles: list[bytes], chunks: list[Chunk] | None = None) -> Coded:
@@ -190,12 +215,9 @@ class Prepared:
 
 def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     """Check the options of `save` and bring the picture into the form that is coded."""
-    devices.require_torch()
+    settings = Settings.of(options)
     from . import packs
 
-    target = Target.of(options)
-    quality = _quality(options.get("quality", DEFAULT_QUALITY))
-    tile_code = _tile_code(options.get("tile", DEFAULT_TILE))
     chunks = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
@@ -204,24 +226,9 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
         msg = f"MLIC pictures have sides of at most {container.MAX_SIDE} pixels"
         raise ValueError(msg)
     native = native_mode(image)
-    pack = packs.load(packs.find(options.get("model") or packs.DEFAULT_MODEL, quality))
-    if target is not None:
-        target.check_quality_is_free(pack.file.name, pack.file.quality)
-    if pack.file.quality is not None:  # weights for one lambda: the nearest there are
-        quality = pack.file.quality
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
-    return Prepared(
-        native,
-        chunks,
-        pack,
-        quality,
-        tile_code,
-        _optimize(options.get("optimize"), pack.file),
-        _steps(options.get("refine", 0), pack.file),
-        target,
-        bool(options.get("preview", False)),
-    )
+    return Prepared(native, chunks, packs.load(settings.file), settings)
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
@@ -240,43 +247,43 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     ready = prepare(image, options)
     from . import codec
 
-    device, progress = devices.resolve(options.get("device")), options.get("progress")
-    native, pack = ready.native, ready.pack
+    progress = options.get("progress")
+    native, pack, settings = ready.native, ready.pack, ready.settings
 
     def encode(quality: float, progress: "Progress | None", refine: int) -> list[bytes]:
         header = ready.header(quality)
-        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        coding = (pack, header.quality, header.tile_size, header.guard, settings.device, progress)
         return codec.encode(
             _Picture(native),
             *coding,
-            optimize=ready.optimize,
+            optimize=settings.optimize,
             refine=refine,
             show=lambda pixels: to_mode(pixels, native.mode),
         ).tiles
 
-    if ready.target is None:
-        coded = ready.coded(ready.quality, encode(ready.quality, progress, ready.refine))
+    if settings.target is None:
+        coded = ready.coded(settings.quality, encode(settings.quality, progress, settings.refine))
         container.write(cast(BinaryIO, fp), *coded)
         return
 
     def show(coded: Coded, put: "Put", progress: "Progress") -> None:
         header = coded[0]
         tiles = dict(enumerate(c.data for c in coded[1] if c.type == ChunkType.TILE))
-        coding = (pack, header.quality, header.tile_size, header.guard, device, progress)
+        coding = (pack, header.quality, header.tile_size, header.guard, settings.device, progress)
         codec.decode_into(
             lambda box, pixels: put(box, to_mode(pixels, header.mode)), tiles, native.size, *coding
         )
 
     # Where the size is the target, the preview is part of it: a little less than it may have.
-    size = ready.target.expected_bytes(native.width * native.height)
+    size = settings.target.expected_bytes(native.width * native.height)
     chunks = None if size is None else ready.with_preview(0.95 * size)
 
-    def code(quality: float, progress: "Progress | None", refine: int = ready.refine) -> Coded:
+    def code(quality: float, progress: "Progress | None", refine: int = settings.refine) -> Coded:
         return ready.coded(quality, encode(quality, progress, refine), chunks)
 
     overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
-    draft = partial(code, refine=0) if ready.refine else None
-    header, found = find(ready.target, native, overhead, code, show, progress, draft)
+    draft = partial(code, refine=0) if settings.refine else None
+    header, found = find(settings.target, native, overhead, code, show, progress, draft)
     rest = [chunk for chunk in found if chunk.type != ChunkType.PREVIEW]
     if sum(len(c.data) for c in found) - sum(len(c.data) for c in rest) > preview.limit(
         container.size(header, rest)

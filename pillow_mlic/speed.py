@@ -7,15 +7,15 @@ the machine could have multiplied in the time.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import codec
+from .models.base import ZeroCoder
 
 if TYPE_CHECKING:
     from .packs import Pack
@@ -85,7 +85,7 @@ def _works(
     model, canonical = pack.model(CPU), pack.canonical(CPU)
     height, width = pixels.shape[:2]
     q = torch.tensor([quality])
-    x = torch.rand(1, -(-height // model.stride) * model.stride, -(-width // 64) * 64, 3)
+    x = torch.rand(1, *(-(-side // model.stride) * model.stride for side in (height, width)), 3)
     y = model.analysis(x, q)
     z = model.hyper_analysis(y)
     z_size = (z.shape[1], z.shape[2])
@@ -95,7 +95,7 @@ def _works(
 
     def entropy(dtype: torch.dtype) -> object:
         network = canonical if dtype == torch.float64 else model
-        return network.entropy(q.to(dtype), z_size, _Nothing())
+        return network.entropy(q.to(dtype), z_size, ZeroCoder())
 
     def synthesis() -> object:
         return model.synthesis(y, q)
@@ -120,19 +120,6 @@ def _works(
         ("decode", lambda: decode(exact, codec.EXACT_GUARD), twice + back),
         (f"decode, guard band {guard:g}", lambda: decode(fast, guard), between + back),
     )
-
-
-class _Nothing:
-    """A coder of nothing but zeros."""
-
-    def __call__(self, mean: Tensor, *_: Any) -> Tensor:
-        return torch.zeros_like(mean)
-
-    def decide(self, odds: Tensor) -> Tensor:
-        return odds > 1
-
-    def fixed(self, mean: Tensor, *_: Any) -> Tensor:
-        return torch.zeros_like(mean)
 
 
 def _gmac(work: Callable[[], object]) -> float:

@@ -103,7 +103,8 @@ class Target:
         saying what can be had, where no quality meets the target. Where sizes jump by more than
         the tolerance, as those of tiny pictures do, the nearest counts.
         """
-        if self.kind == "target_psnr":
+        size = self.expected_bytes(pixels)
+        if size is None:
             found = search(
                 measure,
                 self.value,
@@ -113,7 +114,6 @@ class Target:
                 limit=TRIALS,
             )
         else:
-            size = self.value * pixels / 8 if self.kind == "target_bpp" else self.value
             wanted = max(size - overhead, 1.0)
             bpp = 8 * wanted / pixels / math.exp(_BPP_EXPONENT * complexity)
             found = search(

@@ -512,6 +512,7 @@ def test_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     [
         (["--to", "docx"], "cannot write 'docx'"),
         (["-q", "75"], "from 1 to 8"),
+        (["-q", "0"], "from 1 to 8"),
         (["--model", "none"], "no model or weight pack"),
         (["--to", "png", "-q", "3"], "for encoding"),
         (["--to", "png", "--psnr"], "for encoding"),
@@ -533,6 +534,7 @@ def test_mistakes_get_a_sentence(
 def test_unknown_options_and_places(source: Path, tmp_path: Path) -> None:
     for place, options, sentence in (
         (source, {"qualty": 3}, "no option 'qualty'"),
+        (source, {"tile": 100}, "tile is 100"),
         (source, {"engine": "spark"}, "no engine 'spark'"),
         (source, {"workers": 0}, "workers is 0"),
         (tmp_path / "nowhere", {}, "does not exist"),

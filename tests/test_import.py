@@ -42,7 +42,7 @@ MAY_IMPORT = {
         "leb128",
     },
     "models": set(),
-    "packs": {"files", "models", "entropy.tables", "exceptions", "opening"},
+    "packs": {"container", "files", "models", "entropy.tables", "exceptions", "opening"},
     "opening": set(),
     "preview": set(),
     "codec": {
@@ -94,7 +94,7 @@ MAY_IMPORT = {
         "preview",
         "targets",
     },
-    "bulk": {"codec", "container", "devices", "files", "plugin", "saving"},
+    "bulk": {"codec", "container", "devices", "files", "plugin", "saving", "targets"},
     "training": {
         "exceptions",
         "models",
@@ -114,6 +114,7 @@ MAY_IMPORT = {
         "codec",
         "container",
         "devices",
+        "encoder",
         "packs",
         "regions",
         "entropy",
@@ -128,7 +129,7 @@ MAY_IMPORT = {
         "entropy",
         "models.layers",
     },
-    "speed": {"codec", "packs"},
+    "speed": {"codec", "models.base", "packs"},
 }
 
 

@@ -6,13 +6,13 @@ output is whole. Where an input had to be done again, the later line counts.
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 NAME = "manifest.jsonl"
 VERSION = 1
 Record = dict[str, Any]
+"""What is said of a picture, or of the job, in plain JSON values."""
 
 
 class Manifest:
@@ -125,13 +125,3 @@ def _lock(file: IO[bytes], path: Path) -> None:
         except OSError as error:
             msg = f"{path} is in use: this job is running already"
             raise ValueError(msg) from error
-
-
-@contextlib.contextmanager
-def opened(path: Path, facts: Record, force: bool) -> Iterator[Manifest]:
-    """A manifest that is closed in the end."""
-    manifest = Manifest(path, facts, force)
-    try:
-        yield manifest
-    finally:
-        manifest.close()

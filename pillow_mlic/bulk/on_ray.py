@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import order as orders
+from .manifest import Record
 from .order import Job, Order
-from .work import Record, Worker
+from .work import Worker
 
 MISSING = (
     "the engine 'ray' needs Ray Data; run: python -m pip install 'pillow-mlic[cluster]' "

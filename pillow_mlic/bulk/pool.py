@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import order as orders
+from .manifest import Record
 from .order import Job, Order
-from .work import Record, Worker, reject
+from .work import Worker, reject
 
 TRIES = 2
 """A picture that a worker did not survive this often is rejected."""

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from .. import saving
 from ..files import readable_suffixes
+from ..targets import KINDS
 from . import manifest as manifests
 from . import places, pool
 from .archive import Archive
+from .manifest import Record
 from .order import Item, Job, Order, jobs_of
-from .work import Record, reject, suffix_of
+from .work import reject, suffix_of
 
 ENGINES = ("local", "ray")
+OPTIONS = {"quality", *KINDS, "model", "device", "optimize", "refine", "preview", "tile"}
+"""Those of saving that are the same for all pictures."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def run(request: Request, progress: Callable[[Progress], object] | None = None) 
     if request.dry_run:
         return summary
     start = time.monotonic()
-    with manifests.opened(path, facts, request.force) as manifest:
+    with closing(manifests.Manifest(path, facts, request.force)) as manifest:
         places.remove_parts(request.target, {item.target for item in items})
         for record in summary.rejects:
             manifest.add(record)
@@ -117,14 +122,10 @@ def run(request: Request, progress: Callable[[Progress], object] | None = None) 
 
 def _check(request: Request) -> None:
     """ValueError for what makes no job, before anything is read or written."""
-    from .. import saving
-
     order = request.order
-    known = {"quality", "target_bpp", "max_bytes", "target_psnr"}
-    known |= {"model", "device", "optimize", "refine", "preview", "tile"}
-    unknown = sorted(set(order.options) - known)
+    unknown = sorted(set(order.options) - OPTIONS)
     if unknown:
-        msg = f"there is no option {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        msg = f"there is no option {unknown[0]!r}; there are {', '.join(sorted(OPTIONS))}"
         raise ValueError(msg)
     if request.engine not in ENGINES:
         msg = f"there is no engine {request.engine!r}; there are {', '.join(ENGINES)}"
@@ -133,13 +134,13 @@ def _check(request: Request) -> None:
         if value is not None and value < 1:
             msg = f"{name} is {value}, but must be 1 or more"
             raise ValueError(msg)
+    given = {k: v for k, v in order.options.items() if v is not None}
     if order.to == "mlic":
-        given = {k: v for k, v in order.options.items() if v is not None}
         saving.check_options(given)
-    elif set(order.options) - {"device"} or order.psnr:
-        extra = sorted(k for k, v in order.options.items() if k != "device" and v is not None)
-        if extra or order.psnr:
-            msg = f"{(extra or ['psnr'])[0]} is for encoding, not for .mlic files to {order.to}"
+    else:
+        extra = [*sorted(set(given) - {"device"}), *(["psnr"] if order.psnr else [])]
+        if extra:
+            msg = f"{extra[0]} is for encoding, not for .mlic files to {order.to}"
             raise ValueError(msg)
     if request.engine == "ray":
         from . import on_ray

@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .. import container, plugin, saving
+from ..targets import KINDS
 from . import places
+from .manifest import Record
 from .order import Item, Job, Order
 
-Record = dict[str, Any]
 TOGETHER = 256 * 256
 """Most pixels of pictures that are encoded together. On a CPU core a batch of eight is 2.8 times as
 fast as one after another at 64 x 64, 1.2 times at 256 x 256, and slower from 512 x 512 on."""
@@ -87,9 +88,10 @@ class Worker:
 
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
         """The size of a picture's tiles, if it is better encoded with others; None if not."""
-        alone = {"target_bpp", "max_bytes", "target_psnr", "refine"} & set(self._options)
+        alone = {*KINDS, "refine"} & set(self._options)
         width, height = (-(-side // 64) * 64 for side in image.size)
-        small = width * height <= TOGETHER and max(width, height) <= self._options.get("tile", 1024)
+        tile = self._options.get("tile", saving.DEFAULT_TILE)
+        small = width * height <= TOGETHER and max(width, height) <= tile
         return (width, height) if small and not alone and not self._decodes else None
 
     def _convert(self, opened: Opened) -> Record:
@@ -136,18 +138,17 @@ class Worker:
 
     def _files(self, ready: list[saving.Prepared], size: tuple[int, int]) -> list[bytes]:
         """The whole files of pictures that share one padded size."""
-        from .. import codec, devices
+        from .. import codec
 
         stack = np.stack([_padded_pixels(prepared.native, size) for prepared in ready])
-        first = ready[0]
-        header = first.header(first.quality)
-        coding = (first.pack, header.quality, header.tile_size, header.guard)
-        device = devices.resolve(self._options.get("device"))
-        coded = codec.encode_batch(stack, *coding, device, first.optimize)
+        first, settings = ready[0], ready[0].settings
+        header = first.header(settings.quality)
+        coding = (first.pack, header.quality, header.tile_size, header.guard, settings.device)
+        coded = codec.encode_batch(stack, *coding, settings.optimize)
         files = []
         for prepared, tiles in zip(ready, coded, strict=True):
             buffer = io.BytesIO()
-            container.write(buffer, *prepared.coded(prepared.quality, tiles))
+            container.write(buffer, *prepared.coded(settings.quality, tiles))
             files.append(buffer.getvalue())
         return files
 

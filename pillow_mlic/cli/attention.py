@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import plugin, saving
+from .. import packs, plugin, saving
 from ..files import whole_file
 from . import common
 
@@ -28,7 +28,9 @@ def add_to(subparsers: Any) -> None:
         "--at", type=_point, metavar="X,Y", help="the pixel; default: the middle of the picture"
     )
     parser.add_argument("--bits", action="store_true", help="only the map of bits")
-    parser.add_argument("--model", help="model or weight pack for pictures; default mlicv2-lite")
+    parser.add_argument(
+        "--model", help=f"model or weight pack for pictures; default {packs.DEFAULT_MODEL}"
+    )
     parser.add_argument(
         "-q", "--quality", type=float, default=saving.DEFAULT_QUALITY, help="default %(default)g"
     )
@@ -54,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from .. import analysis, heatmaps
 
     out = args.output or args.input.with_name(f"{args.input.stem}-attention.png")
-    if out.exists() and not args.force:
-        msg = f"{out} exists already; add --force to replace it"
-        raise ValueError(msg)
+    common.check_free(out, args.force)
     file = io.BytesIO(_coded(args))
     picture = plugin.MlicImageFile(file).decode(args.device)
     at = args.at or (picture.width // 2, picture.height // 2)

@@ -1,6 +1,7 @@
 """`mlic batch`: many pictures, on all cores or a cluster."""
 
 import argparse
+import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -80,10 +81,6 @@ def run(args: argparse.Namespace) -> int:
     """mlic batch; 1 if an input was rejected."""
     from ..bulk import batch
 
-    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "preview")
-    options = {n: getattr(args, n) for n in (*names, "refine") if getattr(args, n)}
-    if args.no_optimize:
-        options["optimize"] = False
     kept = [
         *("to", "workers", "threads", "engine", "address", "num_gpus", "manifest"),
         *("psnr", "strip", "huge", "force", "dry_run"),
@@ -94,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             args.target,
             progress=bar,
             **{name: getattr(args, name) for name in kept},
-            **options,
+            **common.save_options(args),
         )
     for record in summary.rejects[:MOST_REJECTS]:
         print(f"mlic: {record['input']}: {record['error']}", file=sys.stderr)
@@ -161,8 +158,6 @@ def _facts(summary: "Summary") -> dict[str, Any]:
 
 
 def _json(summary: "Summary") -> str:
-    import json
-
     planned = [{"input": source, "output": target} for source, target in summary.planned]
     kept = {"planned": planned} if planned and not summary.done else {}
     return json.dumps({**_facts(summary), "manifest": str(summary.manifest), **kept})

@@ -1,4 +1,4 @@
-"""What several commands share: input lists, output names, progress."""
+"""What several commands share: options of encoding, input lists, output names, progress."""
 
 import argparse
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import saving
+from .. import packs, saving
 from ..files import bytes_text as bytes_text
 from ..files import readable_suffixes as readable_suffixes
 
@@ -54,7 +54,7 @@ def add_quality(group: Any) -> None:
 
 def add_encoding(parser: argparse.ArgumentParser) -> None:
     """The other options of encoding."""
-    parser.add_argument("--model", help="model or weight pack; default mlicv2-lite")
+    parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_MODEL}")
     parser.add_argument(
         "--strip",
         action="store_true",
@@ -78,6 +78,22 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
         help="search better latents for this picture in so many steps (100 is a good start), each "
         "of which takes about as long as plain encoding; decoding stays as it is",
     )
+
+
+def save_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for by `add_quality`, `add_encoding` and `add_device`, for `Image.save`.
+
+    Without `--strip`, which commands do themselves.
+    """
+    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device")
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.no_optimize:
+        options["optimize"] = False
+    if args.refine:
+        options["refine"] = args.refine
+    if args.preview:
+        options["preview"] = True
+    return options
 
 
 def expand(inputs: list[Path], suffixes: set[str]) -> list[tuple[Path, Path]]:
@@ -134,10 +150,15 @@ def outputs(
             msg = f"{seen[target]} and {path} would both become {target}; convert them apart"
             raise ValueError(msg)
         seen[target] = path
-        if target.exists() and not force:
-            msg = f"{target} exists already; add --force to replace it"
-            raise ValueError(msg)
+        check_free(target, force)
     return pairs
+
+
+def check_free(target: Path, force: bool) -> None:
+    """ValueError where a file would be overwritten without `force`."""
+    if target.exists() and not force:
+        msg = f"{target} exists already; add --force to replace it"
+        raise ValueError(msg)
 
 
 class Bar:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from .. import saving
 from ..files import whole_file
 from . import common
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ..evaluation.details import Box
 
 DEFAULT_CODECS = ("mlic", "jpeg", "webp", "avif", "jxl")
-DEFAULT_QUALITY = 3.0
 
 
 def add_to(subparsers: Any) -> None:
@@ -45,7 +45,7 @@ def add_to(subparsers: Any) -> None:
         "-q",
         "--quality",
         type=float,
-        default=DEFAULT_QUALITY,
+        default=saving.DEFAULT_QUALITY,
         help="of the first codec, the others match it; default: %(default)g",
     )
     where.add_argument(
@@ -85,9 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if target.suffix.lower() != ".png":
         msg = f"{target} is no .png file, which is what is written; give -o a name with .png"
         raise ValueError(msg)
-    if target.exists() and not args.force:
-        msg = f"{target} exists already; add --force to replace it"
-        raise ValueError(msg)
+    common.check_free(target, args.force)
     with Image.open(args.image) as opened:
         image = opened.convert("RGB")
     boxes = None if args.crop is None else [_inside(box, image) for box in args.crop]

@@ -76,28 +76,18 @@ def _region(text: str) -> tuple[int, int, int, int]:
 
 def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
-    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "refine")
-    settings = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    saving.check_options(settings)
+    options = common.save_options(args)
+    saving.check_options(options)
+    if args.strip:
+        options |= {"exif": None, "xmp": None}
     pairs = common.outputs(
         common.expand(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
     )
 
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
-        options: dict[str, Any] = {"exif": None, "xmp": None} if args.strip else {}
-        if args.no_optimize:
-            options["optimize"] = False
-        if args.preview:
-            options["preview"] = True
         with Image.open(source) as opened, whole_file(target) as file:
             image = ImageOps.exif_transpose(opened) if args.strip else opened
-            image.save(
-                file,
-                format=plugin.FORMAT,
-                progress=progress,
-                **settings,
-                **options,
-            )
+            image.save(file, format=plugin.FORMAT, progress=progress, **options)
 
     return _convert_all(args, pairs, convert)
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .. import packs
 from . import common
 
 
@@ -22,7 +23,7 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument(
         "-q", "--quality", default="2,5,8", help="qualities, comma-separated; default %(default)s"
     )
-    parser.add_argument("--model", default="mlicv2-lite", help="model or weight pack")
+    parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="model or weight pack")
     parser.add_argument("-o", "--output", type=Path, help="write the table to this file, too")
     parser.set_defaults(run=run)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from .. import packs, saving
 from . import common
 
 
@@ -22,8 +23,10 @@ def add_to(subparsers: Any) -> None:
         ),
     )
     parser.add_argument("picture", type=Path, metavar="PICTURE")
-    parser.add_argument("-q", "--quality", type=float, default=3.0, help="default: %(default)g")
-    parser.add_argument("--model", default="mlicv2-lite", help="model or weight pack")
+    parser.add_argument(
+        "-q", "--quality", type=float, default=saving.DEFAULT_QUALITY, help="default: %(default)g"
+    )
+    parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="model or weight pack")
     parser.add_argument(
         "--threads",
         type=common.positive,
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """mlic bench speed."""
     import numpy as np
 
-    from .. import packs, speed
+    from .. import speed
 
     with Image.open(args.picture) as image:
         pixels = np.asarray(image.convert("RGB"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import packs
 from . import common
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of training, also used by `python -m pillow_mlic.training`."""
     parser.add_argument("data", type=Path, help="folder of pictures, searched recursively")
     parser.add_argument("run_folder", type=Path, metavar="run", help="folder that keeps the run")
-    parser.add_argument("--model", default="mlicv2-lite", help="default %(default)s")
+    parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="default %(default)s")
     parser.add_argument(
         "-q", "--quality", type=float, help="the one quality that networks but the default are for"
     )

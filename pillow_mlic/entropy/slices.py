@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..models.base import Latents, Model, Select
+from ..models.base import Latents, Model, Select, ZeroCoder
 from .payload import Payload
 from .tables import Tables
 from .walk import DecodingCoder
@@ -38,8 +38,8 @@ class SliceCounter:
         return self.count
 
 
-class _Nothing:
-    """A coder whose symbols are all zero; counts the slices of a walk."""
+class _CountingCoder(ZeroCoder):
+    """Counts the slices of a walk."""
 
     def __init__(self, channels: int) -> None:
         self.counter = SliceCounter(channels)
@@ -52,23 +52,13 @@ class _Nothing:
         select: Select,
         coded: Tensor | None = None,
     ) -> Tensor:
-        del scale, gain, coded
         self.counter.note(select)
-        return torch.zeros_like(mean)
-
-    def decide(self, odds: Tensor) -> Tensor:
-        """See models.base.Coder."""
-        return odds > 1
-
-    def fixed(self, mean: Tensor, select: Select) -> Tensor:
-        """Symbols of a factorised prior; see models.base.TableCoder."""
-        del select
-        return torch.zeros_like(mean)
+        return super().__call__(mean, scale, gain, select, coded)
 
 
 def slices_of(model: Model) -> int:
     """In how many slices a model (in float64) codes its latents."""
-    coder = _Nothing(model.channels[0])
+    coder = _CountingCoder(model.channels[0])
     with torch.inference_mode():
         model.entropy(torch.full((1,), 3.0, dtype=torch.float64), (1, 1), coder)
     return coder.counter.count

@@ -31,8 +31,6 @@ Ints = NDArray[np.int32]
 
 LARGEST = 1 << 26
 """Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
-
-
 NOT_FINITE = "the network gave numbers that are not finite: its weights are broken"
 
 

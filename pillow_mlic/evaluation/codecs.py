@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,8 @@ from PIL import Image, features
 from ..version import __version__
 
 MLIC = "MLIC"
-_MODEL_PREFIX = "mlic:"
+_MLIC_NAME = re.compile(r"mlic(?::([^@]+))?(?:@(\d+))?")
 _MODEL_HINT = "mlic:NAME"
-_REFINED = "@"
 _REFINED_HINT = "mlic@STEPS"
 
 
@@ -95,14 +95,11 @@ def create(name: str) -> Codec:
     known = _known()
     if name in known:
         return known[name]
-    codec, _, steps = name.partition(_REFINED)
-    refined = {"refine": int(steps)} if steps.isdecimal() else {}
-    if codec == "mlic" and refined:
-        return _mlic(name, refined)
-    model = codec.removeprefix(_MODEL_PREFIX)
-    right = bool(refined) or _REFINED not in name
-    if codec.startswith(_MODEL_PREFIX) and model and codec != _MODEL_HINT and right:
-        return _mlic(name, {"model": model, **refined})
+    found = _MLIC_NAME.fullmatch(name)
+    if found and found[1] != "NAME":  # which is the hint
+        model, steps = found.groups()
+        options = {"model": model} if model else {}
+        return _mlic(name, options | ({"refine": int(steps)} if steps else {}))
     msg = f"there is no codec {name!r}; there are {', '.join(names())}"
     if name == "jxl":
         msg += "; for jxl: pip install pillow-jxl-plugin"
@@ -111,7 +108,7 @@ def create(name: str) -> Codec:
 
 def is_mlic(name: str) -> bool:
     """Whether `name` is the codec "mlic", with a model and refinement or without."""
-    return name.partition(_REFINED)[0].partition(":")[0] == "mlic"
+    return _MLIC_NAME.fullmatch(name) is not None
 
 
 def _known() -> dict[str, Codec]:

@@ -12,6 +12,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
@@ -64,6 +65,30 @@ class TableCoder(Coder, Protocol):
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols round(select(latents) - mean), whose table is that of their channel alone."""
         ...
+
+
+class ZeroCoder:
+    """A coder without a stream, whose symbols are all zero: for walks that only cost or count."""
+
+    def __call__(
+        self,
+        mean: Tensor,
+        scale: Tensor,
+        gain: Tensor,
+        select: Select,
+        coded: Tensor | None = None,
+    ) -> Tensor:
+        del scale, gain, select, coded
+        return torch.zeros_like(mean)
+
+    def decide(self, odds: Tensor) -> Tensor:
+        """See Coder."""
+        return odds > 1
+
+    def fixed(self, mean: Tensor, select: Select) -> Tensor:
+        """See TableCoder."""
+        del select
+        return torch.zeros_like(mean)
 
 
 class Model(Protocol):

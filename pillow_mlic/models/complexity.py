@@ -3,12 +3,11 @@
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import create
-from .base import Select
+from .base import ZeroCoder
 
 SIDE = 256
 """Pixels a side of the picture that is counted for."""
@@ -40,7 +39,7 @@ def complexity(name: str, config: dict[str, Any] | None = None) -> Complexity:
         z = model.hyper_analysis(y)
         z_size = (z.shape[1], z.shape[2])
         transforms = _macs(lambda: (model.analysis(x, q), model.hyper_analysis(y)))
-        walk = _macs(lambda: model.entropy(q, z_size, _Zeros()))
+        walk = _macs(lambda: model.entropy(q, z_size, ZeroCoder()))
         synthesis = _macs(lambda: model.synthesis(y, q))
     kilo = 1000 * SIDE**2
     return Complexity(
@@ -55,27 +54,3 @@ def _macs(work: Any) -> float:
     with FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops() / 2
-
-
-class _Zeros:
-    """A coder without a stream."""
-
-    def __call__(
-        self,
-        mean: Tensor,
-        scale: Tensor,
-        gain: Tensor,
-        select: Select,
-        coded: Tensor | None = None,
-    ) -> Tensor:
-        del scale, gain, select, coded
-        return torch.zeros_like(mean)
-
-    def decide(self, odds: Tensor) -> Tensor:
-        """See models.base.Coder."""
-        return odds > 1
-
-    def fixed(self, mean: Tensor, select: Select) -> Tensor:
-        """Symbols of a factorised prior; see models.base.TableCoder."""
-        del select
-        return torch.zeros_like(mean)

@@ -28,8 +28,6 @@ from .layers.masked_attention import InterSliceAttention, IntraSliceAttention, I
 from .maps import patch_row
 from .multi_reference import (
     ChannelContext,
-    HyperAnalysis,
-    HyperSynthesis,
     Known,
     MultiReferenceNetwork,
     SliceConfig,
@@ -157,8 +155,6 @@ class MlicEx(Mlic):
         c = self.config
         self.g_a = elic_analysis(c.width, c.latents)
         self.g_s = elic_synthesis(c.width, c.latents)
-        self.h_a = HyperAnalysis(c)
-        self.h_s = HyperSynthesis(c)
 
     def add_maps(self) -> None:
         self.first_similarity = IntraSliceMaps(self.config.slice_channels, self.config.window)

@@ -34,8 +34,6 @@ from .layers.token_mixing import TokenMixing
 from .maps import guided_map, inter_slice_map
 from .multi_reference import (
     ChannelContext,
-    HyperAnalysis,
-    HyperSynthesis,
     Known,
     MultiReferenceNetwork,
     SliceConfig,
@@ -164,11 +162,8 @@ class MlicV2(MultiReferenceNetwork):
         return plain
 
     def add_transforms(self) -> None:
-        c = self.config
-        self.g_a = _analysis(c)
-        self.g_s = _synthesis(c)
-        self.h_a = HyperAnalysis(c)
-        self.h_s = HyperSynthesis(c)
+        self.g_a = _analysis(self.config)
+        self.g_s = _synthesis(self.config)
 
     def add_contexts(self) -> tuple[Sequence[int], Sequence[int]]:
         c = self.config

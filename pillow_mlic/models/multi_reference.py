@@ -233,6 +233,8 @@ class MultiReferenceNetwork(PublishedNetwork):
         slices = range(c.slices)
         self.entropy_bottleneck = FactorisedPrior(c.width)
         self.add_transforms()
+        self.h_a = HyperAnalysis(c)
+        self.h_s = HyperSynthesis(c)
         self.gaussian_conditional = GaussianModel()
         before, after = self.add_contexts()
         hyper = 2 * c.latents
@@ -248,11 +250,9 @@ class MultiReferenceNetwork(PublishedNetwork):
             self.lrp_nonanchor = nn.ModuleList(ResidualPrediction(w) for w in widths)
 
     def add_transforms(self) -> None:
-        """Make g_a, g_s, h_a and h_s: those of MLIC, a simplified Cheng'20."""
+        """Make g_a and g_s: those of MLIC, a simplified Cheng'20."""
         self.g_a = Analysis(self.config)
         self.g_s = Synthesis(self.config)
-        self.h_a = HyperAnalysis(self.config)
-        self.h_s = HyperSynthesis(self.config)
 
     def add_contexts(self) -> tuple[Sequence[int], Sequence[int]]:
         """Make the contexts; -> for each slice the channels of what `from_slices` gives, and what

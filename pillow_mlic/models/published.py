@@ -1,6 +1,6 @@
-"""What the published networks have in common, and how they meet the codec.
+"""What the networks of papers have in common, and how they meet the codec.
 
-Networks for one quality with a factorised prior of z, in the structure of CompressAI's models:
+Those for one quality with a factorised prior of z, in the structure of CompressAI's models:
 
     x -> g_a -> y -> h_a -> z,  z_hat -> h_s -> hyper parameters,  y_hat -> g_s -> x
 

@@ -28,8 +28,6 @@ STATE = "state.pt"
 LOG = "log.jsonl"
 MOST_SKIPPED = 100
 """Steps in a row without finite gradients after which training gives up."""
-
-
 STAGES = ("all", "hyperprior", "selection")
 """What of a network is trained; see `Settings.stage`."""
 

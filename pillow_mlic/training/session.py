@@ -17,6 +17,8 @@ from .loop import STAGES, STATE, Report, Settings, Trainer, load_state, settings
 
 START_PATCHES = 4000
 PATCH = 16
+SELECTION = "selection."
+"""What names of the weights begin with that decide what is coded."""
 
 NETWORK = Settings(batch=16, crop=256, rate=1e-4, bf16=False)
 """How networks for one lambda are trained if nothing else is said (MLICv2, section 4.1.2)."""
@@ -28,7 +30,7 @@ class Request:
 
     data: Path
     run: Path
-    model: str = "mlicv2-lite"
+    model: str = packs.DEFAULT_MODEL
     minutes: float | None = None
     steps: int | None = None
     cooldown: bool = False
@@ -111,10 +113,6 @@ def train(
         export(trainer, request.model, out, averaged=not request.cooldown)
     trainer.group.leave()
     return out if packed else state_path
-
-
-SELECTION = "selection."
-"""Names of the weights that decide what is coded."""
 
 
 def _settings(request: Request, state: dict[str, Any] | None) -> Settings:

@@ -23,7 +23,6 @@ from .quantise import LIKELIHOOD_MIN, SCALE_MIN, round_straight_through
 OLD_NAMES = {"_matrix": "matrices", "_bias": "biases", "_factor": "factors"}
 """How CompressAI up to 1.2.6 spells the prior's tensors: `_matrix0` for `matrices.0`."""
 
-
 BISECTIONS = 40
 
 

@@ -81,7 +81,7 @@ class IntraSliceMaps(nn.Module):
         return maps
 
 
-class _Refinement(nn.Module):
+class _Fusion(nn.Module):
     """What attention gathered, and the values (B, H, W, 2c) -> context (B, H, W, 2c)."""
 
     def __init__(self, channels: int, window: int) -> None:
@@ -90,12 +90,12 @@ class _Refinement(nn.Module):
         self.fusion = Conv2d(2 * channels, 2 * channels, window)
         self.mlp = conv_mlp(2 * channels, 4 * channels, 2 * channels, groups=1)
 
-    def refine(self, gathered: Tensor, values: Tensor) -> Tensor:
+    def fuse(self, gathered: Tensor, values: Tensor) -> Tensor:
         x = self.fusion(gathered) + values
         return x + self.mlp(x)
 
 
-class IntraSliceAttention(_Refinement):
+class IntraSliceAttention(_Fusion):
     """Context of non-anchors from the anchors that the maps of another slice say they are like.
 
     Maps of `IntraSliceMaps` and anchors (B, H, W, c), zero elsewhere -> (B, H, W, 2c).
@@ -109,10 +109,10 @@ class IntraSliceAttention(_Refinement):
             carried = take(values[part], ANCHOR)
             out = weights @ carried.flatten(1, 2)
             gathered[part] = put(out.view(carried.shape), NON_ANCHOR)
-        return self.refine(gathered, values)
+        return self.fuse(gathered, values)
 
 
-class InterSliceAttention(_Refinement):
+class InterSliceAttention(_Fusion):
     """Context of non-anchors from the previous slice: two (B, H, W, c) -> (B, H, W, 2c).
 
     The slice's anchors ask in place of the non-anchors, which nobody knows yet; the convolution
@@ -141,4 +141,4 @@ class InterSliceAttention(_Refinement):
             out = weights @ values[part].flatten(1, 2)
             half = take(values[part], ANCHOR)
             gathered[part] = put(out.view(half.shape), ANCHOR)
-        return self.refine(gathered, values)
+        return self.fuse(gathered, values)
