@@ -24,10 +24,12 @@ def take(x: Tensor, half: int) -> Tensor:
 def put(packed: Tensor, half: int) -> Tensor:
     """Inverse of `take`: (B, H, W/2, C) -> (B, H, W, C), zero at the other half."""
     b, h, w, c = packed.shape
-    x = packed.new_zeros(b, h, 2 * w, c)
-    x[:, 0::2, half::2] = packed[:, 0::2]
-    x[:, 1::2, 1 - half :: 2] = packed[:, 1::2]
-    return x
+    zeros = torch.zeros_like(packed)
+    even, odd = packed[:, 0::2], packed[:, 1::2]
+    zero = zeros[:, 0::2]
+    rows_even = torch.stack((even, zero) if half == 0 else (zero, even), dim=3)
+    rows_odd = torch.stack((zero, odd) if half == 0 else (odd, zero), dim=3)
+    return torch.stack((rows_even, rows_odd), dim=2).reshape(b, h, 2 * w, c)
 
 
 def keep(x: Tensor, half: int) -> Tensor:
