@@ -41,9 +41,10 @@ Show = Callable[[Pixels], Pixels]
 
 ROUNDS = 4
 """Of optimised rounding that end a refinement."""
-SPOILT = 256.0
-"""Bits, one for each pixel, by which the error in a latent's 16x16 pixels may become dearer by
-optimised rounding. What it gives up for a smaller file costs 90 at most (Kodak)."""
+DEARER, SPOILT = 1.5, 256.0
+"""Optimised rounding has spoilt a latent's 16x16 pixels where their error costs more than so many
+times what it cost before, and so many bits, one for each pixel. What rounding gives up in one place
+for a smaller file is 90 bits at most (Kodak)."""
 NEAR = 5
 """Latents, along a side, that are then rounded as ever, the spoilt one's in the middle."""
 CHECKS = 4
@@ -135,7 +136,7 @@ class Encoder:
         for _ in range(CHECKS):
             trials = self._trials(latents, Rounding(walk, before.gradient * (1 - spoilt)))
             after = error(torch.cat([trial.y_hat for trial in trials]), False)
-            worse = (after.cells - first.cells > SPOILT).float()
+            worse = (after.cells > DEARER * first.cells + SPOILT).float()
             if not worse.any():
                 return trials
             # What spoils pixels may be any latent near them.
