@@ -34,7 +34,7 @@ class Choice:
     @property
     def neural(self) -> bool:
         """Whether it needs torch."""
-        return is_mlic(self.codec)
+        return codecs.is_mlic(self.codec)
 
 
 _JPEG = Choice("jpeg", "JPEG", ".jpg", "#c98a00", 1, 95, 1, 75, transparency=False)
@@ -44,16 +44,6 @@ _TUNED = Choice("avif-psnr", "AVIF for PSNR", ".avif", "#a61e4d", 0, 100, 1, 60)
 # The Pillow plugin of JPEG XL refuses 100, and does not write colour profiles.
 _JXL = Choice("jxl", "JPEG XL", ".jxl", "#1188b5", 1, 99, 1, 75, profiles=False)
 _MLIC_COLOURS = ("#5b5bf0", "#8f5bf0", "#3b7ff0", "#b04be0")
-
-
-def is_mlic(codec: str) -> bool:
-    """Whether `codec` is .mlic with some model."""
-    return codec == MLIC or codec.startswith(f"{MLIC}:")
-
-
-def model_of(codec: str) -> str | None:
-    """The model or pack that a .mlic codec names; None for the default and for other codecs."""
-    return codec.partition(":")[2] or None
 
 
 def choices() -> list[Choice]:

@@ -98,7 +98,7 @@ _warmed: set[tuple[str, str | None]] = set()
 
 
 def _warm(codec: str, device: str | None) -> None:
-    if choices.is_mlic(codec) and (codec, device) not in _warmed:
+    if codecs.is_mlic(codec) and (codec, device) not in _warmed:
         coder = _Coder(Image.new("RGB", (64, 64), "gray"), codec, device, lambda _: None)
         coder.decode(coder.encode(3.0))
         _warmed.add((codec, device))
@@ -118,7 +118,7 @@ class _Coder:
         self.image = image
         self.refine = refine
         self._codec = codecs.create(codec)
-        self._neural = choices.is_mlic(codec)
+        self._neural = codecs.is_mlic(codec)
         self._device = device
         self.report = report
         self.seconds = 0.0

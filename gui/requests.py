@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import choices
+from pillow_mlic.evaluation import codecs
+
 from .jobs import Coded
 from .raster import Raster
 from .state import Goal
@@ -114,7 +115,7 @@ class Desk:
 
     def worker_for(self, codec: str) -> Worker:
         """Who does the work of this codec."""
-        return self._staff.neural if choices.is_mlic(codec) else self._staff.peers
+        return self._staff.neural if codecs.is_mlic(codec) else self._staff.peers
 
     def reader_for(self, path: Path) -> Worker:
         """Who opens a file: .mlic needs torch."""

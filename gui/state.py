@@ -8,6 +8,8 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from pillow_mlic.evaluation.codecs import is_mlic
+
 from . import choices
 
 ORIGINAL = 0
@@ -107,7 +109,7 @@ class State:
     def reference(self) -> Version:
         """The version that the others are matched to: the first .mlic, or the first that is."""
         coded = [v for v in self.versions if v.codec != choices.FILE]
-        return next((v for v in coded if choices.is_mlic(v.codec)), coded[0])
+        return next((v for v in coded if is_mlic(v.codec)), coded[0])
 
     @property
     def edited(self) -> Version:
@@ -157,7 +159,7 @@ class State:
         def changed(version: Version) -> Version:
             if version.number != number:
                 return version
-            same_scale = choices.is_mlic(version.codec) and choices.is_mlic(codec)
+            same_scale = is_mlic(version.codec) and is_mlic(codec)
             goal = version.goal
             if not same_scale and goal.kind == GoalKind.QUALITY:
                 goal = Goal(GoalKind.QUALITY, choices.choice(codec).default)

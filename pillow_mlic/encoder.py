@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from .entropy.rounding import FirstWalk, Rounding
 from .entropy.walk import EncodingCoder
 from .models.base import Latents, Model
-from .models.layers.quality import lambda_of
+from .models.layers.quality import error_price, lambda_of
 from .refinement import Refiner
 from .regions import (
     SIDE,
@@ -108,9 +108,8 @@ class Encoder:
         """
         if rounds == 0:
             return self._trials(latents, None)
-        z_size = (latents.z.shape[1], latents.z.shape[2])
         rows, columns = within(box, outer)
-        unit = lambda_of(self.quality).view(-1, 1, 1, 1) * (255**2 / 3)
+        price = error_price(self.quality).view(-1, 1, 1, 1)
 
         def error(y_hat: Tensor, differentiate: bool) -> Error:
             """In bits."""
@@ -125,13 +124,13 @@ class Encoder:
                 self.quality,
                 differentiate,
             )
-            return Error(found.cells * unit, found.gradient * unit)
+            return Error(found.cells * price, found.gradient * price)
 
         walk = FirstWalk(latents, None)
-        first = before = error(self.model.entropy(self.quality, z_size, walk), True)
+        first = before = error(self.model.entropy(self.quality, latents.z_size, walk), True)
         for _ in range(rounds - 1):
             walk = FirstWalk(latents, Rounding(walk, before.gradient))
-            before = error(self.model.entropy(self.quality, z_size, walk), True)
+            before = error(self.model.entropy(self.quality, latents.z_size, walk), True)
         spoilt = torch.zeros_like(first.cells)
         for _ in range(CHECKS):
             trials = self._trials(latents, Rounding(walk, before.gradient * (1 - spoilt)))
@@ -155,9 +154,8 @@ class Encoder:
             self.estimate,
             rounding,
         )
-        z_size = (latents.z.shape[1], latents.z.shape[2])
         exact = self.quality.to(where, torch.float64)
-        y_hat = self.pack.canonical(where).entropy(exact, z_size, coder).float().to(device)
+        y_hat = self.pack.canonical(where).entropy(exact, latents.z_size, coder).float().to(device)
         payloads = coder.payloads()
         bits = coder.estimated_bits / len(payloads)
         return [

@@ -16,7 +16,7 @@ from torch import Tensor
 from .entropy.annealing import AnnealedCoder, StepSizes, temperature
 from .entropy.tables import Tables
 from .models.base import Latents, Model
-from .models.layers.quality import lambda_of
+from .models.layers.quality import error_price
 from .regions import HYPER_LATENT, LATENT, Box, Grid, Source, error_of, pieces, within
 
 SIDE = 1024
@@ -69,15 +69,14 @@ class Refiner:
         need of the walk, and of each region's synthesis, is never in memory together.
         """
         rows, columns = within(box, outer)
-        z_size = (latents.z.shape[1], latents.z.shape[2])
         pixels = (box[2] - box[0]) * (box[3] - box[1])
-        weight = lambda_of(self.quality) * (255**2 / 3)
+        price = error_price(self.quality)
         with torch.inference_mode(False):
             start = Latents(latents.y.clone(), latents.z.clone())
             quality = self.quality.clone()
             measure = StepSizes(start)
             with torch.no_grad():
-                self.model.entropy(quality, z_size, measure)
+                self.model.entropy(quality, latents.z_size, measure)
             shift = Latents(*(torch.zeros_like(part).requires_grad_(True) for part in start))
             adam = torch.optim.Adam(shift, lr=RATE)
 
@@ -89,12 +88,12 @@ class Refiner:
             with torch.inference_mode(False), torch.enable_grad():
                 warmth = temperature(step, self.steps)
                 coder = AnnealedCoder(moved(), self.tables, warmth, generator)
-                y_hat = self.model.entropy(quality, z_size, coder)
+                y_hat = self.model.entropy(quality, latents.z_size, coder)
             around[:, rows, columns] = y_hat.detach()
             error = error_of(
                 self.source, around, outer, box, self.model, self.grid, self.quality, True
             )
-            gradient = weight * error.gradient
+            gradient = price * error.gradient
             with torch.inference_mode(False):
                 adam.zero_grad()
                 torch.autograd.backward([coder.bits, y_hat], [None, gradient.clone()])

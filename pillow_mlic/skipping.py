@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import codec, packs, regions
+from .encoder import entropy_device
 from .entropy.walk import DecodingCoder, EncodingCoder
 from .models.base import Latents, Model
 
@@ -94,6 +95,7 @@ def _code(
 ) -> None:
     """Code one picture, and add what it cost to `sums`."""
     model: Model = pack.model(device)
+    where = entropy_device(device)
     height, width = pixels.shape[:2]
     grid = regions.Grid(width, height, TILE, model.stride)
     q = torch.tensor([quality], device=device)
@@ -102,23 +104,24 @@ def _code(
         for box in grid.boxes():
             start = time.perf_counter()
             y = regions.analyse(pixels, box, model, grid, q)
-            z = model.hyper_analysis(y)
-            z_size = (z.shape[1], z.shape[2])
-            coder = EncodingCoder(Latents(y, z), pack.tables, codec.EXACT_GUARD)
-            model.entropy(q.double(), z_size, coder)
+            latents = Latents(y, model.hyper_analysis(y))
+            coder = EncodingCoder(
+                Latents(*(part.to(where) for part in latents)), pack.tables, codec.EXACT_GUARD
+            )
+            pack.canonical(where).entropy(q.to(where, torch.float64), latents.z_size, coder)
             walked = time.perf_counter()
             (payload,) = coder.payloads()
             done = time.perf_counter()
             sums.encoding += done - start
             sums.coder_encoding += done - walked
             sums.latents += y.numel()
-            sums.coded += coder.count() - z.numel()
+            sums.coded += coder.count() - latents.z.numel()
             data = payload.to_bytes()
             sums.size += len(data)
 
             _Timed.seconds = 0.0
             start = time.perf_counter()
-            y_hat = codec.walk([data], pack, quality, z_size, True, device, _Timed)
+            y_hat = codec.walk([data], pack, quality, latents.z_size, True, device, _Timed)
             x_hat = model.synthesis(y_hat, q)
             sums.decoding += time.perf_counter() - start
             sums.coder_decoding += _Timed.seconds
@@ -135,7 +138,7 @@ def _error(x_hat: Tensor, pixels: Pixels, box: regions.Box) -> float:
 
 
 class _Timed(DecodingCoder):
-    """Adds up the seconds of the range coder."""
+    """Adds up the seconds of the range coder, over all instances: `codec.walk` makes them."""
 
     seconds = 0.0
 

@@ -24,6 +24,11 @@ class Latents(NamedTuple):
     y: Tensor
     z: Tensor
 
+    @property
+    def z_size(self) -> tuple[int, int]:
+        """(H/64, W/64)."""
+        return self.z.shape[1], self.z.shape[2]
+
 
 Select = Callable[[Latents], Tensor]
 """Picks the latents of one coding step, in coding order, from whole tensors."""

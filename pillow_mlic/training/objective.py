@@ -136,14 +136,13 @@ def rate_distortion(
     all contexts.
     """
     latents = model.latents(x, quality)
-    z_size = (latents.z.shape[1], latents.z.shape[2])
     prior = getattr(model, "prior", None)
     coder = RelaxedCoder(latents, noise, prior)
     entropy = model.hyperprior_only if hyperprior_only else model.entropy  # type: ignore[attr-defined]
     # Networks with a prior have latents and means in one type; bfloat16 would not do.
     plain = torch.autocast(x.device.type, enabled=False) if prior else contextlib.nullcontext()
     with plain:
-        y_hat = entropy(quality, z_size, coder)
+        y_hat = entropy(quality, latents.z_size, coder)
     x_hat = model.synthesis(y_hat, quality)
     mse = _SquaredNorm.apply(x_hat - x) * (255**2 / x[0].numel())
     assert isinstance(coder.bits, Tensor)
@@ -159,7 +158,7 @@ def selection(model: PublishedNetwork, x: Tensor, quality: Tensor) -> Figures:
     with torch.no_grad():
         latents = model.latents(x, quality)
     coder = SelectionCoder(latents)
-    y_hat = model.entropy(quality, (latents.z.shape[1], latents.z.shape[2]), coder)
+    y_hat = model.entropy(quality, latents.z_size, coder)
     with torch.no_grad():
         mse = (model.synthesis(y_hat, quality) - x).square().mean((1, 2, 3)) * 255**2
     assert isinstance(coder.bits, Tensor)

@@ -135,6 +135,4 @@ def test_choices_know_their_codecs() -> None:
     assert {"jpeg", "webp", "avif"} <= set(labels)
     with pytest.raises(ValueError, match="cannot be used here"):
         choices.choice("gif")
-    assert choices.model_of("mlic:lalic") == "lalic"
-    assert choices.model_of("mlic") is None
     assert state.MAX_PANES == 4

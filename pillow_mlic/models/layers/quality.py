@@ -36,6 +36,11 @@ def lambda_of(quality: Tensor, distortion: str = "mse") -> Tensor:
     return interpolate(logs.unsqueeze(-1), quality).squeeze(-1).exp()
 
 
+def error_price(quality: Tensor) -> Tensor:
+    """Bits (B,) that a unit of squared error costs, in values 0..1, summed over R, G and B."""
+    return lambda_of(quality) * (255**2 / 3)
+
+
 def quality_of(lam: float, distortion: str = "mse") -> float:
     """The quality 1..8 whose lambda this is; ValueError outside of the known ones."""
     lambdas = DISTORTIONS[distortion]
