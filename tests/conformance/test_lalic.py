@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pillow_mlic.models.base import Latents, Select
+from pillow_mlic.models.base import Latents
 from pillow_mlic.models.lalic import (
     ANCHOR,
     NON_ANCHOR,
@@ -23,6 +23,7 @@ from pillow_mlic.models.layers.checkerboard import put
 from pillow_mlic.models.layers.rwkv import OmniShift
 
 from . import recipe
+from .coders import PlaybackCoder, SymbolCoder, in_stream_order, indexes
 
 Array = npt.NDArray[np.float64]
 
@@ -115,42 +116,6 @@ def thin(name: str, array: Array) -> Array:
     if name.endswith("_bits"):
         return array
     return array[:, ::4, ::2] if name == "x_hat" else array[:: step(name, len(array))]
-
-
-class SymbolCoder:
-    """Computes symbols; keeps them and the scales of each step."""
-
-    def __init__(self, latents: Latents) -> None:
-        self.latents = latents
-        self.symbols: list[Tensor] = []
-        self.scales: list[Tensor] = []
-
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        self.symbols.append((select(self.latents) * gain - mean).round())
-        self.scales.append(scale)
-        return self.symbols[-1]
-
-
-class PlaybackCoder:
-    """Returns symbols that it was given, as a decoder does."""
-
-    def __init__(self, steps: list[Tensor]) -> None:
-        self.steps = iter(steps)
-
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        del mean, scale, gain, select
-        return next(self.steps)
-
-
-def in_stream_order(steps: list[Tensor]) -> Tensor:
-    """Steps (1, H, W/2, C) one after the other, each channel by channel."""
-    return torch.cat([one.permute(0, 3, 1, 2).flatten() for one in steps])
-
-
-def indexes(scales: Tensor) -> Tensor:
-    """Row of the Gaussian tables for each scale: the smallest of 64 levels not below it."""
-    levels = torch.linspace(np.log(0.11), np.log(256), 64).exp()
-    return torch.searchsorted(levels[:-1], scales.float().clamp(min=0.11))
 
 
 def run(model: Lalic, x: Tensor, plain: bool) -> dict[str, Array]:

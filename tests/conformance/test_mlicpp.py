@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pillow_mlic.models.base import Latents, Select
+from pillow_mlic.models.base import Latents
 from pillow_mlic.models.layers.checkerboard import ANCHOR, NON_ANCHOR, put
 from pillow_mlic.models.mlicpp import MlicPlusPlus, MlicPlusPlusConfig, config_from_state_dict
-from pillow_mlic.models.published import LikelihoodCoder
 
 from . import recipe
+from .coders import PlaybackCoder, SymbolCoder, in_stream_order, indexes
 
 Array = npt.NDArray[np.float64]
 
@@ -96,34 +96,6 @@ def thin(name: str, array: Array) -> Array:
     return array[:: 8 if len(array) > 128 else 4]
 
 
-class SymbolCoder(LikelihoodCoder):
-    """Keeps symbols and scales, too, each step's in published order: channel, row, column."""
-
-    def __init__(self, latents: Latents, model: MlicPlusPlus) -> None:
-        super().__init__(latents, model.gaussian_conditional, noise=False)
-        self.symbols: list[Tensor] = []
-        self.scales: list[Tensor] = []
-        self.raw: list[Tensor] = []
-
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        symbols = super().__call__(mean, scale, gain, select)
-        self.raw.append(symbols)
-        self.symbols.append(symbols.permute(0, 3, 1, 2).flatten())
-        self.scales.append(scale.permute(0, 3, 1, 2).flatten())
-        return symbols
-
-
-class PlaybackCoder:
-    """Returns symbols that it was given, as a decoder does."""
-
-    def __init__(self, steps: list[Tensor]) -> None:
-        self.steps = iter(steps)
-
-    def __call__(self, mean: Tensor, scale: Tensor, gain: Tensor, select: Select) -> Tensor:
-        del mean, scale, gain, select
-        return next(self.steps)
-
-
 def run(model: MlicPlusPlus, x: Tensor, plain: bool = False) -> dict[str, Array]:
     """All arrays of `FLOAT32` for one picture, and symbols and indexes of a second walk.
 
@@ -155,7 +127,7 @@ def run(model: MlicPlusPlus, x: Tensor, plain: bool = False) -> dict[str, Array]
         for handle in handles:
             handle.remove()
         latents = Latents(*(found[k].permute(1, 2, 0)[None] for k in ("y", "z")))
-        coder = SymbolCoder(latents, model)
+        coder = SymbolCoder(latents)
         y_hat = model.code_y(found["hyper_params"][None].permute(0, 2, 3, 1), coder)
     torch.testing.assert_close(y_hat[0].permute(2, 0, 1), found["y_hat"], rtol=0, atol=0)
     found["x_hat"] = out["x_hat"][0]
@@ -165,15 +137,9 @@ def run(model: MlicPlusPlus, x: Tensor, plain: bool = False) -> dict[str, Array]
         found[f"{name}_bits"] = -likelihoods.log2().sum()
     medians = model.entropy_bottleneck.medians()
     found["z_symbols"] = (found["z_hat"] - medians[:, None, None]).round()
-    found["stream_symbols"] = torch.cat(coder.symbols)
-    found["stream_indexes"] = _indexes(torch.cat(coder.scales))
+    found["stream_symbols"] = in_stream_order(coder.symbols)
+    found["stream_indexes"] = indexes(in_stream_order(coder.scales))
     return {name: value.detach().numpy() for name, value in found.items()}
-
-
-def _indexes(scales: Tensor) -> Tensor:
-    """Row of the Gaussian tables for each scale: the smallest of 64 levels not below it."""
-    levels = torch.linspace(np.log(0.11), np.log(256), 64).exp()
-    return torch.searchsorted(levels[:-1], scales.float().clamp(min=0.11))
 
 
 def compare(found: dict[str, Array], expected: dict[str, Array], exact: bool) -> None:
@@ -277,10 +243,10 @@ def test_decoder_walks_like_the_encoder(small: MlicPlusPlus) -> None:
         x = torch.rand(2, 3, 64, 128)
         latents = Latents(10 * small.g_a(x.permute(0, 2, 3, 1)), torch.empty(0))
         hyper = torch.randn(2, 4, 8, 48)
-        encoder = SymbolCoder(latents, small)
+        encoder = SymbolCoder(latents)
         encoded = small.code_y(hyper, encoder)
-        decoded = small.code_y(hyper, PlaybackCoder(encoder.raw))
-    assert [step.shape for step in encoder.raw] == [(2, 4, 4, 8)] * 6
+        decoded = small.code_y(hyper, PlaybackCoder(encoder.symbols))
+    assert [step.shape for step in encoder.symbols] == [(2, 4, 4, 8)] * 6
     assert torch.equal(encoded, decoded)
     assert float((encoded - latents.y).abs().max()) <= 1 + 1e-5
 
