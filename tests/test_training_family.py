@@ -103,6 +103,8 @@ def test_ms_ssim_is_that_of_evaluation() -> None:
         a, b = (torch.from_numpy(p.copy())[None].double() / 255 for p in (first, noisy))
         assert float(ms_ssim(a, b)) == pytest.approx(metrics.ms_ssim(first, noisy), abs=1e-9)
     assert float(ms_ssim(a, a)) == pytest.approx(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ms_ssim(a.float(), b.float()) == pytest.approx(ms_ssim(a, b).float(), abs=1e-4)
 
 
 def test_ms_ssim_of_the_bundled_model(

@@ -18,8 +18,14 @@ MIN_CROP = 192
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
     """Pictures (B, H, W, C) in 0..1, sides of `MIN_CROP` or more -> similarities (B,), 1 if equal.
 
-    Mean over channels; windows of 11 x 11, no padding.
+    Mean over channels; windows of 11 x 11, no padding. In float32 or more, whatever autocast says:
+    a variance is a small difference of large means.
     """
+    with torch.autocast(a.device.type, enabled=False):
+        return _ms_ssim(a, b)
+
+
+def _ms_ssim(a: Tensor, b: Tensor) -> Tensor:
     batch, _, _, channels = a.shape
     # Every channel is a picture of its own: (B C, 1, H, W).
     a, b = (x.permute(0, 3, 1, 2).flatten(0, 1)[:, None] for x in (a, b))
