@@ -16,7 +16,7 @@ def test_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(line)
     parameters = sum(p.numel() for p in models.create("mlicv2-lite").parameters())
     assert facts["parameters"] == parameters
-    assert facts["weights"] == ["mlicv2-lite", "mlicv2-lite-msssim"]
+    assert set(facts["weights"]) == {"mlicv2-lite", "mlicv2-lite-msssim"}
     # docs/models.md has the table by parts
     assert (facts["encode_kmac_per_pixel"], facts["decode_kmac_per_pixel"]) == (26.7, 26.1)
 

@@ -17,8 +17,8 @@ METRIC_LABELS: dict[Metric, str] = {
     "ms-ssim": "MS-SSIM (dB)",
     "ssimulacra2": "SSIMULACRA2",
 }
-COLOURS = ("#0072b2", "#d55e00", "#00805f", "#b5528e", "#8a6d00", "#2f7fb0", "#6a3fb5")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+COLOURS = ("#0072b2", "#d55e00", "#00805f", "#b5528e", "#8a6d00", "#2f7fb0", "#6a3fb5", "#c01048")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 _PUBLISHED_COLOURS = ("#000000", "#5a5a5a", "#7a5c2e", "#843c39", "#3d6b5c")
 _DASHES = ("--", ":", "-.", (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 _LABEL_GAP = 0.047  # of the height of the axes
