@@ -129,6 +129,11 @@ class EncodeControls(QWidget):
         self.caption.setObjectName("caption")
         self.model = QComboBox()
         self.model.setAccessibleName("Codec or model")
+        # Long names of packs must not make the panel wider than its place.
+        self.model.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.model.setMinimumContentsLength(8)
         self.device = QComboBox()
         self.device.setAccessibleName("Device")
         self.device.setToolTip("Where the networks run; Automatic takes a GPU if there is one.")
