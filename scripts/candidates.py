@@ -13,7 +13,6 @@ is trained, and every pack stays there.
 """
 
 import argparse
-import io
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -24,9 +23,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from pillow_mlic import models, packs
+from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.bdrate import bd_rate
 from pillow_mlic.evaluation.bench import find_images
 from pillow_mlic.evaluation.measure import read_rgb
@@ -103,19 +102,15 @@ def measure(candidate: Candidate, args: argparse.Namespace) -> Row:
     torch.set_num_threads(1)
     file = packs.inspect(pack_of(candidate, args))
     os.environ["MLIC_WEIGHTS"] = str(file.path)
+    codec = replace(codecs.create("mlic"), options={"optimize": args.optimize})
     by_quality: dict[float, list[list[float]]] = {quality: [] for quality in args.quality}
     for path in find_images([args.valid]):
         picture = read_rgb(path)
         for quality, found in by_quality.items():
-            buffer = io.BytesIO()
-            picture.save(buffer, "MLIC", quality=quality, optimize=args.optimize)
-            with Image.open(buffer) as opened:
-                decoded = opened.convert("RGB")
-            error = np.square(np.asarray(picture, float) - np.asarray(decoded, float)).sum() / 3
-            pixels = picture.width * picture.height
-            found.append(
-                [8 * len(buffer.getvalue()) / pixels, error / pixels, psnr(picture, decoded)]
-            )
+            data = codec.encode(picture, quality)
+            level = psnr(picture, codec.decode(data))
+            bpp = 8 * len(data) / (picture.width * picture.height)
+            found.append([bpp, 255**2 * 10 ** (-level / 10), level])
     return {"config": file.config, "card": file.card, "points": by_quality}
 
 

@@ -185,7 +185,7 @@ class Trainer:
         if s.quality is None:
             quality = stratified_qualities(s.batch, generator)[share]
         else:
-            quality = torch.full((len(crops),), s.quality, device=self.device)
+            quality = torch.full((len(crops),), float(s.quality), device=self.device)
 
         def noise(side: int, channels: int) -> Tensor:
             """Every process draws the whole batch's, so that their number makes no difference."""
