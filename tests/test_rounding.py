@@ -37,12 +37,14 @@ def bundled() -> Pack:
     return packs.load(packs.find("mlicv2-lite"))
 
 
-@pytest.mark.parametrize(("quality", "tile"), [(1.0, 1024), (3.5, 128), (8.0, 1024)])
-def test_it_lowers_the_cost(bundled: Pack, quality: float, tile: int) -> None:
+@pytest.mark.parametrize(
+    ("quality", "tile", "most"), [(1.0, 1024, 0.992), (3.5, 128, 0.99), (8.0, 1024, 0.97)]
+)
+def test_it_lowers_the_cost(bundled: Pack, quality: float, tile: int, most: float) -> None:
     with Image.open(Path(__file__).parent / "data" / "photograph.png") as image:
         picture = np.asarray(image.convert("RGB"))
     plain = cost(picture, bundled, quality, tile, optimize=False)
-    assert cost(picture, bundled, quality, tile, optimize=True) < 0.995 * plain
+    assert cost(picture, bundled, quality, tile, optimize=True) < most * plain
 
 
 def test_error_of_regions_is_that_of_the_whole(
