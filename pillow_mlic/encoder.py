@@ -126,7 +126,7 @@ class Encoder:
             )
             return Error(found.cells * price, found.gradient * price)
 
-        walk = FirstWalk(latents, None)
+        walk = FirstWalk(latents)
         first = before = error(self.model.entropy(self.quality, latents.z_size, walk), True)
         for _ in range(rounds - 1):
             walk = FirstWalk(latents, Rounding(walk, before.gradient))

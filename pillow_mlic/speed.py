@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import codec
-from .models.base import ZeroCoder
+from .models.base import Latents, ZeroCoder
 
 if TYPE_CHECKING:
     from .packs import Pack
@@ -87,8 +87,7 @@ def _works(
     q = torch.tensor([quality])
     x = torch.rand(1, *(-(-side // model.stride) * model.stride for side in (height, width)), 3)
     y = model.analysis(x, q)
-    z = model.hyper_analysis(y)
-    z_size = (z.shape[1], z.shape[2])
+    z_size = Latents(y, model.hyper_analysis(y)).z_size
 
     def analysis() -> object:
         return model.hyper_analysis(model.analysis(x, q))

@@ -9,6 +9,7 @@ by hand.
 
 import argparse
 import json
+import math
 import re
 import shutil
 import sys
@@ -73,14 +74,18 @@ def against_avif(kodak: Report, name: str, metric: str) -> float | None:
     curves = [kodak["codecs"].get(each, {}) for each in ("avif", name)]
     if not all(metric in curve for curve in curves):
         return None
-    columns = [(curve["bpp"], np.array(curve[metric])) for curve in curves]
-    if metric == "ms-ssim-rgb":
-        columns = [(bpp, -10 * np.log10(1 - values)) for bpp, values in columns]
-    points = [list(zip(bpp, map(float, values), strict=True)) for bpp, values in columns]
+    points = [list(zip(curve["bpp"], levels(curve, metric), strict=True)) for curve in curves]
     try:
         return bd_rate(*points)
     except ValueError:
         return None
+
+
+def levels(curve: Report, metric: str) -> list[float]:
+    """A curve's values of a metric, MS-SSIM in dB."""
+    if metric == "ms-ssim-rgb":
+        return [-10 * math.log10(1 - value) for value in curve[metric]]
+    return list(curve[metric])
 
 
 def quality_table(kodak: Report) -> str:
@@ -93,7 +98,7 @@ def quality_table(kodak: Report) -> str:
     formats = ["g", ".3f", ".2f"]
     if "ms-ssim-rgb" in mlic:
         header.append("MS-SSIM, dB")
-        columns.append([-10 * np.log10(1 - value) for value in mlic["ms-ssim-rgb"]])
+        columns.append(levels(mlic, "ms-ssim-rgb"))
         formats.append(".2f")
     if "ssimulacra2" in mlic:
         header.append("SSIMULACRA2")

@@ -7,7 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import create
-from .base import ZeroCoder
+from .base import Latents, ZeroCoder
 
 SIDE = 256
 """Pixels a side of the picture that is counted for."""
@@ -36,8 +36,7 @@ def complexity(name: str, config: dict[str, Any] | None = None) -> Complexity:
         x = torch.empty(1, SIDE, SIDE, 3)
         q = torch.full((1,), 3.0)
         y = model.analysis(x, q)
-        z = model.hyper_analysis(y)
-        z_size = (z.shape[1], z.shape[2])
+        z_size = Latents(y, model.hyper_analysis(y)).z_size
         transforms = _macs(lambda: (model.analysis(x, q), model.hyper_analysis(y)))
         walk = _macs(lambda: model.entropy(q, z_size, ZeroCoder()))
         synthesis = _macs(lambda: model.synthesis(y, q))
