@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from pillow_mlic import cli, codec, packs
+from pillow_mlic.distortion.ms_ssim import ms_ssim
 from pillow_mlic.evaluation import metrics
 from pillow_mlic.models.base import Latents
 from pillow_mlic.models.layers.factorised import FactorisedPrior
 from pillow_mlic.models.layers.quality import LAMBDAS, MS_SSIM_LAMBDAS, quality_of
 from pillow_mlic.training.export import export
 from pillow_mlic.training.loop import Settings, Trainer, load_state, settings_from
-from pillow_mlic.training.ms_ssim import ms_ssim
 from pillow_mlic.training.objective import SelectionCoder
 from pillow_mlic.training.session import Request, train
 
@@ -57,7 +57,7 @@ def test_every_model_trains_and_codes(
     assert run.skipped == 0
     assert found[-1] < 0.9 * found[0]
     card = export(run, name, tmp_path / "a.safetensors", averaged=False)
-    assert (card["quality"], card["lambda"], card["distortion"]) == (3, 0.0067, "mse")
+    assert (card["quality"], card["lambda"], card["distortion"]) == (3, 0.0067, "psnr")
     monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path / "a.safetensors"))
     pack = packs.load(packs.find(name))
     assert pack.file.quality == 3
@@ -92,7 +92,7 @@ def test_resuming_is_exact(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-# ---- MS-SSIM -------------------------------------------------------------------------------------
+# ---- MS-SSIM and looks ---------------------------------------------------------------------------
 
 
 def test_ms_ssim_is_that_of_evaluation() -> None:
@@ -124,13 +124,20 @@ def test_ms_ssim_of_the_bundled_model(
     assert files[0].getvalue() == files[1].getvalue()
 
 
-def test_ms_ssim_trains(tmp_path: Path) -> None:
-    settings = replace(QUICK, distortion="ms-ssim", crop=192, batch=1)
+@pytest.mark.parametrize(("distortion", "crop"), [("ms-ssim", 192), ("visual", 128)])
+def test_other_distortions_train(tmp_path: Path, distortion: str, crop: int) -> None:
+    settings = replace(QUICK, distortion=distortion, crop=crop, batch=1)
     found = losses(trainer("mlic", tmp_path, settings), times=2, steps=4)
     assert np.isfinite(found).all()
     assert found[-1] < found[0]
-    with pytest.raises(ValueError, match="192"):
-        trainer("mlic", tmp_path, replace(settings, crop=128))
+    with pytest.raises(ValueError, match=f"{distortion} needs crops of {crop}"):
+        trainer("mlic", tmp_path, replace(settings, crop=64))
+
+
+def test_a_state_of_version_0_1_names_squared_error_otherwise(tmp_path: Path) -> None:
+    state = trainer("mlic", tmp_path, QUICK).state()
+    state["settings"]["distortion"] = "mse"
+    assert settings_from(state).distortion == "psnr"
 
 
 # ---- stages --------------------------------------------------------------------------------------

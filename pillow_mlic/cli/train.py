@@ -37,11 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--lambda", dest="lam", type=float, help="the same as a lambda")
     parser.add_argument(
-        "--ms-ssim",
-        dest="distortion",
-        action="store_const",
-        const="ms-ssim",
-        help="train for MS-SSIM in place of MSE",
+        "--distortion",
+        choices=("psnr", "ms-ssim", "visual"),
+        help="what to train for: squared error (default), MS-SSIM, or how pictures look "
+        "(SSIMULACRA2 and a share of squared error)",
     )
     parser.add_argument(
         "--stage",

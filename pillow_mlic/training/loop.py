@@ -18,9 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ..distortion.costs import MIN_CROPS
 from ..models.base import Latents
 from .data import Crops, Pixels
-from .ms_ssim import MIN_CROP
 from .objective import Figures, rate_distortion, selection, stratified_qualities
 from .optimiser import Average, gradients, make_adam, set_rate
 
@@ -47,8 +47,8 @@ class Settings:
     bf16: bool = True
     quality: float | None = None
     """The one quality that a network is trained for; None: all of them at once."""
-    distortion: str = "mse"
-    """Or "ms-ssim"."""
+    distortion: str = "psnr"
+    """Or "ms-ssim", or "visual"; see `distortion.costs`."""
     stage: str = "all"
     """Or "hyperprior": without contexts; or "selection": only what decides what is coded."""
 
@@ -126,8 +126,12 @@ class Trainer:
         if settings.crop < 1 or settings.crop % 64:
             msg = f"the side of a crop is {settings.crop}, but must be a multiple of 64"
             raise ValueError(msg)
-        if settings.distortion == "ms-ssim" and settings.crop < MIN_CROP:
-            msg = f"MS-SSIM needs crops of {MIN_CROP} pixels a side or more, not {settings.crop}"
+        least = MIN_CROPS[settings.distortion]
+        if settings.crop < least:
+            msg = (
+                f"training for {settings.distortion} needs crops of {least} pixels a side or more, "
+                f"not {settings.crop}; give a larger --crop"
+            )
             raise ValueError(msg)
 
     # ---- state -------------------------------------------------------------------------------
@@ -351,5 +355,9 @@ def settings_from(
     state: dict[str, Any] | None, defaults: Settings | None = None, **changes: Any
 ) -> Settings:
     """The settings of a saved run, or the defaults, with those `changes` that are not None."""
-    saved = Settings(**state["settings"]) if state else defaults or Settings()
+    saved = defaults or Settings()
+    if state is not None:
+        saved = Settings(**state["settings"])
+        if saved.distortion == "mse":  # as version 0.1 had it
+            saved = replace(saved, distortion="psnr")
     return replace(saved, **{k: v for k, v in changes.items() if v is not None})

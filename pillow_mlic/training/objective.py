@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..distortion.costs import cost, mse
 from ..models.base import Latents, Select, TableCoder
 from ..models.layers.factorised import FactorisedPrior
 from ..models.layers.quality import QUALITIES, lambda_of
 from ..models.layers.quantise import gaussian_bits, round_straight_through
 from ..models.published import PublishedNetwork
-from .ms_ssim import ms_ssim
 
 LAMBDA_UNIT = 0.02
 
@@ -125,15 +125,14 @@ def rate_distortion(
     quality: Tensor,
     noise: Latents,
     exponent: float,
-    distortion: str = "mse",
+    distortion: str = "psnr",
     hyperprior_only: bool = False,
 ) -> Figures:
     """Loss of pictures (B, H, W, 3) in 0..1 at `quality` (B,).
 
-    Per sample (lambda / 0.02)^exponent * (bpp + lambda * 255^2 * MSE): with an exponent of 0 high
-    qualities, whose losses are large numbers, would take all of the network's attention. The
-    distortion may be 1 - MS-SSIM instead, with a lambda of its own. `hyperprior_only` leaves out
-    all contexts.
+    Per sample (lambda / 0.02)^exponent * (bpp + what the distortion costs, see
+    `distortion.costs`): with an exponent of 0 high qualities, whose losses are large numbers,
+    would take all of the network's attention. `hyperprior_only` leaves out all contexts.
     """
     latents = model.latents(x, quality)
     prior = getattr(model, "prior", None)
@@ -144,13 +143,11 @@ def rate_distortion(
     with plain:
         y_hat = entropy(quality, latents.z_size, coder)
     x_hat = model.synthesis(y_hat, quality)
-    mse = _SquaredNorm.apply(x_hat - x) * (255**2 / x[0].numel())
     assert isinstance(coder.bits, Tensor)
     bpp = coder.bits / (x.shape[1] * x.shape[2])
     weight = (lambda_of(quality) / LAMBDA_UNIT) ** exponent
-    error = mse if distortion == "mse" else 1 - ms_ssim(x_hat.float(), x)
-    loss = weight * (bpp + lambda_of(quality, distortion) * error)
-    return Figures(loss.mean(), bpp.detach(), mse.detach())
+    loss = weight * (bpp + cost(distortion, x_hat, x, quality))
+    return Figures(loss.mean(), bpp.detach(), mse(x_hat.detach(), x))
 
 
 def selection(model: PublishedNetwork, x: Tensor, quality: Tensor) -> Figures:
@@ -160,23 +157,9 @@ def selection(model: PublishedNetwork, x: Tensor, quality: Tensor) -> Figures:
     coder = SelectionCoder(latents)
     y_hat = model.entropy(quality, latents.z_size, coder)
     with torch.no_grad():
-        mse = (model.synthesis(y_hat, quality) - x).square().mean((1, 2, 3)) * 255**2
+        error = mse(model.synthesis(y_hat, quality), x)
     assert isinstance(coder.bits, Tensor)
-    return Figures(coder.loss, coder.bits.detach() / (x.shape[1] * x.shape[2]), mse)
-
-
-class _SquaredNorm(torch.autograd.Function):
-    """Sum of squares of each sample; one product forward and one backward, where pow takes five."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return (x * x).flatten(1).sum(1)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return x * (2 * grads[0])[:, None, None, None]
+    return Figures(coder.loss, coder.bits.detach() / (x.shape[1] * x.shape[2]), error)
 
 
 def stratified_qualities(count: int, generator: torch.Generator) -> Tensor:

@@ -124,7 +124,7 @@ def _settings(request: Request, state: dict[str, Any] | None) -> Settings:
         if changes.get("quality") is not None:
             msg = "give a quality or a lambda, not both"
             raise ValueError(msg)
-        changes["quality"] = quality_of(request.lam, changes.get("distortion") or "mse")
+        changes["quality"] = quality_of(request.lam, changes.get("distortion") or "psnr")
     settings = settings_from(state, NETWORK if network else None, **changes)
     problem = None
     if network and settings.quality is None:
@@ -148,7 +148,7 @@ def _settings(request: Request, state: dict[str, Any] | None) -> Settings:
 
 def _name(model: str, settings: Settings) -> str:
     """The name of a pack without its suffix."""
-    kind = "-msssim" if settings.distortion == "ms-ssim" else ""
+    kind = {"psnr": "", "ms-ssim": "-msssim", "visual": "-visual"}[settings.distortion]
     quality = "" if settings.quality is None else f"-{settings.quality:g}"
     return f"{model}{kind}{quality}"
 

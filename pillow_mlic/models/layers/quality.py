@@ -17,7 +17,11 @@ MS_SSIM_LAMBDAS = (2.4, 4.58, 8.73, 16.64, 31.73, 60.5, 115.4, 220.0)
 Up to quality 6 those of the published weights, from there on as they grow.
 """
 
-DISTORTIONS = {"mse": LAMBDAS, "ms-ssim": MS_SSIM_LAMBDAS}
+VISUAL_LAMBDAS = (0.0075, 0.012, 0.022, 0.042, 0.082, 0.155, 0.29, 0.75)
+"""Weight of SSIMULACRA2's u; see `distortion.costs`. So files are about as large as for MSE."""
+
+DISTORTIONS = {"psnr": LAMBDAS, "ms-ssim": MS_SSIM_LAMBDAS, "visual": VISUAL_LAMBDAS}
+"""What can be trained for."""
 
 
 def interpolate(table: Tensor, quality: Tensor) -> Tensor:
@@ -29,7 +33,7 @@ def interpolate(table: Tensor, quality: Tensor) -> Tensor:
     return table[index] * (1 - weight) + table[index + 1] * weight
 
 
-def lambda_of(quality: Tensor, distortion: str = "mse") -> Tensor:
+def lambda_of(quality: Tensor, distortion: str = "psnr") -> Tensor:
     """Lambda of `quality` (B,), log-interpolated: (B,)."""
     lambdas = DISTORTIONS[distortion]
     logs = torch.tensor(lambdas, dtype=quality.dtype, device=quality.device).log()
@@ -41,7 +45,7 @@ def error_price(quality: Tensor) -> Tensor:
     return lambda_of(quality) * (255**2 / 3)
 
 
-def quality_of(lam: float, distortion: str = "mse") -> float:
+def quality_of(lam: float, distortion: str = "psnr") -> float:
     """The quality 1..8 whose lambda this is; ValueError outside of the known ones."""
     lambdas = DISTORTIONS[distortion]
     if not lambdas[0] <= lam <= lambdas[-1]:

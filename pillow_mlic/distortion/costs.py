@@ -1,0 +1,72 @@
+"""What a distortion costs in bits a pixel: lambda times what the measure finds.
+
+`psnr`: squared error. `ms-ssim`: 1 - MS-SSIM. `visual`: SSIMULACRA2, and a share of squared error
+that keeps colours and flat areas honest.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..models.layers.quality import lambda_of
+from . import ssimulacra2
+from .ms_ssim import MIN_CROP as MS_SSIM_CROP
+from .ms_ssim import ms_ssim
+
+SQUARED_SHARE = 0.2
+"""Of squared error in `visual`, against what it costs for `psnr`."""
+
+MIN_CROPS = {"psnr": 64, "ms-ssim": MS_SSIM_CROP, "visual": ssimulacra2.MIN_CROP}
+"""Side in pixels of the smallest crops that each can be trained with."""
+
+
+def cost(distortion: str, shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
+    """What `distortion` costs each of (B, H, W, 3) pictures at `quality` (B,), in bits a pixel.
+
+    `original` in 0..1; `shown` as synthesis gives it, possibly outside.
+    """
+    return COSTS[distortion](shown, original, quality)
+
+
+def mse(shown: Tensor, original: Tensor) -> Tensor:
+    """Mean squared error (B,) of pictures (B, H, W, 3) in 0..1, in squared levels of 8 bits."""
+    return _SquaredNorm.apply(shown - original) * (255**2 / original[0].numel())
+
+
+def _psnr(shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
+    return lambda_of(quality) * mse(shown, original)
+
+
+def _ms_ssim(shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
+    return lambda_of(quality, "ms-ssim") * (1 - ms_ssim(shown.float(), original))
+
+
+def _visual(shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
+    shown = shown.float()
+    # The measure has no gradient for values outside 0..1: squared error brings them back.
+    beyond = mse(shown, shown.detach().clamp(0, 1))
+    squared = SQUARED_SHARE * mse(shown, original) + beyond
+    seen = ssimulacra2.badness(original, shown, crops=True)
+    return lambda_of(quality, "visual") * seen + lambda_of(quality) * squared
+
+
+COSTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "psnr": _psnr,
+    "ms-ssim": _ms_ssim,
+    "visual": _visual,
+}
+
+
+class _SquaredNorm(torch.autograd.Function):
+    """Sum of squares of each sample; one product forward and one backward, where pow takes five."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x * x).flatten(1).sum(1)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return x * (2 * grads[0])[:, None, None, None]
