@@ -51,9 +51,10 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No surprises from the caller's settings."""
+    """No surprises from the caller's settings, nor from weights that the caller has installed."""
     for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(GOLDEN / "nothing"))
 
 
 def photograph(width: int, height: int, seed: int = 0) -> Image.Image:
