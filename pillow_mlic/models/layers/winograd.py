@@ -16,7 +16,7 @@ Tensors are channels-last.
 
 import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -152,7 +152,7 @@ def _matrices(kernel: int, dtype: torch.dtype) -> Matrices:
 
 
 @functools.cache
-def _both_sides(kernel: int) -> tuple[NDArray[np.float64], ...]:
+def _both_sides(kernel: int) -> tuple[NDArray[np.floating[Any]], ...]:
     """Arrays, not tensors: those belong to the mode they were made in (inference, no values)."""
     return tuple(np.kron(a, a) for a in one_side(kernel))
 
