@@ -29,7 +29,7 @@ class Block:
         return f"{self.page}:{self.line}"
 
 
-def name(page: Path) -> str:
+def page_name(page: Path) -> str:
     """A page as tests call it."""
     return page.relative_to(ROOT).as_posix()
 
@@ -41,7 +41,7 @@ def blocks(language: str) -> list[Block]:
         text = page.read_text(encoding="utf-8")
         for match in re.finditer(rf"^ *```{language}\n(.*?)^ *```$", text, re.S | re.M):
             line = text[: match.start(1)].count("\n") + 1
-            found.append(Block(name(page), line, textwrap.dedent(match[1])))
+            found.append(Block(page_name(page), line, textwrap.dedent(match[1])))
     return found
 
 
@@ -60,5 +60,5 @@ def commands() -> dict[str, list[str]]:
             elif re.match(r"(mlic [a-z ]+|python scripts/\w+\.py) (\w+/|[A-Z]{3,}|$)", match[2]):
                 lines.append(match[2])
         parts = [part.strip() for line in lines for part in re.split("&&", line)]
-        found[name(page)] = [part for part in parts if part and not part.startswith("#")]
+        found[page_name(page)] = [part for part in parts if part and not part.startswith("#")]
     return {page: lines for page, lines in found.items() if lines}
