@@ -1,8 +1,9 @@
 """Weight packs: one safetensors file with a model's weights, tables and model card.
 
 A pack is found by name in, first to last: MLIC_WEIGHTS (a file or a folder), the folder of
-`register_mlic_opener`, the user's data folder, and the packs that came with the package. A file
-says by its hash which pack it needs.
+`register_mlic_opener`, the user's data folder, packages that bring weights, the system's folders
+(`shared_weights`), and the packs that came with this package. A file says by its hash which pack
+it needs.
 """
 
 import copy
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import models, opening
+from . import models, opening, shared_weights
 from .container import Header
 from .exceptions import DecodeError, WeightsError
 from .files import whole_file
@@ -110,7 +111,9 @@ def folders() -> list[Path]:
     here = Path(__file__).resolve().parent
     first = [] if own is None else [own]
     # Installed, the package's packs lie inside it; in a checkout, beside it.
-    return [*first, user / "weights", here / "weights", here.parent / "weights"]
+    own_packs = [here / "weights", here.parent / "weights"]
+    shared = [*shared_weights.package_folders(), *shared_weights.site_folders()]
+    return [*first, user / "weights", *shared, *own_packs]
 
 
 def chosen() -> list[PackFile]:

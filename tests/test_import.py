@@ -42,7 +42,16 @@ MAY_IMPORT = {
         "leb128",
     },
     "models": set(),
-    "packs": {"container", "files", "models", "entropy.tables", "exceptions", "opening"},
+    "packs": {
+        "container",
+        "files",
+        "models",
+        "entropy.tables",
+        "exceptions",
+        "opening",
+        "shared_weights",
+    },
+    "shared_weights": set(),
     "opening": set(),
     "preview": set(),
     "codec": {
