@@ -8,16 +8,10 @@ Image.open("photo.mlic").show()
 """
 
 from .bulk import batch
-from .container import ContainerError
-from .devices import set_device
-from .exceptions import DecodeError, WeightsError
-from .plugin import (
-    MlicImageFile,
-    decode_region,
-    decode_slices,
-    register,
-    register_mlic_opener,
-)
+from .engines.devices import set_device
+from .errors import DecodeError, WeightsError
+from .format.container import ContainerError
+from .plugin import MlicImageFile, decode_region, decode_slices, register, register_mlic_opener
 from .version import __version__
 
 __all__ = [

@@ -9,8 +9,10 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
-from . import alpha, container, devices, models, opening, preview, saving
-from .container import ChunkPlace, ChunkType
+from . import models, saving, settings
+from .engines import devices
+from .format import alpha, container, preview
+from .format.container import ChunkPlace, ChunkType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ class MlicImageFile(ImageFile.ImageFile):
         self._read_metadata(fp)
         self._size = (header.width, header.height)
         self._mode = header.mode
-        opening.check_size(self._size)
+        settings.check_size(self._size)
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
         self.info["weights"] = header.pack.hex()
         self.info["quality"] = round(header.quality, 4)
@@ -186,7 +188,8 @@ class MlicImageFile(ImageFile.ImageFile):
         slices: int | None = None,
     ) -> Image.Image:
         devices.require_torch()
-        from . import codec, packs
+        from . import packs
+        from .coding import codec
 
         fp, header = self._stream(), self._header
         where = devices.resolve(device)
@@ -221,7 +224,7 @@ class MlicImageFile(ImageFile.ImageFile):
             picture.paste(part, (region[0] - left, region[1] - top))
 
         coding = (pack, header.quality, header.tile_size, header.guard, where, progress, box)
-        with opening.chosen_threads():
+        with settings.chosen_threads():
             codec.decode_into(put, tiles, self._size, *coding, slices)
         if header.has_alpha:
             picture.putalpha(self._read_alpha(coded, box))
@@ -315,7 +318,7 @@ def register_mlic_opener(
     options: what is not given is as before the first. Raises ValueError for values that cannot be.
     """
     folder = None if weights_dir is None else Path(weights_dir)
-    chosen = opening.Opening(threads, folder, max_pixels)
+    chosen = settings.Opening(threads, folder, max_pixels)
     devices.set_device(device)
-    opening.choose(chosen)
+    settings.choose(chosen)
     register()

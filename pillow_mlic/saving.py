@@ -7,17 +7,19 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image
 
-from . import alpha, container, devices, models, preview
-from .container import Chunk, ChunkType, Header
-from .targets import Coded, Target, find
+from . import models
+from .coding.targets import Coded, Target, find
+from .engines import devices
+from .format import alpha, container, preview
+from .format.container import Chunk, ChunkType, Header
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
+    from .coding.targets import Progress, Put
     from .packs import Pack, PackFile
-    from .targets import Progress, Put
 
 DEFAULT_QUALITY = 3.0
 MOST_STEPS = 100_000
@@ -245,7 +247,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     """
     options: dict[str, Any] = image.encoderinfo
     ready = prepare(image, options)
-    from . import codec
+    from .coding import codec
 
     progress = options.get("progress")
     native, pack, settings = ready.native, ready.pack, ready.settings

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import codec, packs
+from pillow_mlic import packs
+from pillow_mlic.coding import codec
 from pillow_mlic.evaluation.metrics import psnr
 
 PHOTOGRAPH = Path(__file__).parent / "data" / "photograph.png"

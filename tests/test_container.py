@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pillow_mlic import container, leb128
-from pillow_mlic.container import (
+from pillow_mlic.format import container, leb128
+from pillow_mlic.format.container import (
     Chunk,
     ChunkType,
     ContainerError,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pillow_mlic import codec
+from pillow_mlic.coding import codec
 from pillow_mlic.entropy.indexes import Corrections, classify, correct, near_thresholds
 from pillow_mlic.entropy.payload import Payload, PayloadError
 from pillow_mlic.entropy.tables import TOTAL, Tables, gaussian_tables, quantise_pmf

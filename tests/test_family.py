@@ -10,7 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pillow_mlic import analysis, cli, codec, models, packs, skipping
+from pillow_mlic import cli, models, packs
+from pillow_mlic.coding import codec
+from pillow_mlic.diagnostics import skipping
+from pillow_mlic.diagnostics.bits import bit_map
 from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
 from pillow_mlic.models.base import Latents, Select
 from pillow_mlic.models.layers import masked_attention
@@ -330,7 +333,7 @@ def test_optimised_rounding_and_bit_maps(
     photograph(64, 64).save(path, model=name, optimize=True)
     with Image.open(path) as image:
         image.load()
-    bits = analysis.bit_map(path)
+    bits = bit_map(path)
     assert bits.shape == (4, 4)
     assert 0.5 * bits.sum() - 1000 < 8 * path.stat().st_size < 1.2 * bits.sum() + 1000
 

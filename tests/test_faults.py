@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, codec, packs
-from pillow_mlic.checkpoints import export_checkpoint
+from pillow_mlic import cli, packs
+from pillow_mlic.coding import codec
 from pillow_mlic.files import whole_file
+from pillow_mlic.packs.checkpoints import export_checkpoint
 
 from .conftest import GOLDEN, photograph
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pillow_mlic import codec, container
+from pillow_mlic.coding import codec
 from pillow_mlic.entropy.walk import DecodingCoder
+from pillow_mlic.format import container
 
 from .conftest import GOLDEN
 from .fuzz import targets, worker

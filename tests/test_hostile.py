@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 import pillow_mlic
-from pillow_mlic import DecodeError, alpha, codec, container, leb128, packs
-from pillow_mlic.container import Chunk, ChunkType, ContainerError, DamagedError, Header
+from pillow_mlic import DecodeError, packs
+from pillow_mlic.coding import codec
 from pillow_mlic.entropy.payload import Payload, PayloadError
 from pillow_mlic.entropy.walk import EncodingCoder
+from pillow_mlic.format import alpha, container, leb128
+from pillow_mlic.format.container import Chunk, ChunkType, ContainerError, DamagedError, Header
 from pillow_mlic.models.base import Latents
 
 from .conftest import GOLDEN, photograph
@@ -192,7 +194,7 @@ BOMB = """
 import io, resource, zlib
 from PIL import Image
 from pillow_mlic import alpha
-from pillow_mlic.container import DamagedError
+from pillow_mlic.format.container import DamagedError
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

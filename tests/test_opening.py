@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import pillow_mlic
-from pillow_mlic import codec, opening, packs, plugin
+from pillow_mlic import packs, plugin, settings
+from pillow_mlic.coding import codec
 
 from .conftest import GOLDEN
 
@@ -82,10 +83,10 @@ def test_a_device() -> None:
     ],
 )
 def test_options_that_cannot_be(options: dict[str, object], sentence: str) -> None:
-    before = opening._chosen
+    before = settings._chosen
     with pytest.raises(ValueError, match=sentence):
         pillow_mlic.register_mlic_opener(**options)
-    assert opening._chosen == before
+    assert settings._chosen == before
 
 
 def test_a_version_of_the_future_is_named() -> None:

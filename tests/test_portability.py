@@ -16,10 +16,12 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from pillow_mlic import cli, codec, packs, portability
-from pillow_mlic.checkpoints import import_checkpoint
+from pillow_mlic import cli, packs
+from pillow_mlic.coding import codec
+from pillow_mlic.diagnostics import portability
+from pillow_mlic.diagnostics.portability import Outcome, Setting, Summary
 from pillow_mlic.models.layers.conv import Conv2d
-from pillow_mlic.portability import Outcome, Setting, Summary
+from pillow_mlic.packs.checkpoints import import_checkpoint
 
 from .conftest import GOLDEN, photograph
 from .test_published import small

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, codec, encoder, packs, plugin, refinement
-from pillow_mlic.checkpoints import import_checkpoint
+from pillow_mlic import cli, packs, plugin
+from pillow_mlic.coding import codec, encoder, refinement
 from pillow_mlic.entropy.annealing import AnnealedCoder, StepSizes, temperature
 from pillow_mlic.entropy.walk import table_bits
 from pillow_mlic.evaluation import codecs
@@ -19,6 +19,7 @@ from pillow_mlic.models.base import Latents
 from pillow_mlic.models.layers.quality import lambda_of
 from pillow_mlic.models.layers.quantise import gaussian_bits
 from pillow_mlic.packs import Pack
+from pillow_mlic.packs.checkpoints import import_checkpoint
 
 from .conftest import photograph
 from .test_published import small
@@ -124,7 +125,7 @@ def test_saving(small_weights: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("name", ["mlic++", "lalic"])
 def test_published_networks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
     torch.save(small(name).state_dict(), tmp_path / "a.pth")
     pack = packs.load(packs.inspect(import_checkpoint(tmp_path / "a.pth", 0.0067)))
     picture = np.asarray(photograph(64, 64))
@@ -197,7 +198,7 @@ def test_wrong_steps(small_weights: Path, steps: object) -> None:
 def test_weights_for_ms_ssim_are_not_refined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
     torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
     import_checkpoint(tmp_path / "a.pth", 8.73)
     for option in ("refine", "optimize"):

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 import pillow_mlic
-from pillow_mlic import ContainerError, codec, regions
+from pillow_mlic import ContainerError
+from pillow_mlic.coding import codec, regions
+from pillow_mlic.coding.regions import Box, Grid
 from pillow_mlic.models.mlicpp import MlicPlusPlus, MlicPlusPlusConfig
 from pillow_mlic.models.mlicv2_lite import MlicV2Lite
 from pillow_mlic.packs import Pack
-from pillow_mlic.regions import Box, Grid
 
 from .conftest import SMALL, photograph
 

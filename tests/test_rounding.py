@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import codec, encoder, packs, plugin, regions
+from pillow_mlic import packs, plugin
+from pillow_mlic.coding import codec, encoder, regions
+from pillow_mlic.coding.regions import Grid
 from pillow_mlic.entropy import rounding
 from pillow_mlic.entropy.rounding import FirstWalk, Rounding
 from pillow_mlic.models.base import Latents
 from pillow_mlic.models.layers.quality import lambda_of
 from pillow_mlic.packs import Pack
-from pillow_mlic.regions import Grid
 
 from .conftest import photograph
 

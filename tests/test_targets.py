@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pillow_mlic import cli, codec, targets
-from pillow_mlic.container import Chunk, ChunkType, Header, size, write
-from pillow_mlic.targets import Target
+from pillow_mlic import cli
+from pillow_mlic.coding import codec, targets
+from pillow_mlic.coding.targets import Target
+from pillow_mlic.format.container import Chunk, ChunkType, Header, size, write
 
 from .conftest import GOLDEN, photograph
 

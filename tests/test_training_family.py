@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, codec, packs
+from pillow_mlic import cli, packs
+from pillow_mlic.coding import codec
 from pillow_mlic.distortion.ms_ssim import ms_ssim
 from pillow_mlic.evaluation import metrics
 from pillow_mlic.models.base import Latents

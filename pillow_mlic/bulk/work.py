@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .. import container, plugin, saving
-from ..targets import KINDS
+from .. import plugin, saving
+from ..coding.targets import KINDS
+from ..format import container
 from . import places
 from .manifest import Record
 from .order import Item, Job, Order
@@ -138,7 +139,7 @@ class Worker:
 
     def _files(self, ready: list[saving.Prepared], size: tuple[int, int]) -> list[bytes]:
         """The whole files of pictures that share one padded size."""
-        from .. import codec
+        from ..coding import codec
 
         stack = np.stack([_padded_pixels(prepared.native, size) for prepared in ready])
         first, settings = ready[0], ready[0].settings

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from .. import devices, models, packs
+from .. import models, packs
+from ..engines import devices
 from ..models.layers.quality import quality_of
 from ..models.published import PublishedNetwork
 from .data import Crops, load_folder

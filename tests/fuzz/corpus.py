@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 import pillow_mlic  # noqa: F401
-from pillow_mlic import codec, container, packs
-from pillow_mlic.container import Chunk, ChunkType, Header
+from pillow_mlic import packs
+from pillow_mlic.coding import codec
+from pillow_mlic.format import container
+from pillow_mlic.format.container import Chunk, ChunkType, Header
 
 from ..conftest import GOLDEN, photograph
 

@@ -16,10 +16,17 @@ import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_mlic
-from pillow_mlic import DecodeError, WeightsError, cli, codec, container, packs, plugin
-from pillow_mlic.container import ContainerError, DamagedError, TruncatedError, UnsupportedError
+from pillow_mlic import DecodeError, WeightsError, cli, packs, plugin
+from pillow_mlic.coding import codec
 from pillow_mlic.entropy.payload import PayloadError
 from pillow_mlic.entropy.walk import SymbolMismatchError
+from pillow_mlic.format import container
+from pillow_mlic.format.container import (
+    ContainerError,
+    DamagedError,
+    TruncatedError,
+    UnsupportedError,
+)
 
 from .corpus import Seed
 from .mutate import Mutant, change_payload, scramble

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..entropy.payload import Payload, PayloadError
+from ..entropy.slices import SliceDecoder
+from ..entropy.tables import Tables
+from ..entropy.walk import DecodingCoder, SymbolMismatchError
+from ..errors import DecodeError
+from ..models.base import Latents, Model
 from .encoder import Coded, Encoder, Show, best, entropy_device
-from .entropy.payload import Payload, PayloadError
-from .entropy.slices import SliceDecoder
-from .entropy.tables import Tables
-from .entropy.walk import DecodingCoder, SymbolMismatchError
-from .exceptions import DecodeError
-from .models.base import Latents, Model
 from .refinement import Refiner
 from .regions import (
     HYPER_LATENT,
@@ -42,7 +42,7 @@ from .regions import (
 )
 
 if TYPE_CHECKING:
-    from .packs import Pack
+    from ..packs import Pack
 
 T = TypeVar("T")
 Progress = Callable[[float], object]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .entropy.annealing import AnnealedCoder, StepSizes, temperature
-from .entropy.tables import Tables
-from .models.base import Latents, Model
-from .models.layers.quality import error_price
+from ..entropy.annealing import AnnealedCoder, StepSizes, temperature
+from ..entropy.tables import Tables
+from ..models.base import Latents, Model
+from ..models.layers.quality import error_price
 from .regions import HYPER_LATENT, LATENT, Box, Grid, Source, error_of, pieces, within
 
 SIDE = 1024

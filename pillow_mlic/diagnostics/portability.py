@@ -27,8 +27,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from .entropy.walk import DecodingCoder
-    from .packs import Pack
+    from ..entropy.walk import DecodingCoder
+    from ..packs import Pack
 
 KINDS = ("exact", "fast", "naive")
 SIDE = 2048
@@ -101,7 +101,8 @@ def run(
     import torch
     from PIL import Image
 
-    from . import codec, packs
+    from .. import packs
+    from ..coding import codec
 
     file = packs.find(model)
     pack = packs.load(file)
@@ -150,8 +151,8 @@ def _z_size(pixels: Any, pack: Any) -> tuple[int, int]:
 
 
 def _listed(tile: bytes) -> int:
-    from . import leb128
-    from .entropy.payload import CHECKSUM_BYTES
+    from ..entropy.payload import CHECKSUM_BYTES
+    from ..format import leb128
 
     return leb128.decode(tile, CHECKSUM_BYTES)[0]
 
@@ -161,7 +162,7 @@ def _run_setting(setting: Setting, pack: Path, jobs: Path) -> Outcome:
     environment = {**os.environ, **setting.environment, "MLIC_WEIGHTS": str(pack)}
     options = json.dumps(setting._asdict())
     done = subprocess.run(
-        [sys.executable, "-m", "pillow_mlic.portability", options, str(jobs)],
+        [sys.executable, "-m", "pillow_mlic.diagnostics.portability", options, str(jobs)],
         env=environment,
         capture_output=True,
         text=True,
@@ -175,7 +176,7 @@ def _run_setting(setting: Setting, pack: Path, jobs: Path) -> Outcome:
 
 def _worker(options: dict[str, Any], jobs_file: Path) -> Outcome:
     """The child process."""
-    from . import packs
+    from .. import packs
 
     pack = packs.load(packs.inspect(Path(os.environ["MLIC_WEIGHTS"])))
     return decode_all(Setting(**options), pack, json.loads(jobs_file.read_text(encoding="utf-8")))
@@ -185,8 +186,8 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
     """Decode every stream in every kind, in this process, and count failures."""
     import torch
 
-    from . import codec
-    from .entropy.walk import SymbolMismatchError
+    from ..coding import codec
+    from ..entropy.walk import SymbolMismatchError
 
     device = torch.device(setting.device)
     bands = {"exact": codec.EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}
@@ -216,7 +217,7 @@ def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
     """Arithmetic as the setting has it."""
     import torch
 
-    from . import codec
+    from ..coding import codec
 
     threads = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
@@ -235,9 +236,9 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
     """Largest relative deviation of float32 scales from float64 ones, where symbols are coded."""
     import torch
 
-    from . import codec
-    from .entropy.payload import Payload
-    from .entropy.walk import DecodingCoder
+    from ..coding import codec
+    from ..entropy.payload import Payload
+    from ..entropy.walk import DecodingCoder
 
     class Watching(DecodingCoder):
         """A decoder that keeps the scales it sees."""
@@ -267,7 +268,7 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
     """A decoder that sees every scale moved by this share of it, up or down at random."""
     import torch
 
-    from .entropy.walk import DecodingCoder
+    from ..entropy.walk import DecodingCoder
 
     generator = torch.Generator().manual_seed(0)
 
@@ -293,7 +294,7 @@ def _other_layout() -> Iterator[None]:
     from torch import Tensor
     from torch.nn import functional as F
 
-    from .models.layers import blocks, conv, winograd
+    from ..models.layers import blocks, conv, winograd
 
     def convolution(
         x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, groups: int = 1

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .entropy.rounding import FirstWalk, Rounding
-from .entropy.walk import EncodingCoder
-from .models.base import Latents, Model
-from .models.layers.quality import error_price, lambda_of
+from ..entropy.rounding import FirstWalk, Rounding
+from ..entropy.walk import EncodingCoder
+from ..models.base import Latents, Model
+from ..models.layers.quality import error_price, lambda_of
 from .refinement import Refiner
 from .regions import (
     SIDE,
@@ -34,7 +34,7 @@ from .regions import (
 )
 
 if TYPE_CHECKING:
-    from .packs import Pack
+    from ..packs import Pack
 
 Show = Callable[[Pixels], Pixels]
 """Makes of decoded pixels (h, w, 3) what is seen of them: (h, w, 3), or (h, w) of grey."""

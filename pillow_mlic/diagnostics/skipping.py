@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from . import codec, packs, regions
-from .encoder import entropy_device
-from .entropy.walk import DecodingCoder, EncodingCoder
-from .models.base import Latents, Model
+from .. import packs
+from ..coding import codec, regions
+from ..coding.encoder import entropy_device
+from ..entropy.walk import DecodingCoder, EncodingCoder
+from ..models.base import Latents, Model
 
 TILE = 1024
 Pixels = NDArray[np.uint8]

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import codec
-from .models.base import Latents, ZeroCoder
+from ..coding import codec
+from ..models.base import Latents, ZeroCoder
 
 if TYPE_CHECKING:
-    from .packs import Pack
+    from ..packs import Pack
 
 CPU = torch.device("cpu")
 TILE = 2048

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from .models.base import Model
+from ..models.base import Model
 
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]

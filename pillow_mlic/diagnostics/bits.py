@@ -9,15 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import codec, container, devices, packs, regions
-from .container import Box, ChunkPlace, ChunkType, Header
-from .encoder import entropy_device
-from .entropy.payload import Payload
-from .entropy.tables import Tables
-from .entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
-from .exceptions import DecodeError
-from .models.base import Latents, Select
-from .models.layers.quantise import gaussian_bits
+from .. import packs
+from ..coding import codec, regions
+from ..coding.encoder import entropy_device
+from ..engines import devices
+from ..entropy.payload import Payload
+from ..entropy.tables import Tables
+from ..entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
+from ..errors import DecodeError
+from ..format import container
+from ..format.container import Box, ChunkPlace, ChunkType, Header
+from ..models.base import Latents, Select
+from ..models.layers.quantise import gaussian_bits
 
 
 def bit_map(

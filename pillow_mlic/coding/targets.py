@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
-from . import container
-from .container import Box, Chunk, Header
+from ..format import container
+from ..format.container import Box, Chunk, Header
 from .rate import Found, Scale, search
 
 if TYPE_CHECKING:

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import models, opening
-from .container import Header
-from .exceptions import DecodeError, WeightsError
-from .files import whole_file
+from .. import models, settings
+from ..errors import DecodeError, WeightsError
+from ..files import whole_file
+from ..format.container import Header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
 
-    from .entropy.tables import Tables
+    from ..entropy.tables import Tables
 
 FORMAT = "pillow-mlic pack 1"
 SUFFIX = ".safetensors"
@@ -105,9 +105,9 @@ def folders() -> list[Path]:
     """Where packs are looked for after MLIC_WEIGHTS, first to last; new ones go to the first."""
     from platformdirs import user_data_path
 
-    own = opening.weights_dir()
+    own = settings.weights_dir()
     user = user_data_path("pillow-mlic", appauthor=False)
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     first = [] if own is None else [own]
     # Installed, the package's packs lie inside it; in a checkout, beside it.
     return [*first, user / "weights", here / "weights", here.parent / "weights"]
@@ -288,7 +288,7 @@ def _load(file: PackFile, digest: bytes) -> Pack:
     import torch
     from safetensors import SafetensorError
 
-    from .models.loading import build
+    from ..models.loading import build
 
     try:
         tensors = _tensors(file.path)
@@ -353,7 +353,7 @@ def _tensors(path: Path) -> "dict[str, torch.Tensor]":
 
 def _tables(tensors: "dict[str, torch.Tensor]") -> "Tables":
     """The entropy tables of a pack; KeyError or ValueError where they are none."""
-    from .entropy.tables import Tables
+    from ..entropy.tables import Tables
 
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     kinds = {"thresholds": "f8", "cdfs": "i4", "lengths": "i4", "offsets": "i4"}
