@@ -15,6 +15,7 @@ from pillow_mlic.coding import codec
 from pillow_mlic.diagnostics import skipping
 from pillow_mlic.diagnostics.bits import bit_map
 from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
+from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.base import Latents, Select
 from pillow_mlic.models.layers import masked_attention
 from pillow_mlic.models.layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
@@ -124,9 +125,7 @@ def test_only_what_is_decoded_is_used(variant: str) -> None:
 
 def test_missing_weights_say_what_to_do() -> None:
     for name in CONFIGS:
-        with pytest.raises(
-            packs.WeightsError, match=r"mlic train .*--model " + name.replace("+", r"\+")
-        ):
+        with pytest.raises(WeightsError, match=r"mlic train .*--model " + name.replace("+", r"\+")):
             packs.find(name)
 
 

@@ -193,7 +193,7 @@ def test_any_box_of_an_alpha_plane(data: st.DataObject) -> None:
 BOMB = """
 import io, resource, zlib
 from PIL import Image
-from pillow_mlic import alpha
+from pillow_mlic.format import alpha
 from pillow_mlic.format.container import DamagedError
 
 def peak():

@@ -31,8 +31,8 @@ def lint_imports(config: Path, folder: Path) -> subprocess.CompletedProcess[str]
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as l; l()"]
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [*command, "--config", str(config), "--no-cache"],
-        cwd=ROOT,
+        [*command, str(config), "--no-cache"],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
