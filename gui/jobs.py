@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_mlic
-from pillow_mlic.coding.rate import Scale, search
+from pillow_mlic.coding.search import Scale, search
 from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
 from pillow_mlic.files import whole_file

@@ -9,14 +9,16 @@ Image.open("photo.mlic").show()
 
 from .bulk import batch
 from .engines.devices import set_device
-from .errors import DecodeError, WeightsError
+from .errors import DecodeError, MlicError, WeightsError
 from .format.container import ContainerError
-from .plugin import MlicImageFile, decode_region, decode_slices, register, register_mlic_opener
+from .opener import register_mlic_opener
+from .plugin import MlicImageFile, decode_region, decode_slices, register
 from .version import __version__
 
 __all__ = [
     "ContainerError",
     "DecodeError",
+    "MlicError",
     "MlicImageFile",
     "WeightsError",
     "__version__",

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 import pillow_mlic
 from pillow_mlic import DecodeError, packs
-from pillow_mlic.coding import codec
+from pillow_mlic.engines.arithmetic import plain_arithmetic
 from pillow_mlic.entropy.payload import Payload, PayloadError
 from pillow_mlic.entropy.walk import EncodingCoder
 from pillow_mlic.format import alpha, container, leb128
@@ -79,7 +79,7 @@ def test_pillows_rules_for_decompression_bombs(monkeypatch: pytest.MonkeyPatch) 
 
     def bomb(width: int, height: int) -> io.BytesIO:
         header = Header("RGB", width, height, 1, bytes(8), 0, tile_code=container.MAX_TILE_CODE)
-        return whole(header, [tile] * header.tile_count)
+        return whole(header, [tile] * header.grid.count)
 
     with pytest.raises(Image.DecompressionBombError):
         Image.open(bomb(20_000, 20_000))
@@ -290,7 +290,7 @@ def test_a_forger_who_knows_the_format(
     header = Header("RGB", 64, 64, 1, pack.hash, 40_000, guard_code=guard_code)
     coder = EncodingCoder(Latents(y, z), pack.tables, header.guard)
     quality = torch.tensor([header.quality], dtype=torch.float64)
-    with codec.plain_arithmetic(cpu):
+    with plain_arithmetic(cpu):
         model.entropy(quality, (1, 1), coder)
     (payload,) = coder.payloads()
     with Image.open(whole(header, [Chunk(ChunkType.TILE, payload.to_bytes())])) as image:

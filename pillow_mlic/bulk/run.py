@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from .. import saving
-from ..coding.targets import KINDS
+from ..coding.goals import KINDS
 from ..files import readable_suffixes
 from . import manifest as manifests
 from . import places, pool

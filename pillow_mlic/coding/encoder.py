@@ -1,219 +1,152 @@
-"""A tile's latents to its payload, and the best of several ways to code it.
+"""Pixels to tile payloads.
 
-latents -> rounds of optimised rounding -> walk in float64 -> check -> payload    Encoder.tiles
-latents -> refinement -> Encoder.tile -> bytes, pixels -> R + lambda D            best
+    pixels -> latents of a tile -> rounding -> payload          then, if wanted, tile by tile:
+    payload -> refinement -> the better of both
+
+Contexts of the entropy coding never cross a tile's border; analysis sees beyond it. Only a few
+tiles are in memory at a time.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from ..engines.base import CodedTile, LatentArrays, Pixels, TileStream
+from ..format.geometry import area
+from .around import Around
+from .coding import Coding
+from .decoder import decode_tile
+from .latents import DecodedLatents
+from .refinement import Choice, Refiner, Show
+from .tiles import TileEncoder
+from .transforms import Source, Transforms
+from .work import Progress, Steps, where_memory_suffices
 
-from ..entropy.rounding import FirstWalk, Rounding
-from ..entropy.walk import EncodingCoder
-from ..models.base import Latents, Model
-from ..models.layers.quality import error_price, lambda_of
-from .refinement import Refiner
-from .regions import (
-    SIDE,
-    Box,
-    Error,
-    Grid,
-    Pixels,
-    Source,
-    analyse,
-    error_of,
-    overlap,
-    pieces,
-    synthesise,
-    within,
-)
-
-if TYPE_CHECKING:
-    from ..packs import Pack
-
-Show = Callable[[Pixels], Pixels]
-"""Makes of decoded pixels (h, w, 3) what is seen of them: (h, w, 3), or (h, w) of grey."""
-
-ROUNDS = 4
-"""Of optimised rounding that end a refinement."""
-DEARER, SPOILT = 1.5, 256.0
-"""Optimised rounding has spoilt a latent's 16x16 pixels where their error costs more than so many
-times what it cost before, and so many bits, one for each pixel. What rounding gives up in one place
-for a smaller file is 90 bits at most (Kodak)."""
-NEAR = 5
-"""Latents, along a side, that are then rounded as ever, the spoilt one's in the middle."""
-CHECKS = 4
-"""Attempts of which the last may spoil nothing, or the whole tile is rounded as ever."""
-LEAST_GAIN = 8.0
-"""Bits that refinement must win: with fewer a chunk whose length takes a byte more might lose."""
+_ANALYSIS, _ENTROPY = 3, 7
+"""Work for each pixel of the two parts of plain coding, for progress."""
+_REFINING, _CHOOSING = 10, 120
+"""The same of a step of refinement, and of choosing between what came of the steps."""
 
 
-def entropy_device(device: torch.device) -> torch.device:
-    """Where the entropy part runs: the CPU where the device has no float64."""
-    return torch.device("cpu") if device.type == "mps" else device
+class Encoded(NamedTuple):
+    """Tile payloads in raster order, and the model's own estimate of their bits."""
+
+    tiles: list[bytes]
+    estimated_bits: float | None
 
 
-class Coded(NamedTuple):
-    """A coded tile: its bytes, and the model's estimate of its bits (0 unless asked for)."""
-
-    payload: bytes
-    bits: float
-
-
-class Trial(NamedTuple):
-    """A coded tile and the latents (1, h/16, w/16, M) that a decoder will have of it."""
-
-    coded: Coded
-    y_hat: Tensor
-
-
-@dataclass
 class Encoder:
-    """Latents of tiles to payloads.
+    """Encodes pictures so.
 
-    `quality` (B,) is on the device that does the work; `picture` is a source of B pictures of one
-    size (of one without that dimension).
+    With `optimize` rounding is rate-distortion optimised (`entropy.rounding`). `refine`: steps of
+    refinement, each of which takes about as long as plain encoding; what comes of it is kept tile
+    by tile where it makes the file better, by pixels as `show` makes them of decoded ones. With
+    `estimate` the model's own estimate of the size in bits comes back, too. Should the memory of
+    the engine's device not suffice, the CPU does the work, with a warning.
     """
 
-    picture: Source
-    pack: "Pack"
-    grid: Grid
-    quality: Tensor
-    guard: float
-    estimate: bool
+    def __init__(
+        self,
+        coding: Coding,
+        optimize: bool = False,
+        refine: int = 0,
+        show: Show = lambda pixels: pixels,
+        estimate: bool = False,
+    ) -> None:
+        self._coding = coding
+        self._optimize = optimize
+        self._refine = refine
+        self._show = show
+        self._estimate = estimate
 
-    @property
-    def model(self) -> Model:
-        """The model in float32."""
-        model: Model = self.pack.model(self.quality.device)
-        return model
+    def encode(self, picture: Source, progress: Progress | None = None) -> Encoded:
+        """Encode (H, W, 3) uint8."""
+        (encoded,) = where_memory_suffices(partial(self._encode, picture, progress), self._coding)
+        return encoded
 
-    def tile(self, latents: Latents, around: Tensor, outer: Box, box: Box, rounds: int) -> Trial:
-        """`tiles` for a single picture."""
-        (trial,) = self.tiles(latents, around, outer, box, rounds)
-        return trial
+    def encode_batch(self, pictures: Pixels) -> list[list[bytes]]:
+        """Encode B pictures of one size, (B, H, W, 3) uint8, together; -> the tiles of each.
 
-    def tiles(
-        self, latents: Latents, around: Tensor, outer: Box, box: Box, rounds: int
-    ) -> list[Trial]:
-        """Code the tile `box` of each picture, its rounding optimised in so many `rounds`.
-
-        For these `around` holds the latents in `outer`, and is overwritten within `box`. Where
-        the optimised rounding then turns out to spoil the picture, it is taken back.
+        Faster than one after another where pictures are small. Which pictures share a batch may
+        change the last bits of float32 results, and so a symbol here and there. They are not
+        refined.
         """
-        if rounds == 0:
-            return self._trials(latents, None)
-        rows, columns = within(box, outer)
-        price = error_price(self.quality).view(-1, 1, 1, 1)
+        encoded = where_memory_suffices(partial(self._encode, _Stack(pictures), None), self._coding)
+        return [each.tiles for each in encoded]
 
-        def error(y_hat: Tensor, differentiate: bool) -> Error:
-            """In bits."""
-            around[:, rows, columns] = y_hat
-            found = error_of(
-                self.picture,
-                around,
-                outer,
-                box,
-                self.model,
-                self.grid,
-                self.quality,
-                differentiate,
-            )
-            return Error(found.cells * price, found.gradient * price)
-
-        walk = FirstWalk(latents)
-        first = before = error(self.model.entropy(self.quality, latents.z_size, walk), True)
-        for _ in range(rounds - 1):
-            walk = FirstWalk(latents, Rounding(walk, before.gradient))
-            before = error(self.model.entropy(self.quality, latents.z_size, walk), True)
-        spoilt = torch.zeros_like(first.cells)
-        for _ in range(CHECKS):
-            trials = self._trials(latents, Rounding(walk, before.gradient * (1 - spoilt)))
-            after = error(torch.cat([trial.y_hat for trial in trials]), False)
-            worse = (after.cells > DEARER * first.cells + SPOILT).float()
-            if not worse.any():
-                return trials
-            # What spoils pixels may be any latent near them.
-            near = F.max_pool2d(worse.permute(0, 3, 1, 2), NEAR, 1, NEAR // 2)
-            spoilt = torch.maximum(spoilt, near.permute(0, 2, 3, 1))
-        return self._trials(latents, None)
-
-    def _trials(self, latents: Latents, rounding: Rounding | None) -> list[Trial]:
-        """Walk in float64 and write."""
-        device = self.quality.device
-        where = entropy_device(device)
-        coder = EncodingCoder(
-            Latents(latents.y.to(where), latents.z.to(where)),
-            self.pack.tables,
-            self.guard,
-            self.estimate,
-            rounding,
-        )
-        exact = self.quality.to(where, torch.float64)
-        y_hat = self.pack.canonical(where).entropy(exact, latents.z_size, coder).float().to(device)
-        payloads = coder.payloads()
-        bits = coder.estimated_bits / len(payloads)
+    def _encode(self, pictures: Source, progress: Progress | None, coding: Coding) -> list[Encoded]:
+        """Each of the pictures; only a single one is refined."""
+        height, width = pictures.shape[-3:-1]
+        transforms = Transforms(coding.engine, coding.grid((width, height)), coding.quality)
+        work = _ANALYSIS + _ENTROPY
+        if self._refine:
+            work += self._refine * _REFINING + _CHOOSING
+        steps = Steps(progress, work * area(transforms.grid.padded))
+        encoder = TileEncoder(pictures, transforms, coding, self._estimate)
+        by_tile = []
+        for box in transforms.grid.boxes():
+            outer = transforms.seen(box) if self._optimize else box
+            around = Around(transforms.analyse(pictures, outer), outer, box)
+            y = around.inside()
+            latents = LatentArrays(y, coding.engine.hyper_analysis(y))
+            steps.done(_ANALYSIS * area(box))
+            if self._optimize:
+                coded = encoder.optimised(latents, around, rounds=1)
+            else:
+                coded = encoder.code(latents)
+            by_tile.append([tile.stream for tile in coded])
+            steps.done(_ENTROPY * area(box))
+        by_picture = [list(streams) for streams in zip(*by_tile, strict=True)]
+        if self._refine:
+            by_picture = [self._refined(by_picture[0], pictures, transforms, coding, steps)]
         return [
-            Trial(Coded(payload.to_bytes(), bits), y_hat[i, None])
-            for i, payload in enumerate(payloads)
+            Encoded(
+                [stream.payload for stream in streams],
+                sum(stream.bits for stream in streams) if self._estimate else None,
+            )
+            for streams in by_picture
         ]
 
-    def squared_error(self, around: Tensor, outer: Box, box: Box, show: Show) -> float:
-        """Sum over the picture's pixels in `box` of the mean over planes of the squared error.
+    def _refined(
+        self,
+        streams: list[TileStream],
+        picture: Source,
+        transforms: Transforms,
+        coding: Coding,
+        steps: Steps,
+    ) -> list[TileStream]:
+        """The tiles, each replaced by its refined form where the file gets better by it.
 
-        `around` (1, h/16, w/16, M): decoded latents in `outer`, which is `box` with its halo.
+        A tile is judged with its neighbours as they are at that time, so the picture never gets
+        worse, whichever tiles change.
         """
-        model, grid = self.model, self.grid
-        total = 0.0
-        for part in pieces(box, SIDE) if model.halo is not None else [box]:
-            pixels = synthesise(
-                lambda b: around[:, *within(b, outer)], part, model, grid, self.quality
-            )
-            inside = overlap(part, (0, 0, grid.width, grid.height))
-            if inside is not None:
-                left, top, right, bottom = inside
-                original = show(self.picture[top:bottom, left:right]).astype(np.float32)
-                shown = show(pixels[: bottom - top, : right - left])
-                mean = np.square(original - shown).mean(dtype=np.float64)
-                total += float(mean) * (bottom - top) * (right - left)
-        return total
+        streams, grid = list(streams), transforms.grid
+        latents = DecodedLatents(
+            lambda index: decode_tile(streams[index].payload, grid.box(index), coding),
+            grid,
+            coding.engine.channels[0],
+        )
+        refiner = Refiner(
+            picture, transforms, self._refine, lambda pixels: steps.done(_REFINING * pixels)
+        )
+        choice = Choice(picture, transforms, coding, self._show)
+        for index, box in enumerate(grid.boxes()):
+            touched = transforms.seen(box)
+            outer = transforms.seen(touched)
+            around = Around(latents(outer), outer, box)
+            coded = CodedTile(streams[index], around.inside())
+            streams[index], y_hat = choice.best(coded, around, touched, refiner)
+            latents.put(index, y_hat)
+            steps.done(_CHOOSING * area(box))
+        return streams
 
 
-def best(
-    encoder: Encoder,
-    refiner: Refiner,
-    coded: Coded,
-    around: Tensor,
-    outer: Box,
-    touched: Box,
-    box: Box,
-    show: Show,
-) -> Trial:
-    """The tile `box` as it is `coded`, or refined where R + lambda D is less for it.
+class _Stack:
+    """Pictures (B, H, W, 3) of one size as a source."""
 
-    R from real bytes, D from real pixels in `touched`, which is all that the tile's latents
-    matter to. `around`: decoded latents in `outer`, which is `touched` with its halo; those in
-    `box` are overwritten.
-    """
-    rows, columns = within(box, outer)
+    def __init__(self, pictures: Pixels) -> None:
+        self._pictures = pictures
+        self.shape = pictures.shape
 
-    def cost(trial: Trial) -> float:
-        around[:, rows, columns] = trial.y_hat
-        error = encoder.squared_error(around, outer, touched, show)
-        return 8 * len(trial.coded.payload) + float(lambda_of(encoder.quality)) * error
-
-    kept = Trial(coded, around[:, rows, columns].clone())
-    least = cost(kept) - LEAST_GAIN
-    y = analyse(encoder.picture, box, encoder.model, encoder.grid, encoder.quality)
-    plain = Latents(y, encoder.model.hyper_analysis(y))
-    refined = refiner.tile(plain, around, outer, box)
-    for latents, rounds in ((plain, ROUNDS), (refined, 0), (refined, ROUNDS)):
-        trial = encoder.tile(latents, around, outer, box, rounds)
-        if (found := cost(trial)) < least:
-            least, kept = found, trial
-    return kept
+    def __getitem__(self, key: tuple[slice, slice]) -> Pixels:
+        rows, columns = key
+        return self._pictures[:, rows, columns]

@@ -24,6 +24,8 @@ from unittest import mock
 
 import numpy as np
 
+from ..format import geometry
+
 if TYPE_CHECKING:
     import torch
 
@@ -102,7 +104,10 @@ def run(
     from PIL import Image
 
     from .. import packs
-    from ..coding import codec
+    from ..coding.coding import Coding
+    from ..coding.encoder import Encoder
+    from ..engines import engine_for
+    from ..engines.torch_walk import EXACT_GUARD
 
     file = packs.find(model)
     pack = packs.load(file)
@@ -117,10 +122,10 @@ def run(
             for quality in qualities:
                 for device in ("cpu", "cuda") if gpu else ("cpu",):
                     say(f"encoding {path.name} at quality {quality:g} ({device})")
-                    job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels, pack)}
-                    for kind, guard in (("exact", codec.EXACT_GUARD), ("fast", file.guard)):
-                        where = torch.device(device)
-                        tiles = codec.encode(pixels, pack, quality, SIDE, guard, where).tiles
+                    job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels)}
+                    for kind, guard in (("exact", EXACT_GUARD), ("fast", file.guard)):
+                        coding = Coding(pack, quality, SIDE, guard, engine_for(pack, device))
+                        tiles = Encoder(coding).encode(pixels).tiles
                         job[kind] = tiles[0].hex()
                         total[kind] += sum(map(len, tiles))
                         listed[kind] += _listed(tiles[0])
@@ -141,13 +146,10 @@ def run(
     )
 
 
-def _z_size(pixels: Any, pack: Any) -> tuple[int, int]:
+def _z_size(pixels: Any) -> tuple[int, int]:
     """Hyper latents of the first tile of a picture."""
-    import torch
-
-    stride = pack.model(torch.device("cpu")).stride
-    height, width = (min(-(-side // stride) * stride, SIDE) for side in pixels.shape[:2])
-    return height // 64, width // 64
+    height, width = pixels.shape[:2]
+    return geometry.size(geometry.Grid(width, height, SIDE).box(0), geometry.HYPER_LATENT)
 
 
 def _listed(tile: bytes) -> int:
@@ -186,11 +188,11 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
     """Decode every stream in every kind, in this process, and count failures."""
     import torch
 
-    from ..coding import codec
+    from ..engines.torch_walk import EXACT_GUARD, walk
     from ..entropy.walk import SymbolMismatchError
 
     device = torch.device(setting.device)
-    bands = {"exact": codec.EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}
+    bands = {"exact": EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}
     failures = dict.fromkeys(KINDS, 0)
     seconds = dict.fromkeys(KINDS, 0.0)
     drift = 0.0
@@ -203,7 +205,7 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
                 start = time.perf_counter()
                 try:
                     tiles = [data] * setting.batch
-                    codec.walk(tiles, pack, job["quality"], size, exact, device, decoder)
+                    walk(tiles, pack, job["quality"], size, exact, device, decoder)
                 except SymbolMismatchError:
                     failures[kind] += 1
                 seconds[kind] += time.perf_counter() - start
@@ -217,14 +219,14 @@ def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
     """Arithmetic as the setting has it."""
     import torch
 
-    from ..coding import codec
+    from ..engines.arithmetic import plain_arithmetic
 
     threads = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
     try:
         with (
             torch.backends.mkldnn.flags(enabled=setting.onednn),
-            codec.plain_arithmetic(device),
+            plain_arithmetic(device),
             _other_layout() if setting.other_layout else contextlib.nullcontext(),
         ):
             yield
@@ -236,7 +238,7 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
     """Largest relative deviation of float32 scales from float64 ones, where symbols are coded."""
     import torch
 
-    from ..coding import codec
+    from ..engines.torch_walk import symbols_of
     from ..entropy.payload import Payload
     from ..entropy.walk import DecodingCoder
 
@@ -248,7 +250,7 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
             return super().__call__(mean, scale, *others)
 
     z_size = tuple(job["size"])
-    total = codec.symbols_of(pack.model(device), z_size)
+    total = symbols_of(pack.model(device), z_size)
     payload = Payload.from_bytes(bytes.fromhex(job["fast"]), total)
     scales = []
     for model, dtype in (

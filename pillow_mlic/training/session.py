@@ -10,7 +10,7 @@ import torch
 
 from .. import models, packs
 from ..engines import devices
-from ..models.layers.quality import quality_of
+from ..models.lambdas import quality_of
 from ..models.published import PublishedNetwork
 from .data import Crops, load_folder
 from .export import export
