@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_mlic
+from pillow_mlic.coding.search import Scale, search
 from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
 from pillow_mlic.files import whole_file
-from pillow_mlic.rate import Scale, search
 
 from . import choices, pictures, raster
 from .pictures import Picture
@@ -255,9 +255,9 @@ def load_version(report: Report, source: Raster, path: Path, target: Path) -> Co
 
 def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float32]:
     """Bits of every 16x16 block of a .mlic file."""
-    from pillow_mlic import analysis
+    from pillow_mlic.diagnostics import bits
 
-    return analysis.bit_map(io.BytesIO(data), device, report)
+    return bits.bit_map(io.BytesIO(data), device, report)
 
 
 def _key(source: Raster, codec: str, device: str | None, goal: Goal, refine: int) -> _Key:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pillow_mlic.container import is_mlic as is_mlic_file
 from pillow_mlic.evaluation import codecs
+from pillow_mlic.format.container import is_mlic as is_mlic_file
 
 from . import choices, words
 from .jobs import Coded

@@ -8,21 +8,17 @@ Image.open("photo.mlic").show()
 """
 
 from .bulk import batch
-from .container import ContainerError
-from .devices import set_device
-from .exceptions import DecodeError, WeightsError
-from .plugin import (
-    MlicImageFile,
-    decode_region,
-    decode_slices,
-    register,
-    register_mlic_opener,
-)
+from .engines.devices import set_device
+from .errors import DecodeError, MlicError, WeightsError
+from .format.container import ContainerError
+from .opener import register_mlic_opener
+from .plugin import MlicImageFile, decode_region, decode_slices, register
 from .version import __version__
 
 __all__ = [
     "ContainerError",
     "DecodeError",
+    "MlicError",
     "MlicImageFile",
     "WeightsError",
     "__version__",

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .container import SIGNATURE
+from .format.container import SIGNATURE
 
 MIME = "image/x-mlic"
 NAME = "pillow-mlic"

@@ -4,13 +4,15 @@ Opening reads the header and the metadata; torch is imported when pixels are fir
 """
 
 import os
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
-from . import alpha, container, devices, models, opening, preview, saving
-from .container import ChunkPlace, ChunkType
+from . import models, saving, settings
+from .engines import devices, engine_for
+from .format import alpha, container, preview
+from .format.container import ChunkPlace, ChunkType
+from .format.geometry import Box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .packs import Pack
+    from .coding.coding import Coding
 
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
@@ -47,7 +49,7 @@ class MlicImageFile(ImageFile.ImageFile):
         self._read_metadata(fp)
         self._size = (header.width, header.height)
         self._mode = header.mode
-        opening.check_size(self._size)
+        settings.check_size(self._size)
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
         self.info["weights"] = header.pack.hex()
         self.info["quality"] = round(header.quality, 4)
@@ -180,22 +182,19 @@ class MlicImageFile(ImageFile.ImageFile):
 
     def _decode_box(
         self,
-        box: tuple[int, int, int, int] | None,
+        box: Box | None,
         device: str | None,
         progress: "Callable[[float], object] | None",
         slices: int | None = None,
     ) -> Image.Image:
-        devices.require_torch()
-        from . import codec, packs
-
         fp, header = self._stream(), self._header
-        where = devices.resolve(device)
-        pack = packs.load(packs.find_header(header))
+        coding = _coding(header, device)
         if slices is not None:
-            _check_slices(slices, pack)
-        needed = None
-        if box is not None:
-            needed = codec.tiles_needed(box, self._size, pack, header.tile_size, where)
+            _check_slices(slices, coding)
+        from .coding.decoder import Decoder
+
+        decoder = Decoder(coding, self._size, slices)
+        needed = None if box is None else decoder.tiles_needed(box)
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
@@ -216,18 +215,17 @@ class MlicImageFile(ImageFile.ImageFile):
         left, top, right, bottom = box = box or (0, 0, *self._size)
         picture = Image.new(header.mode, (right - left, bottom - top))
 
-        def put(region: tuple[int, int, int, int], pixels: "NDArray[np.uint8]") -> None:
+        def put(region: Box, pixels: "NDArray[np.uint8]") -> None:
             part = Image.fromarray(saving.to_mode(pixels, header.mode))
             picture.paste(part, (region[0] - left, region[1] - top))
 
-        coding = (pack, header.quality, header.tile_size, header.guard, where, progress, box)
-        with opening.chosen_threads():
-            codec.decode_into(put, tiles, self._size, *coding, slices)
+        with devices.chosen_threads():
+            decoder.decode_into(put, tiles, box, progress)
         if header.has_alpha:
             picture.putalpha(self._read_alpha(coded, box))
         return picture
 
-    def _read_alpha(self, coded: bytes | None, box: container.Box) -> Image.Image:
+    def _read_alpha(self, coded: bytes | None, box: Box) -> Image.Image:
         """A box of the alpha plane; with LOAD_TRUNCATED_IMAGES opaque where it is damaged."""
         try:
             if coded is None:
@@ -273,15 +271,22 @@ def decode_slices(
         return image.decode_region((0, 0, *image.size), device, progress, slices)
 
 
-def _check_slices(slices: object, pack: "Pack") -> None:
+def _coding(header: container.Header, device: str | None) -> "Coding":
+    """How a file with this header is coded, with the weights that it names."""
+    devices.require_torch()
+    from . import packs
+    from .coding.coding import Coding
+
+    devices.resolve(device)  # a wrong device is told before a missing pack
+    pack = packs.load(packs.find_header(header))
+    return Coding.of_header(header, pack, engine_for(pack, device))
+
+
+def _check_slices(slices: object, coding: "Coding") -> None:
     """ValueError unless the weights code latents in so many slices, or in more."""
-    import torch
-
-    from .entropy.slices import slices_of
-
-    most = slices_of(pack.canonical(torch.device("cpu")))
+    most = coding.engine.slices
     if isinstance(slices, bool) or not isinstance(slices, int) or not 0 <= slices <= most:
-        msg = f"slices is {slices!r}, but {pack.file.model} has {most}: give 0 to {most}"
+        msg = f"slices is {slices!r}, but {coding.pack.file.model} has {most}: give 0 to {most}"
         raise ValueError(msg)
 
 
@@ -298,24 +303,3 @@ def register() -> None:
     Image.register_save(FORMAT, saving.save)
     Image.register_extension(FORMAT, ".mlic")
     Image.register_mime(FORMAT, MIME)
-
-
-def register_mlic_opener(
-    *,
-    device: str | None = None,
-    threads: int | None = None,
-    weights_dir: str | os.PathLike[str] | None = None,
-    max_pixels: int | None = None,
-) -> None:
-    """Register the format with options for opening, which `Image.open` cannot be given.
-
-    `device`: as `set_device`. `threads`: CPU threads that decoding uses. `weights_dir`: a folder
-    of weight packs, searched before the usual ones. `max_pixels`: larger .mlic files raise
-    DecompressionBombError when opened, whatever Pillow's own limit is. Each call sets all
-    options: what is not given is as before the first. Raises ValueError for values that cannot be.
-    """
-    folder = None if weights_dir is None else Path(weights_dir)
-    chosen = opening.Opening(threads, folder, max_pixels)
-    devices.set_device(device)
-    opening.choose(chosen)
-    register()

@@ -1,27 +1,31 @@
 """What `Image.save` does for `.mlic`: options -> a picture that is ready to be coded -> a file."""
 
 import numbers
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image
 
-from . import alpha, container, devices, models, preview
-from .container import Chunk, ChunkType, Header
-from .targets import Coded, Target, find
+from . import models
+from .coding.goals import Coded, Target, find
+from .engines import devices, engine_for
+from .format import alpha, container, preview
+from .format.container import Chunk, ChunkType, Header
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
-    from .packs import Pack, PackFile
-    from .targets import Progress, Put
+    from .coding.coding import Coding
+    from .coding.goals import Put
+    from .coding.work import Progress
+    from .packs import PackFile
 
 DEFAULT_QUALITY = 3.0
 MOST_STEPS = 100_000
-"""Of refinement: beyond any use, so that a slip of a finger is told."""
+"""Most steps of refinement. More are of no use: whoever asks for them has mistyped."""
+GUARD = container.GUARD_BANDS[0]
+"""Exact: the decoder's entropy part runs in float64, too."""
 DEFAULT_TILE = 1024
 """So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
@@ -133,22 +137,22 @@ def _check_error_counts(option: str, pack: "PackFile") -> None:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to code a picture, whichever it is."""
+class SaveSettings:
+    """The options of saving, checked; they say how to code a picture, whichever it is."""
 
     file: "PackFile"
     """The weights."""
     quality: float
-    """1..8, of no account where there is a target."""
+    """1 to 8, of no account where there is a target."""
     target: Target | None
-    tile_code: int
+    tile: int
     optimize: bool
     refine: int
     preview: bool
-    device: "torch.device"
+    device: str | None
 
     @classmethod
-    def of(cls, options: dict[str, Any]) -> "Settings":
+    def of(cls, options: dict[str, Any]) -> "SaveSettings":
         """By the options of `save`; ValueError or WeightsError where they cannot be met."""
         devices.require_torch()
         from . import packs
@@ -158,22 +162,33 @@ class Settings:
         file = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
         if target is not None:
             target.check_quality_is_free(file.name, file.quality)
+        device = options.get("device")
+        devices.resolve(device)
         return cls(
             file=file,
             # Weights for one lambda: the nearest there are.
             quality=quality if file.quality is None else file.quality,
             target=target,
-            tile_code=_tile_code(options.get("tile", DEFAULT_TILE)),
+            tile=_tile(options.get("tile", DEFAULT_TILE)),
             optimize=_optimize(options.get("optimize"), file),
             refine=_steps(options.get("refine", 0), file),
             preview=bool(options.get("preview", False)),
-            device=devices.resolve(options.get("device")),
+            device=device,
         )
+
+    def coding(self) -> "Coding":
+        """How pictures are coded by these options; loads the weights."""
+        from . import packs
+        from .coding.coding import Coding
+
+        pack = packs.load(self.file)
+        engine = engine_for(pack, self.device)
+        return Coding(pack, container.storable(self.quality), self.tile, GUARD, engine)
 
 
 def check_options(options: dict[str, Any]) -> None:
     """Raise what saving with these options would raise, before there is anything to save."""
-    Settings.of(options)
+    SaveSettings.of(options)
 
 
 @dataclass(frozen=True)
@@ -183,20 +198,20 @@ class Prepared:
     native: Image.Image
     chunks: list[Chunk]
     """Metadata and the alpha plane."""
-    pack: "Pack"
-    settings: Settings
+    settings: SaveSettings
+    coding: "Coding"
 
-    def header(self, quality: float) -> Header:
-        """The header of the file of some quality."""
+    def header(self, coding: "Coding") -> Header:
+        """The header of the file that is coded so."""
         return Header(
             mode=self.native.mode,
             width=self.native.width,
             height=self.native.height,
-            model=models.number_of(self.pack.file.model),
-            pack=self.pack.hash,
-            quality_code=container.quality_code(quality),
-            guard_code=0,
-            tile_code=self.settings.tile_code,
+            model=models.number_of(coding.pack.file.model),
+            pack=coding.pack.hash,
+            quality_code=container.quality_code(coding.quality),
+            guard_code=container.GUARD_BANDS.index(coding.guard),
+            tile_code=container.tile_code(coding.tile),
         )
 
     def with_preview(self, file_bytes: float) -> list[Chunk]:
@@ -204,20 +219,33 @@ class Prepared:
         data = preview.to_bytes(self.native, file_bytes) if self.settings.preview else None
         return self.chunks if data is None else [Chunk(ChunkType.PREVIEW, data), *self.chunks]
 
-    def coded(self, quality: float, tiles: list[bytes], chunks: list[Chunk] | None = None) -> Coded:
+    def file(
+        self, coding: "Coding", tiles: list[bytes], chunks: list[Chunk] | None = None
+    ) -> Coded:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
-        header = self.header(quality)
+        header = self.header(coding)
         coded = [Chunk(ChunkType.TILE, tile) for tile in tiles]
         if chunks is None:
             chunks = self.with_preview(container.size(header, [*self.chunks, *coded]))
         return header, [*chunks, *coded]
 
+    def encode(
+        self, coding: "Coding", progress: "Progress | None" = None, refined: bool = True
+    ) -> list[bytes]:
+        """The payloads of the tiles, coded so; those of a draft are not refined."""
+        from .coding.encoder import Encoder
+
+        settings, mode = self.settings, self.native.mode
+        refine = settings.refine if refined else 0
+        encoder = Encoder(
+            coding, settings.optimize, refine, show=lambda pixels: to_mode(pixels, mode)
+        )
+        return encoder.encode(_Picture(self.native), progress).tiles
+
 
 def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     """Check the options of `save` and bring the picture into the form that is coded."""
-    settings = Settings.of(options)
-    from . import packs
-
+    settings = SaveSettings.of(options)
     chunks = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
@@ -228,7 +256,7 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     native = native_mode(image)
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
-    return Prepared(native, chunks, packs.load(settings.file), settings)
+    return Prepared(native, chunks, settings, settings.coding())
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
@@ -238,58 +266,67 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     preview, progress, exif, icc_profile, xmp, tile.
 
     `refine` is a number of steps, 0 by default, in which the encoder searches better latents for
-    this picture (`refinement`); each takes about as long as plain encoding. What R + lambda D,
-    measured on the file, does not fall by is not kept. Together with a target the quality is first
-    searched for without refinement; then the two or three trials around it are refined, as a
+    this picture (`coding.refinement`); each takes about as long as plain encoding. Only what makes
+    the file better, by its real bytes and pixels, is kept. Together with a target the quality is
+    first searched for without refinement; then the two or three trials around it are refined, as a
     refined file has another size and fidelity at the same quality.
     """
     options: dict[str, Any] = image.encoderinfo
     ready = prepare(image, options)
-    from . import codec
-
     progress = options.get("progress")
-    native, pack, settings = ready.native, ready.pack, ready.settings
+    target = ready.settings.target
+    if target is None:
+        coded = ready.file(ready.coding, ready.encode(ready.coding, progress))
+    else:
+        coded = _met(target, ready, progress)
+    container.write(cast(BinaryIO, fp), *coded)
 
-    def encode(quality: float, progress: "Progress | None", refine: int) -> list[bytes]:
-        header = ready.header(quality)
-        coding = (pack, header.quality, header.tile_size, header.guard, settings.device, progress)
-        return codec.encode(
-            _Picture(native),
-            *coding,
-            optimize=settings.optimize,
-            refine=refine,
-            show=lambda pixels: to_mode(pixels, native.mode),
-        ).tiles
 
-    if settings.target is None:
-        coded = ready.coded(settings.quality, encode(settings.quality, progress, settings.refine))
-        container.write(cast(BinaryIO, fp), *coded)
-        return
-
-    def show(coded: Coded, put: "Put", progress: "Progress") -> None:
-        header = coded[0]
-        tiles = dict(enumerate(c.data for c in coded[1] if c.type == ChunkType.TILE))
-        coding = (pack, header.quality, header.tile_size, header.guard, settings.device, progress)
-        codec.decode_into(
-            lambda box, pixels: put(box, to_mode(pixels, header.mode)), tiles, native.size, *coding
-        )
-
+def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> Coded:
+    """The file that meets the target."""
     # Where the size is the target, the preview is part of it: a little less than it may have.
-    size = settings.target.expected_bytes(native.width * native.height)
+    size = target.expected_bytes(ready.native.width * ready.native.height)
     chunks = None if size is None else ready.with_preview(0.95 * size)
-
-    def code(quality: float, progress: "Progress | None", refine: int = settings.refine) -> Coded:
-        return ready.coded(quality, encode(quality, progress, refine), chunks)
-
-    overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
-    draft = partial(code, refine=0) if settings.refine else None
-    header, found = find(settings.target, native, overhead, code, show, progress, draft)
+    header, found = find(target, _Maker(ready, chunks), progress)
     rest = [chunk for chunk in found if chunk.type != ChunkType.PREVIEW]
     if sum(len(c.data) for c in found) - sum(len(c.data) for c in rest) > preview.limit(
         container.size(header, rest)
     ):
         found = rest  # the picture is simpler than its target: the best quality is far smaller
-    container.write(cast(BinaryIO, fp), header, found)
+    return header, found
+
+
+class _Maker:
+    """Files of a prepared picture, for a target to be searched with; see goals.Maker.
+
+    `chunks` are those before the tiles, by default as `Prepared.file` has them.
+    """
+
+    def __init__(self, ready: Prepared, chunks: list[Chunk] | None) -> None:
+        self._ready = ready
+        self._chunks = chunks
+        self.image = ready.native
+        self.overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
+        self.drafts = ready.settings.refine > 0
+
+    def code(self, quality: float, progress: "Progress", draft: bool = False) -> Coded:
+        """The file of a quality; a draft is not refined."""
+        coding = self._at(quality)
+        tiles = self._ready.encode(coding, progress, refined=not draft)
+        return self._ready.file(coding, tiles, self._chunks)
+
+    def show(self, coded: Coded, put: "Put", progress: "Progress") -> None:
+        """Put what a decoder sees of a file."""
+        from .coding.decoder import Decoder
+
+        header, chunks = coded
+        tiles = dict(enumerate(c.data for c in chunks if c.type == ChunkType.TILE))
+        Decoder(self._at(header.quality), self.image.size).decode_into(
+            lambda box, pixels: put(box, to_mode(pixels, header.mode)), tiles, progress=progress
+        )
+
+    def _at(self, quality: float) -> "Coding":
+        return replace(self._ready.coding, quality=container.storable(quality))
 
 
 class _Picture:
@@ -307,10 +344,12 @@ class _Picture:
         return np.asarray(part.convert("RGB"))
 
 
-def _tile_code(size: object) -> int:
-    largest = 64 << container.MAX_TILE_CODE
-    for code in range(container.MAX_TILE_CODE + 1):
-        if size == 64 << code:
-            return code
-    msg = f"tile is {size!r}, but must be 64, 128, 256 ... or {largest}; default {DEFAULT_TILE}"
-    raise ValueError(msg)
+def _tile(size: object) -> int:
+    """The side of a tile; ValueError where it is none of those that a header can say."""
+    sides = [64 << code for code in range(container.MAX_TILE_CODE + 1)]
+    if not isinstance(size, int) or size not in sides:
+        msg = (
+            f"tile is {size!r}, but must be 64, 128, 256 ... or {sides[-1]}; default {DEFAULT_TILE}"
+        )
+        raise ValueError(msg)
+    return size

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from pillow_mlic import packs, speed
+from pillow_mlic import packs
+from pillow_mlic.diagnostics import speed
 from pillow_mlic.models.base import TableCoder
 from pillow_mlic.models.layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
 from pillow_mlic.models.layers.gdn import PEDESTAL

@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import analysis, cli, heatmaps, plugin
-from pillow_mlic.checkpoints import import_checkpoint
+from pillow_mlic import cli, plugin
+from pillow_mlic.diagnostics import bits, heatmaps
 from pillow_mlic.models.layers.attention import InterSliceContext
 from pillow_mlic.models.maps import inter_slice_map
+from pillow_mlic.packs.checkpoints import import_checkpoint
 
 from .conftest import photograph
 from .test_published import small
@@ -19,7 +20,7 @@ from .test_published import small
 
 @pytest.fixture(autouse=True)
 def user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
 
 
 def import_small(name: str, tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_maps_of_a_file(tmp_path: Path) -> None:
     photograph(150, 70).save(buffer, plugin.FORMAT, model="mlic++", tile=64)
     for at in ((100, 20), (80, 20)):  # an anchor of the second tile, and a non-anchor
         buffer.seek(0)
-        box, maps = analysis.context_maps(buffer, at)
+        box, maps = bits.context_maps(buffer, at)
         assert box == (64, 0, 128, 64)
         row, column = at[1] // 16, (at[0] - 64) // 16
         expected = {"slice 2, from slices"}
@@ -63,7 +64,7 @@ def test_maps_of_a_file(tmp_path: Path) -> None:
     assert all(not m[(rows + columns) % 2 == 0].any() for m in anchors_only)
     buffer.seek(0)
     with pytest.raises(ValueError, match="no pixel 150,2"):
-        analysis.context_maps(buffer, (150, 2))
+        bits.context_maps(buffer, (150, 2))
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

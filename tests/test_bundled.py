@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import codec, packs
+from pillow_mlic import packs
 from pillow_mlic.evaluation.metrics import psnr
+
+from .coders import coding_of, encode
 
 PHOTOGRAPH = Path(__file__).parent / "data" / "photograph.png"
 CPU = torch.device("cpu")
@@ -56,7 +58,7 @@ def test_real_bytes_are_within_one_percent_of_the_estimate(
     photograph: Image.Image, pack: packs.Pack, quality: float
 ) -> None:
     pixels = np.asarray(photograph)
-    encoded = codec.encode(pixels, pack, quality, 2048, 1e-9, CPU, estimate=True)
+    encoded = encode(pixels, coding_of(pack, quality), estimate=True)
     assert encoded.estimated_bits is not None
     fixed = 8 * (4 + 1 + 8)  # checksum, number of corrections, state of the coder
     assert 8 * len(encoded.tiles[0]) - fixed == pytest.approx(encoded.estimated_bits, rel=0.01)
@@ -67,7 +69,7 @@ def test_container_costs_forty_bytes_at_most(photograph: Image.Image, pack: pack
     picture = photograph.resize((768, 512))
     buffer = io.BytesIO()
     picture.save(buffer, "MLIC")
-    encoded = codec.encode(np.asarray(picture), pack, 3.0, 2048, 1e-9, CPU)
+    encoded = encode(np.asarray(picture), coding_of(pack, 3.0))
     assert buffer.tell() - (len(encoded.tiles[0]) - 5) <= 40
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pillow_mlic import container, leb128
-from pillow_mlic.container import (
+from pillow_mlic.format import container, leb128
+from pillow_mlic.format.container import (
     Chunk,
     ChunkType,
     ContainerError,
@@ -57,7 +57,7 @@ def files(draw: st.DrawFn) -> tuple[Header, list[Chunk]]:
     chunks = [Chunk(kind, draw(data)) for kind in draw(st.lists(metadata_types, unique=True))]
     if header.has_alpha:
         chunks.append(Chunk(ChunkType.ALPHA, draw(data)))
-    chunks += [Chunk(ChunkType.TILE, draw(data)) for _ in range(header.tile_count)]
+    chunks += [Chunk(ChunkType.TILE, draw(data)) for _ in range(header.grid.count)]
     for _ in range(draw(st.integers(0, 2))):
         unknown = Chunk(draw(st.integers(7, 63)), draw(data))
         chunks.insert(draw(st.integers(0, len(chunks))), unknown)
@@ -152,31 +152,35 @@ def test_header_refuses_bad_field(field: str, value: Any) -> None:
 
 
 def test_header_properties() -> None:
-    assert (PHOTO.quality, PHOTO.guard, PHOTO.tile_size, PHOTO.tile_count) == (3.0, 1e-9, 1024, 1)
+    assert (PHOTO.quality, PHOTO.guard, PHOTO.tile_size, PHOTO.grid.count) == (3.0, 1e-9, 1024, 1)
     assert not PHOTO.has_alpha
     header = TWO_BY_TWO
-    assert (header.tiles_across, header.tiles_down, header.guard) == (2, 2, 1e-5)
-    assert list(header.tile_boxes()) == [
+    assert (header.grid.across, header.grid.down, header.guard) == (2, 2, 1e-5)
+    assert list(header.grid.boxes()) == [
         (0, 0, 64, 64),
-        (64, 0, 100, 64),
-        (0, 64, 64, 70),
-        (64, 64, 100, 70),
+        (64, 0, 128, 64),
+        (0, 64, 64, 128),
+        (64, 64, 128, 128),
     ]
     for index in (-1, 4):
         with pytest.raises(IndexError, match="tiles 0 to 3"):
-            header.tile_box(index)
+            header.grid.box(index)
 
 
 @PATIENT
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_tile_boxes_cover_the_picture_once(width: int, height: int) -> None:
     header = replace(TWO_BY_TWO, width=width, height=height)
-    boxes = list(header.tile_boxes())
-    assert len(boxes) == header.tile_count
+    boxes = list(header.grid.boxes())
+    assert len(boxes) == header.grid.count
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
-    assert area == width * height
+    _, _, padded_width, padded_height = header.grid.padded
+    assert width <= padded_width < width + 64
+    assert height <= padded_height < height + 64
+    assert area == padded_width * padded_height
     assert all(
-        left < right <= width and top < bottom <= height for left, top, right, bottom in boxes
+        left < right <= padded_width and top < bottom <= padded_height
+        for left, top, right, bottom in boxes
     )
     assert boxes == sorted(boxes, key=lambda box: (box[1], box[0]))
 
@@ -503,9 +507,9 @@ def peak_memory(data: bytes) -> int:
 def test_huge_claims_allocate_nothing() -> None:
     side = container.MAX_SIDE
     header = replace(PHOTO, width=side, height=side, tile_code=0)
-    assert header.tile_count == 2**36
-    assert next(header.tile_boxes()) == (0, 0, 64, 64)
-    assert header.tile_box(2**36 - 1) == (side - 63, side - 63, side, side)
+    assert header.grid.count == 2**36
+    assert next(header.grid.boxes()) == (0, 0, 64, 64)
+    assert header.grid.box(2**36 - 1) == (side - 63, side - 63, side + 1, side + 1)
     tile = chunk_bytes(TILE, b"12345")
     with pytest.raises(TruncatedError, match="too few for the 68719476736 tiles"):
         read_all(header.to_bytes() + tile)

@@ -12,7 +12,7 @@ from torch import Tensor
 from pillow_mlic.distortion import ssimulacra2
 from pillow_mlic.distortion.costs import COSTS, MIN_CROPS, cost, mse
 from pillow_mlic.evaluation import metrics
-from pillow_mlic.models.layers.quality import DISTORTIONS
+from pillow_mlic.models.lambdas import DISTORTIONS
 
 from .conftest import photograph
 

@@ -69,8 +69,8 @@ def test_the_documented_command(tmp_path: Path) -> None:
         photograph(150, 130, seed=seed).save(tmp_path / "photos" / f"{seed}.png")
     run = tmp_path / "run"
     common = (tmp_path / "photos", run, "--threads", 1, "--steps", 1)
-    launch(2, "pillow_mlic.training", *common, "--batch", 2, "--crop", 64)
-    launch(1, "pillow_mlic.training", *common)
+    launch(2, "pillow_mlic", "train", *common, "--batch", 2, "--crop", 64)
+    launch(1, "pillow_mlic", "train", *common)
     state = load_state(run / STATE)
     assert (state["step"], state["settings"]["batch"]) == (2, 2)
     assert packs.inspect(run / "mlicv2-lite.safetensors").card["steps"] == 2

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pillow_mlic import codec
+from pillow_mlic.engines import torch_walk
+from pillow_mlic.engines.arithmetic import plain_arithmetic
 from pillow_mlic.entropy.indexes import Corrections, classify, correct, near_thresholds
 from pillow_mlic.entropy.payload import Payload, PayloadError
 from pillow_mlic.entropy.tables import TOTAL, Tables, gaussian_tables, quantise_pmf
@@ -14,6 +15,7 @@ from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatc
 from pillow_mlic.models.base import Latents
 from pillow_mlic.packs import Pack
 
+from .coders import coding_of, encode
 from .conftest import photograph
 
 TABLES = gaussian_tables()
@@ -169,14 +171,15 @@ def test_a_float32_mismatch_is_decoded_again_in_float64(
     (payload,) = coder.payloads()
     entropy = small_pack.model(CPU).entropy
     monkeypatch.setattr(entropy, "forward", NoisyEntropy(small_pack.canonical(CPU).entropy, 0.05))
-    with codec.plain_arithmetic(CPU):
-        decoded = codec.decode_batch([payload.to_bytes()], small_pack, 4.0, (2, 3), 1e-5, CPU)
+    with plain_arithmetic(CPU):
+        decoded = torch_walk.decode([payload.to_bytes()], small_pack, 4.0, (2, 3), 1e-5, CPU)
     assert torch.equal(decoded, y_hat.float())
 
 
 def test_reduced_precision_of_the_caller_does_not_reach_the_walk(small_pack: Pack) -> None:
     pixels = np.asarray(photograph(70, 70))
-    plain = codec.encode(pixels, small_pack, 3.0, 2048, 1e-9, CPU)
+    coding = coding_of(small_pack, 3.0)
+    plain = encode(pixels, coding)
     with torch.autocast("cpu", torch.bfloat16):
-        inside = codec.encode(pixels, small_pack, 3.0, 2048, 1e-9, CPU)
+        inside = encode(pixels, coding)
     assert plain.tiles == inside.tiles

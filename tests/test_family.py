@@ -10,8 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pillow_mlic import analysis, cli, codec, models, packs, skipping
+from pillow_mlic import cli, models, packs
+from pillow_mlic.diagnostics import skipping
+from pillow_mlic.diagnostics.bits import bit_map
+from pillow_mlic.engines.torch_walk import EXACT_GUARD, symbols_of, walk
 from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
+from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.base import Latents, Select
 from pillow_mlic.models.layers import masked_attention
 from pillow_mlic.models.layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
@@ -19,6 +23,7 @@ from pillow_mlic.models.layers.checkerboard_conv import StackedCheckerboard
 from pillow_mlic.models.layers.reweighted import GuidedContext, Reweighting
 from pillow_mlic.models.layers.rotary import Rotary
 
+from .coders import coding_of, encode
 from .conftest import photograph
 from .family import CONFIGS, VARIANTS, make, write_pack
 from .test_portability import MATRIX, check, jobs_of
@@ -121,9 +126,7 @@ def test_only_what_is_decoded_is_used(variant: str) -> None:
 
 def test_missing_weights_say_what_to_do() -> None:
     for name in CONFIGS:
-        with pytest.raises(
-            packs.WeightsError, match=r"mlic train .*--model " + name.replace("+", r"\+")
-        ):
+        with pytest.raises(WeightsError, match=r"mlic train .*--model " + name.replace("+", r"\+")):
             packs.find(name)
 
 
@@ -150,7 +153,7 @@ def coded_symbols(model: Any, pack: packs.Pack) -> tuple[int, int, EncodingCoder
     with torch.inference_mode():
         y = model.analysis(x, torch.tensor([3.0]))
         z = model.hyper_analysis(y)
-        coder = EncodingCoder(Latents(y, z), pack.tables, codec.EXACT_GUARD)
+        coder = EncodingCoder(Latents(y, z), pack.tables, EXACT_GUARD)
         model.entropy(torch.tensor([3.0], dtype=torch.float64), (2, 2), coder)
     return y.numel(), coder.count() - z.numel(), coder
 
@@ -163,7 +166,7 @@ def test_what_is_skipped_is_not_in_the_stream(tmp_path: Path) -> None:
         latents, coded, coder = coded_symbols(pack.model(torch.device("cpu")), pack)
         counts[variant] = coded / latents
         (payload,) = coder.payloads()
-        total = codec.symbols_of(model, (2, 2))
+        total = symbols_of(model, (2, 2))
         with torch.inference_mode():
             decoder = DecodingCoder([payload], pack.tables, total)
             model.entropy(torch.tensor([3.0], dtype=torch.float64), (2, 2), decoder)
@@ -178,7 +181,7 @@ def test_decisions_survive_a_decoder_that_is_off(tmp_path: Path) -> None:
     pack = packs.load(write_pack(model, "mlicv2", tmp_path / "a.safetensors"))
     wide = 1e-3
     x = np.asarray(photograph(128, 128))
-    (tile,) = codec.encode(x, pack, 3.0, 1024, wide, torch.device("cpu")).tiles
+    (tile,) = encode(x, coding_of(pack, 3.0, guard=wide)).tiles
 
     class Off(DecodingCoder):
         def decide(self, odds: Tensor) -> Tensor:
@@ -188,7 +191,7 @@ def test_decisions_survive_a_decoder_that_is_off(tmp_path: Path) -> None:
     cpu = torch.device("cpu")
     args = ([tile], pack, 3.0, (2, 2), True, cpu)
     with torch.inference_mode():
-        assert torch.equal(codec.walk(*args, Off), codec.walk(*args))
+        assert torch.equal(walk(*args, Off), walk(*args))
 
 
 def test_the_table_of_what_is_saved(
@@ -330,7 +333,7 @@ def test_optimised_rounding_and_bit_maps(
     photograph(64, 64).save(path, model=name, optimize=True)
     with Image.open(path) as image:
         image.load()
-    bits = analysis.bit_map(path)
+    bits = bit_map(path)
     assert bits.shape == (4, 4)
     assert 0.5 * bits.sum() - 1000 < 8 * path.stat().st_size < 1.2 * bits.sum() + 1000
 

@@ -14,9 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, codec, packs
-from pillow_mlic.checkpoints import export_checkpoint
+from pillow_mlic import cli, packs
+from pillow_mlic.coding.decoder import Decoder
+from pillow_mlic.coding.encoder import Encoder
+from pillow_mlic.engines.torch_engine import TorchEngine
 from pillow_mlic.files import whole_file
+from pillow_mlic.packs.checkpoints import export_checkpoint
 
 from .conftest import GOLDEN, photograph
 
@@ -193,8 +196,8 @@ def test_interrupted(
 
     monkeypatch.chdir(folder)
     before = files_in(folder)
-    for name in ("encode", "decode_into"):
-        monkeypatch.setattr(codec, name, interrupt)
+    monkeypatch.setattr(Encoder, "encode", interrupt)
+    monkeypatch.setattr(Decoder, "decode_into", interrupt)
     assert cli.main(arguments) == 130
     assert capsys.readouterr().err.strip() == "mlic: interrupted"
     assert files_in(folder) == before
@@ -242,8 +245,7 @@ def test_too_little_memory(
         raise RuntimeError(msg)
 
     monkeypatch.chdir(folder)
-    for name in ("analyse", "synthesise"):
-        monkeypatch.setattr(codec, name, fail)
+    monkeypatch.setattr(TorchEngine, "_tensor", fail)
     assert cli.main(arguments) == 1
     assert "memory does not suffice for this picture" in capsys.readouterr().err
     assert Path(arguments[3]).read_bytes() == OLD

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pillow_mlic import codec, container
+from pillow_mlic.coding.decoder import Decoder
 from pillow_mlic.entropy.walk import DecodingCoder
+from pillow_mlic.format import container
 
 from .conftest import GOLDEN
 from .fuzz import targets, worker
@@ -105,7 +106,7 @@ def test_damage_that_goes_unnoticed_is_seen(
 
 
 def test_crashes_are_seen(fuzzer: Fuzzer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "decode_into", lambda *args: 1 // 0)
+    monkeypatch.setattr(Decoder, "decode_into", lambda *args: 1 // 0)
     for target in ("load", "truncated", "region", "command"):
         assert CRASH in outcomes(fuzzer, target, 40)
 
@@ -115,7 +116,7 @@ def test_what_takes_too_long_is_seen(fuzzer: Fuzzer, monkeypatch: pytest.MonkeyP
         while True:
             pass
 
-    monkeypatch.setattr(codec, "decode_into", busy)
+    monkeypatch.setattr(Decoder, "decode_into", busy)
     monkeypatch.setattr(worker, "SECONDS", 0.05)
     assert HANG in outcomes(fuzzer, "load", 20)
 

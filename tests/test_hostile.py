@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 import pillow_mlic
-from pillow_mlic import DecodeError, alpha, codec, container, leb128, packs
-from pillow_mlic.container import Chunk, ChunkType, ContainerError, DamagedError, Header
+from pillow_mlic import DecodeError, packs
+from pillow_mlic.engines.arithmetic import plain_arithmetic
 from pillow_mlic.entropy.payload import Payload, PayloadError
 from pillow_mlic.entropy.walk import EncodingCoder
+from pillow_mlic.format import alpha, container, leb128
+from pillow_mlic.format.container import Chunk, ChunkType, ContainerError, DamagedError, Header
 from pillow_mlic.models.base import Latents
 
 from .conftest import GOLDEN, photograph
@@ -77,7 +79,7 @@ def test_pillows_rules_for_decompression_bombs(monkeypatch: pytest.MonkeyPatch) 
 
     def bomb(width: int, height: int) -> io.BytesIO:
         header = Header("RGB", width, height, 1, bytes(8), 0, tile_code=container.MAX_TILE_CODE)
-        return whole(header, [tile] * header.tile_count)
+        return whole(header, [tile] * header.grid.count)
 
     with pytest.raises(Image.DecompressionBombError):
         Image.open(bomb(20_000, 20_000))
@@ -191,8 +193,8 @@ def test_any_box_of_an_alpha_plane(data: st.DataObject) -> None:
 BOMB = """
 import io, resource, zlib
 from PIL import Image
-from pillow_mlic import alpha
-from pillow_mlic.container import DamagedError
+from pillow_mlic.format import alpha
+from pillow_mlic.format.container import DamagedError
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -288,7 +290,7 @@ def test_a_forger_who_knows_the_format(
     header = Header("RGB", 64, 64, 1, pack.hash, 40_000, guard_code=guard_code)
     coder = EncodingCoder(Latents(y, z), pack.tables, header.guard)
     quality = torch.tensor([header.quality], dtype=torch.float64)
-    with codec.plain_arithmetic(cpu):
+    with plain_arithmetic(cpu):
         model.entropy(quality, (1, 1), coder)
     (payload,) = coder.payloads()
     with Image.open(whole(header, [Chunk(ChunkType.TILE, payload.to_bytes())])) as image:

@@ -12,8 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pillow_mlic import cli, packs
-from pillow_mlic.checkpoints import import_checkpoint, read
-from pillow_mlic.exceptions import WeightsError
+from pillow_mlic.errors import WeightsError
+from pillow_mlic.packs.checkpoints import import_checkpoint, read
 
 from .test_published import small
 

@@ -89,7 +89,7 @@ def test_a_convolution_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path])
     assert cli.main(["models", "mlicv2-lite"]) == 0
     head, row = capsys.readouterr().out.splitlines()
     assert head.split()[0] == "model"

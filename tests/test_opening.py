@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import pillow_mlic
-from pillow_mlic import codec, opening, packs, plugin
+from pillow_mlic import packs, plugin, settings
+from pillow_mlic.coding.decoder import Decoder
 
 from .conftest import GOLDEN
 
@@ -28,13 +29,13 @@ def as_before() -> Iterator[None]:
 @pytest.mark.usefixtures("small_weights")
 def test_threads_are_those_chosen_while_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    decode = codec.decode_into
+    decode = Decoder.decode_into
 
     def spy(*args: object, **options: object) -> None:
         seen.append(torch.get_num_threads())
         decode(*args, **options)
 
-    monkeypatch.setattr(codec, "decode_into", spy)
+    monkeypatch.setattr(Decoder, "decode_into", spy)
     pillow_mlic.register_mlic_opener(threads=2)
     for _ in range(2):
         with Image.open(GOLDEN / "rgb.mlic") as image:
@@ -82,10 +83,10 @@ def test_a_device() -> None:
     ],
 )
 def test_options_that_cannot_be(options: dict[str, object], sentence: str) -> None:
-    before = opening._chosen
+    before = settings._chosen
     with pytest.raises(ValueError, match=sentence):
         pillow_mlic.register_mlic_opener(**options)
-    assert opening._chosen == before
+    assert settings._chosen == before
 
 
 def test_a_version_of_the_future_is_named() -> None:

@@ -229,7 +229,7 @@ def test_every_flipped_byte_is_an_error() -> None:
 
 def test_flipped_payload_with_a_matching_chunk_checksum_is_still_found() -> None:
     """The symbols' own checksum tells what the container's cannot."""
-    from pillow_mlic import container
+    from pillow_mlic.format import container
 
     data = saved(photograph(96, 96)).getvalue()
     stream = io.BytesIO(data)
@@ -249,7 +249,7 @@ def test_flipped_payload_with_a_matching_chunk_checksum_is_still_found() -> None
 def test_wrong_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = saved(photograph(32, 32))
     monkeypatch.delenv("MLIC_WEIGHTS")
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path])
     image = Image.open(data)
     with pytest.raises(WeightsError, match="written with the weights"):
         image.load()
@@ -261,7 +261,7 @@ def test_mlic_weights_goes_before_what_is_bundled(
     """A pack of any name, chosen by the user, beats one that is called like the model."""
     bundled = tmp_path / "mlicv2-lite.safetensors"
     bundled.write_bytes(small_weights.read_bytes())
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path])
     assert packs.find("mlicv2-lite").path == small_weights
     assert packs.find("small").path == small_weights
     monkeypatch.delenv("MLIC_WEIGHTS")

@@ -16,11 +16,15 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from pillow_mlic import cli, codec, packs, portability
-from pillow_mlic.checkpoints import import_checkpoint
+from pillow_mlic import cli, packs
+from pillow_mlic.diagnostics import portability
+from pillow_mlic.diagnostics.portability import Outcome, Setting, Summary
+from pillow_mlic.engines import torch_walk
+from pillow_mlic.engines.torch_walk import EXACT_GUARD
 from pillow_mlic.models.layers.conv import Conv2d
-from pillow_mlic.portability import Outcome, Setting, Summary
+from pillow_mlic.packs.checkpoints import import_checkpoint
 
+from .coders import coding_of, encode
 from .conftest import GOLDEN, photograph
 from .test_published import small
 
@@ -44,8 +48,8 @@ def jobs_of(pack: packs.Pack, image: Image.Image, qualities: tuple[float, ...]) 
     for quality in qualities:
         size = [-(-side // 64) for side in pixels.shape[:2]]
         job: dict[str, Any] = {"quality": quality, "size": size}
-        for kind, guard in (("exact", codec.EXACT_GUARD), ("fast", pack.file.guard)):
-            job[kind] = codec.encode(pixels, pack, quality, 1024, guard, CPU).tiles[0].hex()
+        for kind, guard in (("exact", EXACT_GUARD), ("fast", pack.file.guard)):
+            job[kind] = encode(pixels, coding_of(pack, quality, guard=guard)).tiles[0].hex()
         jobs.append(job)
     return jobs
 
@@ -98,10 +102,10 @@ def test_more_noise_than_the_guard_band_is_seen(small_pack: packs.Pack) -> None:
 def test_settings_leave_nothing_behind(small_pack: packs.Pack) -> None:
     from pillow_mlic.models.layers.blocks import Conv3x3
 
-    before = Conv3x3.forward, torch.get_num_threads(), codec.DecodingCoder
+    before = Conv3x3.forward, torch.get_num_threads(), torch_walk.DecodingCoder
     jobs = jobs_of(small_pack, photograph(64, 64), (3.0,))
     portability.decode_all(MATRIX[-1], small_pack, jobs)
-    assert (Conv3x3.forward, torch.get_num_threads(), codec.DecodingCoder) == before
+    assert (Conv3x3.forward, torch.get_num_threads(), torch_walk.DecodingCoder) == before
 
 
 def test_the_other_layout_is_another(monkeypatch: pytest.MonkeyPatch) -> None:

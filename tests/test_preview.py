@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pillow_mlic import ContainerError, container, preview
-from pillow_mlic.container import Chunk, ChunkType
+from pillow_mlic import ContainerError
+from pillow_mlic.format import container, preview
+from pillow_mlic.format.container import Chunk, ChunkType
 
 from .conftest import GOLDEN, photograph
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from pillow_mlic import cli, models, packs
-from pillow_mlic.checkpoints import export_checkpoint, import_checkpoint, quality_of, read
-from pillow_mlic.exceptions import WeightsError
+from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.lalic import Lalic, LalicConfig
 from pillow_mlic.models.mlicpp import MlicPlusPlus, MlicPlusPlusConfig
+from pillow_mlic.packs.checkpoints import export_checkpoint, import_checkpoint, quality_of, read
 
 from .conftest import photograph
 
@@ -48,7 +48,7 @@ def small(name: str) -> torch.nn.Module:
 
 @pytest.fixture(autouse=True)
 def user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
     return tmp_path / "packs"
 
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, codec, encoder, packs, plugin, refinement
-from pillow_mlic.checkpoints import import_checkpoint
+from pillow_mlic import cli, packs, plugin
+from pillow_mlic.coding import refinement
+from pillow_mlic.coding.encoder import Encoded, Encoder
+from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.entropy.annealing import AnnealedCoder, StepSizes, temperature
 from pillow_mlic.entropy.walk import table_bits
 from pillow_mlic.evaluation import codecs
@@ -19,12 +21,13 @@ from pillow_mlic.models.base import Latents
 from pillow_mlic.models.layers.quality import lambda_of
 from pillow_mlic.models.layers.quantise import gaussian_bits
 from pillow_mlic.packs import Pack
+from pillow_mlic.packs.checkpoints import import_checkpoint
 
+from .coders import coding_of, decode, encode
 from .conftest import photograph
 from .test_published import small
 
 CPU = torch.device("cpu")
-EXACT = 1e-9
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +50,9 @@ def cost(
     """R + lambda D of a coded picture, in bits, from the real bytes and the real pixels."""
     height, width = picture.shape[:2]
     show = options.get("show", lambda pixels: pixels)
-    coded = codec.encode(picture, pack, quality, tile, EXACT, CPU, **options)
-    tiles = dict(enumerate(coded.tiles))
-    pixels = codec.decode(tiles, (width, height), pack, quality, tile, EXACT, CPU)
+    coding = coding_of(pack, quality, tile)
+    coded = encode(picture, coding, **options)
+    pixels = decode(coded.tiles, (width, height), coding)
     error = ((show(picture).astype(float) - show(pixels)) ** 2).mean() * width * height
     lam = float(lambda_of(torch.tensor([quality])))
     return 8 * sum(map(len, coded.tiles)) + lam * float(error)
@@ -67,18 +70,17 @@ def test_it_never_raises_the_cost(bundled: Pack, quality: float, tile: int, gain
 def test_what_refinement_makes_worse_is_not_kept(
     bundled: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture = crop()
+    picture, coding = crop(), coding_of(bundled, 3.0, 64)
     plain, optimised = (
-        codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=optimize).tiles
-        for optimize in (False, True)
+        encode(picture, coding, optimize=optimize).tiles for optimize in (False, True)
     )
 
-    def spoilt(self: object, latents: Latents, *_: object) -> Latents:
-        return Latents(latents.y * 3 + 1, latents.z)
+    def spoilt(self: object, latents: LatentArrays, *_: object) -> LatentArrays:
+        return LatentArrays(latents.y * 3 + 1, latents.z)
 
-    monkeypatch.setattr(refinement.Refiner, "tile", spoilt)
-    monkeypatch.setattr(encoder, "ROUNDS", 0)
-    again = codec.encode(picture, bundled, 3.0, 64, EXACT, CPU, optimize=True, refine=1).tiles
+    monkeypatch.setattr(refinement.Refiner, "refined", spoilt)
+    monkeypatch.setattr(refinement, "ROUNDS", 0)
+    again = encode(picture, coding, optimize=True, refine=1).tiles
     assert all(tile in choice for tile, *choice in zip(again, plain, optimised, strict=True))
 
 
@@ -86,7 +88,7 @@ def test_annealing_lowers_the_cost_by_itself(
     bundled: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the rounds of optimised rounding that end it."""
-    monkeypatch.setattr(encoder, "ROUNDS", 0)
+    monkeypatch.setattr(refinement, "ROUNDS", 0)
     picture = crop()
     assert cost(picture, bundled, 5.0, refine=40) < 0.99 * cost(picture, bundled, 5.0)
 
@@ -100,7 +102,7 @@ def test_grey_is_measured_as_grey(bundled: Pack) -> None:
 def test_windows_of_a_large_tile(bundled: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = crop()
     before = cost(picture, bundled, 3.0, optimize=True)
-    monkeypatch.setattr(refinement, "SIDE", 64)
+    monkeypatch.setattr(refinement, "WINDOW", 64)
     assert cost(picture, bundled, 3.0, optimize=True, refine=2) <= before
 
 
@@ -124,7 +126,7 @@ def test_saving(small_weights: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("name", ["mlic++", "lalic"])
 def test_published_networks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
     torch.save(small(name).state_dict(), tmp_path / "a.pth")
     pack = packs.load(packs.inspect(import_checkpoint(tmp_path / "a.pth", 0.0067)))
     picture = np.asarray(photograph(64, 64))
@@ -176,13 +178,14 @@ def test_searching_drafts_without_refinement(
     small_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    plain = codec.encode
+    plain = Encoder.encode
 
-    def watching(*args: Any, refine: int, **options: Any) -> codec.Encoded:
-        asked.append(refine)
-        return plain(*args, **options)
+    def watching(self: Encoder, *args: Any) -> Encoded:
+        asked.append(self._refine)
+        self._refine = 0
+        return plain(self, *args)
 
-    monkeypatch.setattr(codec, "encode", watching)
+    monkeypatch.setattr(Encoder, "encode", watching)
     photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, refine=50, max_bytes=900)
     drafts = asked.count(0)
     assert asked == [0] * drafts + [50]  # the draft's quality is tried first, and here it fits
@@ -197,7 +200,7 @@ def test_wrong_steps(small_weights: Path, steps: object) -> None:
 def test_weights_for_ms_ssim_are_not_refined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
     torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
     import_checkpoint(tmp_path / "a.pth", 8.73)
     for option in ("refine", "optimize"):

@@ -1,6 +1,7 @@
 """Pictures of any size: what is decoded depends neither on regions nor on how memory was split."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,19 @@ import torch
 from PIL import Image
 
 import pillow_mlic
-from pillow_mlic import ContainerError, codec, regions
+from pillow_mlic import ContainerError
+from pillow_mlic.coding import transforms, work
+from pillow_mlic.coding.coding import Coding
+from pillow_mlic.coding.transforms import Transforms
+from pillow_mlic.engines.base import Floats
+from pillow_mlic.engines.torch_engine import TorchEngine
+from pillow_mlic.errors import DeviceMemoryError
+from pillow_mlic.format.geometry import Box, Grid, within
 from pillow_mlic.models.mlicpp import MlicPlusPlus, MlicPlusPlusConfig
 from pillow_mlic.models.mlicv2_lite import MlicV2Lite
 from pillow_mlic.packs import Pack
-from pillow_mlic.regions import Box, Grid
 
+from .coders import coding_of, decode, encode
 from .conftest import SMALL, photograph
 
 CPU = torch.device("cpu")
@@ -34,6 +42,16 @@ def lively(model: Any) -> Any:
 def small_models() -> dict[str, Any]:
     config = MlicPlusPlusConfig(width=8, latents=8, slices=2, slice_channels=4)
     return {"mlicv2-lite": lively(MlicV2Lite(SMALL)), "mlic++": lively(MlicPlusPlus(config))}
+
+
+class OnePack:
+    """A pack of one model, as an engine needs it for transforms."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def model(self, device: torch.device) -> Any:
+        return self._model
 
 
 @pytest.mark.parametrize("name", ["mlicv2-lite", "mlic++"])
@@ -67,40 +85,41 @@ def test_regions_give_what_the_whole_gives(
 ) -> None:
     model = small_models()[name]
     picture = np.asarray(photograph(*size))
-    grid = Grid(*size, 128, 64)
+    grid = Grid(*size, 128)
     box = grid.padded
-    with torch.inference_mode():
-        y = regions.analyse(picture, box, model, grid, Q)
+    engine: Any = TorchEngine(OnePack(model), CPU)  # type: ignore[arg-type]
+    parts = Transforms(engine, grid, 4.0)
+    y = parts.analyse(picture, box)
 
-        def part(box: Box) -> torch.Tensor:
-            rows, columns = regions.within(box, grid.padded)
-            return y[:, rows, columns]
+    def part(box: Box) -> Floats:
+        return y[:, *within(box, grid.padded)]
 
-        whole = regions.synthesise(part, box, model, grid, Q)
-        monkeypatch.setattr(regions, "SIDE", 64)
-        again = regions.analyse(picture, box, model, grid, Q)
-        assert torch.allclose(y, again, atol=1e-4)
-        for region in regions.regions(box, model, grid):
-            pixels = regions.synthesise(part, region, model, grid, Q)
-            left, top, right, bottom = region
-            expected = whole[top:bottom, left:right].astype(int)
-            assert np.abs(pixels - expected).max() <= 1
+    whole = parts.synthesise(part, box)
+    monkeypatch.setattr(transforms, "SIDE", 64)
+    again = parts.analyse(picture, box)
+    assert np.allclose(y, again, atol=1e-4)
+    for region in parts.regions(box):
+        pixels = parts.synthesise(part, region)
+        left, top, right, bottom = region
+        expected = whole[top:bottom, left:right].astype(int)
+        assert np.abs(pixels - expected).max() <= 1
 
 
 def test_a_transform_that_sees_everything_sees_its_tile() -> None:
     class Everything:
         halo = None
 
-    grid = Grid(300, 100, 128, 64)
-    model: Any = Everything()
+    grid = Grid(300, 100, 128)
+    engine: Any = Everything()
+    parts = Transforms(engine, grid, 4.0)
     tiles = list(grid.boxes())
-    assert regions.regions((0, 0, 320, 128), model, grid) == tiles
-    assert regions.regions((140, 20, 150, 30), model, grid) == [tiles[1]]
-    assert regions.seen(tiles[1], model, grid) == tiles[1]
+    assert parts.regions((0, 0, 320, 128)) == tiles
+    assert parts.regions((140, 20, 150, 30)) == [tiles[1]]
+    assert parts.seen(tiles[1]) == tiles[1]
 
 
 def test_tiles_touched_by_a_box() -> None:
-    grid = Grid(300, 200, 128, 64)
+    grid = Grid(300, 200, 128)
     assert list(grid.boxes()) == [grid.box(index) for index in range(6)]
     assert grid.padded == (0, 0, 320, 256)
     assert grid.touched((0, 0, 128, 128)) == [0]
@@ -141,13 +160,13 @@ def test_a_region_costs_only_its_tiles(
 ) -> None:
     file = saved(photograph(640, 640))
     decoded = []
-    plain = codec.decode_batch
+    plain = TorchEngine.decode
 
-    def counting(*args: Any) -> torch.Tensor:
+    def counting(*args: Any) -> Floats:
         decoded.append(args)
         return plain(*args)
 
-    monkeypatch.setattr(codec, "decode_batch", counting)
+    monkeypatch.setattr(TorchEngine, "decode", counting)
     pillow_mlic.decode_region(file, (320, 320, 330, 330))
     assert 1 <= len(decoded) <= 4
     Image.open(file).load()
@@ -238,18 +257,17 @@ def test_regions_shrink_where_memory_does_not_suffice(
     small_pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = np.asarray(photograph(640, 500))
-    arguments = (small_pack, 3.0, 2048, 1e-9, CPU)
-    plain = codec.encode(picture, *arguments)
-    tiles = dict(enumerate(plain.tiles))
-    pixels = codec.decode(tiles, (640, 500), *arguments)
+    coding = coding_of(small_pack, 3.0, 2048)
+    tiles = encode(picture, coding).tiles
+    pixels = decode(tiles, (640, 500), coding)
     model = small_pack.model(CPU)
     analysis = LittleMemory(model.analysis.forward, 400 * 400 * 3)
     synthesis = LittleMemory(model.synthesis.forward, 25 * 25 * SMALL.latents)
     monkeypatch.setattr(model.analysis, "forward", analysis)
     monkeypatch.setattr(model.synthesis, "forward", synthesis)
-    again = codec.decode(tiles, (640, 500), *arguments)
+    again = decode(tiles, (640, 500), coding)
     assert np.abs(again - pixels.astype(int)).max() <= 1
-    codec.encode(picture, *arguments)
+    encode(picture, coding)
     assert analysis.failures
     assert synthesis.failures
 
@@ -257,16 +275,18 @@ def test_regions_shrink_where_memory_does_not_suffice(
 def test_the_cpu_helps_out(small_pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device whose memory does not suffice for anything; "meta" plays the device."""
 
-    def work(device: torch.device) -> str:
-        if device.type != "cpu":
-            raise torch.OutOfMemoryError
+    def task(coding: Coding) -> str:
+        if coding.engine.device != "cpu":
+            raise DeviceMemoryError
         return "done"
 
+    coding = coding_of(small_pack, 3.0)
+    elsewhere = replace(coding, engine=TorchEngine(small_pack, torch.device("meta")))
     with pytest.warns(RuntimeWarning, match="CPU does the work"):
-        assert codec._on_device(work, torch.device("meta")) == "done"
+        assert work.where_memory_suffices(task, elsewhere) == "done"
 
-    def hopeless(device: torch.device) -> str:
-        raise torch.OutOfMemoryError
+    def hopeless(coding: Coding) -> str:
+        raise DeviceMemoryError
 
-    with pytest.raises(torch.OutOfMemoryError):
-        codec._on_device(hopeless, CPU)
+    with pytest.raises(MemoryError):
+        work.where_memory_suffices(hopeless, coding)

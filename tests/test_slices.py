@@ -10,8 +10,8 @@ from PIL import Image
 
 import pillow_mlic
 from pillow_mlic import cli, packs, plugin
-from pillow_mlic.checkpoints import import_checkpoint
 from pillow_mlic.entropy.slices import slices_of
+from pillow_mlic.packs.checkpoints import import_checkpoint
 
 from .conftest import photograph
 from .test_published import SMALL, small
@@ -61,7 +61,7 @@ def test_tiles_regions_and_transparency(small_weights: Path) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_published_networks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pillow_mlic.packs.folders", lambda: [tmp_path / "packs"])
+    monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
     torch.save(small(name).state_dict(), tmp_path / "a.pth")
     pack = packs.load(packs.inspect(import_checkpoint(tmp_path / "a.pth", 0.0067)))
     slices = slices_of(pack.canonical(CPU))

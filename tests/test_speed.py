@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pillow_mlic import cli, packs, speed
+from pillow_mlic import cli, packs
+from pillow_mlic.diagnostics import speed
 from pillow_mlic.models.base import Latents, Select
 from pillow_mlic.models.layers import winograd
 from pillow_mlic.models.mlicpp import MlicPlusPlus, MlicPlusPlusConfig

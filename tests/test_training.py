@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pillow_mlic import packs
+from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.mlicv2_lite import MlicV2Lite
 from pillow_mlic.training.data import Crops, load_folder
 from pillow_mlic.training.export import write_half
@@ -123,7 +124,7 @@ def test_pack_round_trip_and_damage(tmp_path: Path, small_model: MlicV2Lite) -> 
     data = path.read_bytes()
     for bad in (b"", data[:100], data[: len(data) // 2], b"\xff" * 64):
         path.write_bytes(bad)
-        with pytest.raises(packs.WeightsError):
+        with pytest.raises(WeightsError):
             packs.load(packs.inspect(path))
 
 

@@ -10,17 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, codec, packs
+from pillow_mlic import cli, packs
 from pillow_mlic.distortion.ms_ssim import ms_ssim
 from pillow_mlic.evaluation import metrics
 from pillow_mlic.models.base import Latents
+from pillow_mlic.models.lambdas import LAMBDAS, MS_SSIM_LAMBDAS, quality_of
 from pillow_mlic.models.layers.factorised import FactorisedPrior
-from pillow_mlic.models.layers.quality import LAMBDAS, MS_SSIM_LAMBDAS, quality_of
 from pillow_mlic.training.export import export
 from pillow_mlic.training.loop import Settings, Trainer, load_state, settings_from
 from pillow_mlic.training.objective import SelectionCoder
 from pillow_mlic.training.session import Request, train
 
+from .coders import coding_of, encode
 from .conftest import photograph
 from .family import CONFIGS, make, write_pack
 from .test_portability import MATRIX, check, jobs_of
@@ -265,6 +266,6 @@ def test_packs_of_trained_networks_fit_the_codec(tmp_path: Path) -> None:
     export(run, "mlicv2", tmp_path / "a.safetensors", averaged=True)
     pack = packs.load(packs.inspect(tmp_path / "a.safetensors"))
     pixels = np.asarray(photograph(64, 64))
-    coded = codec.encode(pixels, pack, 3.0, 64, codec.EXACT_GUARD, CPU, estimate=True)
+    coded = encode(pixels, coding_of(pack, 3.0, 64), estimate=True)
     assert coded.estimated_bits is not None
     assert 8 * len(coded.tiles[0]) < 1.1 * coded.estimated_bits + 600

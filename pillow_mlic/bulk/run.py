@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from .. import saving
+from ..coding.goals import KINDS
 from ..files import readable_suffixes
-from ..targets import KINDS
 from . import manifest as manifests
 from . import places, pool
 from .archive import Archive

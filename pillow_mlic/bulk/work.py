@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .. import container, plugin, saving
-from ..targets import KINDS
+from .. import plugin, saving
+from ..coding.goals import KINDS
+from ..format import container
 from . import places
 from .manifest import Record
 from .order import Item, Job, Order
@@ -138,17 +139,15 @@ class Worker:
 
     def _files(self, ready: list[saving.Prepared], size: tuple[int, int]) -> list[bytes]:
         """The whole files of pictures that share one padded size."""
-        from .. import codec
+        from ..coding.encoder import Encoder
 
         stack = np.stack([_padded_pixels(prepared.native, size) for prepared in ready])
-        first, settings = ready[0], ready[0].settings
-        header = first.header(settings.quality)
-        coding = (first.pack, header.quality, header.tile_size, header.guard, settings.device)
-        coded = codec.encode_batch(stack, *coding, settings.optimize)
+        coding, optimize = ready[0].coding, ready[0].settings.optimize
+        coded = Encoder(coding, optimize).encode_batch(stack)
         files = []
         for prepared, tiles in zip(ready, coded, strict=True):
             buffer = io.BytesIO()
-            container.write(buffer, *prepared.coded(settings.quality, tiles))
+            container.write(buffer, *prepared.file(coding, tiles))
             files.append(buffer.getvalue())
         return files
 

@@ -53,7 +53,7 @@ def _point(text: str) -> tuple[int, int]:
 
 def run(args: argparse.Namespace) -> int:
     """mlic attention."""
-    from .. import analysis, heatmaps
+    from ..diagnostics import bits, heatmaps
 
     out = args.output or args.input.with_name(f"{args.input.stem}-attention.png")
     common.check_free(out, args.force)
@@ -64,11 +64,11 @@ def run(args: argparse.Namespace) -> int:
     box = (0, 0, *picture.size)
     if not args.bits:
         file.seek(0)
-        box, maps = analysis.context_maps(file, at, args.device)
+        box, maps = bits.context_maps(file, at, args.device)
     file.seek(0)
-    bits = analysis.bit_map(file, args.device)
+    costs = bits.bit_map(file, args.device)
     left, top, right, bottom = (-(-side // heatmaps.LATENT) for side in box)
-    maps["bits"] = bits[top:bottom, left:right]
+    maps["bits"] = costs[top:bottom, left:right]
     tile = picture.crop((box[0], box[1], min(box[2], picture.width), min(box[3], picture.height)))
     mark = None if args.bits else (at[0] - box[0], at[1] - box[1])
     with whole_file(out) as written:

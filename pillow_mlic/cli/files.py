@@ -10,8 +10,9 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from .. import devices, plugin, saving
-from ..exceptions import PICTURE_ERRORS
+from .. import plugin, saving
+from ..engines import devices
+from ..errors import PICTURE_ERRORS
 from ..files import whole_file
 from . import common
 

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from .. import plugin, saving
-from ..exceptions import PICTURE_ERRORS
+from ..errors import PICTURE_ERRORS
 from . import common
 
 

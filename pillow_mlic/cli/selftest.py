@@ -30,7 +30,7 @@ def add_to(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """mlic selftest."""
-    from .. import portability
+    from ..diagnostics import portability
 
     pictures = [p for p, _ in common.expand(args.inputs, common.readable_suffixes())]
     qualities = [float(q) for q in args.quality.split(",")]

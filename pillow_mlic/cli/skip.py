@@ -27,7 +27,8 @@ def add_to(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """mlic bench skip."""
-    from .. import devices, skipping
+    from ..diagnostics import skipping
+    from ..engines import devices
 
     pictures = [p for p, _ in common.expand(args.inputs, common.readable_suffixes())]
     device = devices.resolve(args.device)

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """mlic bench speed."""
     import numpy as np
 
-    from .. import speed
+    from ..diagnostics import speed
 
     with Image.open(args.picture) as image:
         pixels = np.asarray(image.convert("RGB"))

@@ -23,12 +23,11 @@ def add_to(subparsers: Any) -> None:
             "or (--cooldown) take its rate down to zero and write the weights."
         ),
     )
-    add_arguments(parser)
+    _add_arguments(parser)
     parser.set_defaults(run=run)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of training, also used by `python -m pillow_mlic.training`."""
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="folder of pictures, searched recursively")
     parser.add_argument("run_folder", type=Path, metavar="run", help="folder that keeps the run")
     parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="default %(default)s")

@@ -56,7 +56,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """mlic weights import."""
-    from ..checkpoints import import_checkpoint
+    from ..packs.checkpoints import import_checkpoint
 
     path = import_checkpoint(args.file, args.lam, args.folder)
     pack = packs.inspect(path)
@@ -66,7 +66,7 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """mlic weights export."""
-    from ..checkpoints import export_checkpoint
+    from ..packs.checkpoints import export_checkpoint
 
     export_checkpoint(args.pack, args.output)
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import leb128
+from ..format import leb128
 from .indexes import Corrections
 
 CHECKSUM_BYTES = 4

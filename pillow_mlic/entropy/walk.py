@@ -14,15 +14,7 @@ from torch import Tensor
 from ..models.base import Latents, Select
 from ..models.layers.quantise import gaussian_bits
 from . import range_coder
-from .indexes import (
-    ABOVE_ONE,
-    Corrections,
-    Indexes,
-    Thresholds,
-    classify,
-    correct,
-    near_thresholds,
-)
+from .indexes import ABOVE_ONE, Corrections, Indexes, Thresholds, classify, correct, near_thresholds
 from .payload import Payload, checksum
 from .rounding import Rounding
 from .tables import PRECISION, Tables

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from ..rate import Scale, search
+from ..coding.search import Scale, search
 from . import metrics
 from .codecs import Codec
 

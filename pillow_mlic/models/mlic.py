@@ -26,12 +26,7 @@ from .layers.checkerboard_conv import StackedCheckerboard
 from .layers.elic import elic_analysis, elic_synthesis
 from .layers.masked_attention import InterSliceAttention, IntraSliceAttention, IntraSliceMaps
 from .maps import patch_row
-from .multi_reference import (
-    ChannelContext,
-    Known,
-    MultiReferenceNetwork,
-    SliceConfig,
-)
+from .multi_reference import ChannelContext, Known, MultiReferenceNetwork, SliceConfig
 
 
 @dataclass(frozen=True)

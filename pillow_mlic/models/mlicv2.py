@@ -24,21 +24,10 @@ from .base import Coder
 from .layers.checkerboard import put
 from .layers.conv import Conv2d, Linear, SubpixelConv
 from .layers.residual import ResidualDown, ResidualUp
-from .layers.reweighted import (
-    GuidedContext,
-    InterSliceContext,
-    Reweighting,
-    RotaryLocalContext,
-)
+from .layers.reweighted import GuidedContext, InterSliceContext, Reweighting, RotaryLocalContext
 from .layers.token_mixing import TokenMixing
 from .maps import guided_map, inter_slice_map
-from .multi_reference import (
-    ChannelContext,
-    Known,
-    MultiReferenceNetwork,
-    SliceConfig,
-    at,
-)
+from .multi_reference import ChannelContext, Known, MultiReferenceNetwork, SliceConfig, at
 
 SMALL_SCALE = 0.3
 """Below this scale a symbol is taken to be zero, unless the network says otherwise (xi)."""

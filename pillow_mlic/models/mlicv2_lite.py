@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import Coder, Latents, without
+from .lambdas import LAMBDAS
 from .layers.blocks import (
     Conv3x3,
     Merge,
@@ -33,7 +34,7 @@ from .layers.blocks import (
     token_mixing_stack,
 )
 from .layers.checkerboard import ANCHOR, NON_ANCHOR, put, take
-from .layers.quality import LAMBDAS, Gain
+from .layers.quality import Gain
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..exceptions import PICTURE_ERRORS
+from ..errors import PICTURE_ERRORS
 
 Pixels = NDArray[np.uint8]
 

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from ..distortion.costs import cost, mse
 from ..models.base import Latents, Select, TableCoder
+from ..models.lambdas import QUALITIES
 from ..models.layers.factorised import FactorisedPrior
-from ..models.layers.quality import QUALITIES, lambda_of
+from ..models.layers.quality import lambda_of
 from ..models.layers.quantise import gaussian_bits, round_straight_through
 from ..models.published import PublishedNetwork
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from .. import devices, models, packs
-from ..models.layers.quality import quality_of
+from .. import models, packs
+from ..engines import devices
+from ..models.lambdas import quality_of
 from ..models.published import PublishedNetwork
 from .data import Crops, load_folder
 from .export import export

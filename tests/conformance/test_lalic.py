@@ -12,13 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pillow_mlic.models.base import Latents
-from pillow_mlic.models.lalic import (
-    ANCHOR,
-    NON_ANCHOR,
-    Lalic,
-    LalicConfig,
-    config_from_state_dict,
-)
+from pillow_mlic.models.lalic import ANCHOR, NON_ANCHOR, Lalic, LalicConfig, config_from_state_dict
 from pillow_mlic.models.layers.checkerboard import put
 from pillow_mlic.models.layers.rwkv import OmniShift
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import torch
 from PIL import Image
 
 import pillow_mlic  # noqa: F401
-from pillow_mlic import codec, container, packs
-from pillow_mlic.container import Chunk, ChunkType, Header
+from pillow_mlic import packs
+from pillow_mlic.format import container
+from pillow_mlic.format.container import Chunk, ChunkType, Header
 
+from ..coders import coding_of, encode
 from ..conftest import GOLDEN, photograph
 
 FAST = container.GUARD_BANDS.index(1e-5)
@@ -102,7 +103,7 @@ def with_guard_band(image: Image.Image) -> bytes:
     """A file with corrections, whose decoder works in float32."""
     pack = packs.load(packs.find())
     guard = container.GUARD_BANDS[FAST]
-    encoded = codec.encode(np.asarray(image), pack, 6.0, 1024, guard, torch.device("cpu"))
+    encoded = encode(np.asarray(image), coding_of(pack, 6.0, guard=guard))
     quality = container.quality_code(6.0)
     header = Header("RGB", *image.size, 1, pack.hash, quality, guard_code=FAST)
     out = io.BytesIO()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
-from pillow_mlic import container, leb128
-from pillow_mlic.container import ChunkType
+from pillow_mlic.format import container, leb128
+from pillow_mlic.format.container import ChunkType
 
 from .corpus import Seed
 

@@ -16,10 +16,20 @@ import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_mlic
-from pillow_mlic import DecodeError, WeightsError, cli, codec, container, packs, plugin
-from pillow_mlic.container import ContainerError, DamagedError, TruncatedError, UnsupportedError
+from pillow_mlic import DecodeError, WeightsError, cli, packs, plugin
+from pillow_mlic.engines.arithmetic import plain_arithmetic
+from pillow_mlic.engines.torch_walk import EXACT_GUARD
+from pillow_mlic.engines.torch_walk import walk as torch_walk
 from pillow_mlic.entropy.payload import PayloadError
 from pillow_mlic.entropy.walk import SymbolMismatchError
+from pillow_mlic.format import container
+from pillow_mlic.format.container import (
+    ContainerError,
+    DamagedError,
+    TruncatedError,
+    UnsupportedError,
+)
+from pillow_mlic.format.geometry import HYPER_LATENT, size
 
 from .corpus import Seed
 from .mutate import Mutant, change_payload, scramble
@@ -187,13 +197,12 @@ def decode_payload(mutant: Mutant, random: Random) -> str:
 
 def walk(seed: Seed, index: int, data: bytes) -> torch.Tensor:
     """The latents of a tile of `seed` whose payload is `data`."""
-    left, top, right, bottom = seed.header.tile_box(index)
-    z_size = -(-(bottom - top) // 64), -(-(right - left) // 64)
+    z_size = size(seed.header.grid.box(index), HYPER_LATENT)
     cpu = torch.device("cpu")
-    with codec.plain_arithmetic(cpu):
-        exact = seed.header.guard <= codec.EXACT_GUARD
+    with plain_arithmetic(cpu):
+        exact = seed.header.guard <= EXACT_GUARD
         pack = packs.load(packs.find_hash(seed.header.pack))
-        return codec.walk([data], pack, seed.header.quality, z_size, exact, cpu)
+        return torch_walk([data], pack, seed.header.quality, z_size, exact, cpu)
 
 
 def run_command(mutant: Mutant, random: Random, folder: Path) -> str:

@@ -45,12 +45,3 @@ def test_logic_knows_nothing_of_qt(path: Path) -> None:
             names = [("." * node.level) + (node.module or "")]
         for name in names:
             assert not name.startswith(("PySide6", ".qt")), f"{path.name} imports {name}"
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "gui").rglob("*.py")), ids=lambda p: p.stem)
-def test_only_what_any_user_can_use(path: Path) -> None:
-    """Of pillow_mlic: the package itself and its modules for people, not its innards."""
-    public = {"analysis", "container", "evaluation", "files", "packs", "rate"}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pillow_mlic."):
-            assert node.module.split(".")[1] in public

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from PIL import Image, features
 
-from .container import Box, DamagedError
+from .container import DamagedError
+from .geometry import Box
 
 _WEBP, _ZLIB = b"W", b"Z"
 _WEBP_SIDE = 16383

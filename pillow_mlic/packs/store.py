@@ -2,7 +2,7 @@
 
 A pack is found by name in, first to last: MLIC_WEIGHTS (a file or a folder), the folder of
 `register_mlic_opener`, the user's data folder, packages that bring weights, the system's folders
-(`shared_weights`), and the packs that came with this package. A file says by its hash which pack
+(`shared`), and the packs that came with this package. A file says by its hash which pack
 it needs.
 """
 
@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import models, opening, shared_weights
-from .container import Header
-from .exceptions import DecodeError, WeightsError
-from .files import whole_file
+from .. import models, settings
+from ..errors import DecodeError, WeightsError
+from ..files import whole_file
+from ..format.container import Header
+from . import shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
 
-    from .entropy.tables import Tables
+    from ..entropy.tables import Tables
 
 FORMAT = "pillow-mlic pack 1"
 SUFFIX = ".safetensors"
@@ -106,14 +107,14 @@ def folders() -> list[Path]:
     """Where packs are looked for after MLIC_WEIGHTS, first to last; new ones go to the first."""
     from platformdirs import user_data_path
 
-    own = opening.weights_dir()
+    own = settings.weights_dir()
     user = user_data_path("pillow-mlic", appauthor=False)
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     first = [] if own is None else [own]
     # Installed, the package's packs lie inside it; in a checkout, beside it.
     own_packs = [here / "weights", here.parent / "weights"]
-    shared = [*shared_weights.package_folders(), *shared_weights.site_folders()]
-    return [*first, user / "weights", *shared, *own_packs]
+    for_all = [*shared.package_folders(), *shared.site_folders()]
+    return [*first, user / "weights", *for_all, *own_packs]
 
 
 def chosen() -> list[PackFile]:
@@ -291,7 +292,7 @@ def _load(file: PackFile, digest: bytes) -> Pack:
     import torch
     from safetensors import SafetensorError
 
-    from .models.loading import build
+    from ..models.loading import build
 
     try:
         tensors = _tensors(file.path)
@@ -356,7 +357,7 @@ def _tensors(path: Path) -> "dict[str, torch.Tensor]":
 
 def _tables(tensors: "dict[str, torch.Tensor]") -> "Tables":
     """The entropy tables of a pack; KeyError or ValueError where they are none."""
-    from .entropy.tables import Tables
+    from ..entropy.tables import Tables
 
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     kinds = {"thresholds": "f8", "cdfs": "i4", "lengths": "i4", "offsets": "i4"}

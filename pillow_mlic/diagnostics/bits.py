@@ -9,21 +9,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import codec, container, devices, packs, regions
-from .container import Box, ChunkPlace, ChunkType, Header
-from .encoder import entropy_device
-from .entropy.payload import Payload
-from .entropy.tables import Tables
-from .entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
-from .exceptions import DecodeError
-from .models.base import Latents, Select
-from .models.layers.quantise import gaussian_bits
+from .. import packs
+from ..coding.work import Progress
+from ..engines import devices
+from ..engines.arithmetic import entropy_device, plain_arithmetic
+from ..engines.torch_walk import decode, symbols_of
+from ..entropy.payload import Payload
+from ..entropy.tables import Tables
+from ..entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
+from ..errors import DecodeError
+from ..format import container
+from ..format.container import ChunkPlace, ChunkType, Header
+from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
+from ..models.base import Latents, Select
+from ..models.layers.quantise import gaussian_bits
 
 
 def bit_map(
     file: str | Path | BinaryIO,
     device: str | None = None,
-    progress: codec.Progress | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Bits that each 16x16 block of a .mlic file's picture cost, (ceil(H/16), ceil(W/16)).
 
@@ -37,24 +42,21 @@ def bit_map(
     header = container.read_header(file)
     pack = packs.load(packs.find_header(header))
     where = devices.resolve(device)
-    model = pack.model(where)
-    grid = regions.Grid(header.width, header.height, header.tile_size, model.stride)
+    grid = header.grid
     places = _tiles(file, header)
-    boxes = list(grid.boxes())
-    rows, columns = boxes[-1][3] // 16, boxes[-1][2] // 16
-    bits = np.zeros((rows, columns), np.float32)
-    with codec.plain_arithmetic(where):
+    bits = np.zeros(size(grid.padded, LATENT), np.float32)
+    with plain_arithmetic(where):
         for place in places:
             if progress is not None:
-                progress(place.index / len(boxes))
-            left, top, right, bottom = (side // 16 for side in boxes[place.index])
+                progress(place.index / grid.count)
+            box = grid.box(place.index)
             tile = container.read_chunk(file, place)
-            bits[top:bottom, left:right] = _tile_bits(
-                tile, pack, header.quality, (bottom - top, right - left), where
+            bits[within(box, grid.padded)] = _tile_bits(
+                tile, pack, header.quality, size(box, LATENT), where
             )
     if progress is not None:
         progress(1.0)
-    return bits[: -(-header.height // 16), : -(-header.width // 16)]
+    return bits[: -(-header.height // LATENT), : -(-header.width // LATENT)]
 
 
 def context_maps(
@@ -80,17 +82,17 @@ def context_maps(
     if not hasattr(model, "context_maps"):
         msg = f"{pack.file.model} has neither a global context nor reweighted ones to show"
         raise ValueError(msg)
-    grid = regions.Grid(header.width, header.height, header.tile_size, model.stride)
-    index = y // header.tile_size * grid.across + x // header.tile_size
-    left, top, right, bottom = grid.box(index)
+    grid = header.grid
+    (index,) = grid.touched((x, y, x + 1, y + 1))
+    box = left, top, _, _ = grid.box(index)
     (place,) = _tiles(file, header, {index})
     tile = container.read_chunk(file, place)
-    z_size = ((bottom - top) // 64, (right - left) // 64)
-    with codec.plain_arithmetic(where):
-        y_hat = codec.decode_batch([tile], pack, header.quality, z_size, header.guard, where)
-        found = model.context_maps(y_hat, ((y - top) // 16, (x - left) // 16))
+    z_size = size(box, HYPER_LATENT)
+    with plain_arithmetic(where):
+        y_hat = decode([tile], pack, header.quality, z_size, header.guard, where)
+        found = model.context_maps(y_hat, ((y - top) // LATENT, (x - left) // LATENT))
     maps = {name: weights.float().cpu().numpy() for name, weights in found.items()}
-    return (left, top, right, bottom), maps
+    return box, maps
 
 
 def _tiles(file: BinaryIO, header: Header, indexes: set[int] | None = None) -> list[ChunkPlace]:
@@ -106,17 +108,19 @@ def _tile_bits(
     tile: bytes,
     pack: packs.Pack,
     quality: float,
-    size: tuple[int, int],
+    latents: tuple[int, int],
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """Bits of a tile with `size` (height, width) latents, in that shape."""
-    height, width = size
+    """Bits of a tile with so many `latents` (height, width), in that shape."""
+    height, width = latents
     z_size = (height // 4, width // 4)
     # The walk in float64 serves every guard band.
     where = entropy_device(device)
     model = pack.canonical(where)
-    total = codec.symbols_of(pack.model(where), z_size)
-    recorder = _Recorder(Payload.from_bytes(tile, total), pack.tables, total, size, model.channels)
+    total = symbols_of(pack.model(where), z_size)
+    recorder = _Recorder(
+        Payload.from_bytes(tile, total), pack.tables, total, latents, model.channels
+    )
     exact = torch.tensor([quality], dtype=torch.float64, device=where)
     try:
         model.entropy(exact, z_size, recorder)
@@ -124,7 +128,7 @@ def _tile_bits(
     except SymbolMismatchError as error:
         msg = f"the bits of this file cannot be told apart, as it does not decode: {error}"
         raise DecodeError(msg) from error
-    return recorder.bits.reshape(size)
+    return recorder.bits.reshape(latents)
 
 
 class _Recorder(DecodingCoder):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pillow_mlic import packs, shared_weights
+from pillow_mlic import packs
+from pillow_mlic.packs import shared
 
 from .conftest import photograph
 
@@ -18,9 +19,9 @@ def nothing_but(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     """A prefix and system folders of the test's own, and packages looked for afresh."""
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "prefix"))
     monkeypatch.setenv("XDG_DATA_DIRS", f"{tmp_path / 'local'}:{tmp_path / 'system'}")
-    shared_weights.package_folders.cache_clear()
+    shared.package_folders.cache_clear()
     yield
-    shared_weights.package_folders.cache_clear()
+    shared.package_folders.cache_clear()
 
 
 def put(pack: Path, folder: Path, name: str = "shared") -> Path:
@@ -82,15 +83,13 @@ def test_packages_that_bring_none_are_passed_over(
 ) -> None:
     distribution(tmp_path / "site", "broken", entry_point)
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert not [
-        folder for folder in shared_weights.package_folders() if any(folder.glob("*.safe*"))
-    ]
+    assert not [folder for folder in shared.package_folders() if any(folder.glob("*.safe*"))]
     assert packs.find("mlicv2-lite").name == "mlicv2-lite"
 
 
 def test_the_distributions_own_entry_points_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(shared_weights, "entry_points", lambda group: calls.append(group) or [])
+    monkeypatch.setattr(shared, "entry_points", lambda group: calls.append(group) or [])
     packs.folders()
     packs.folders()
-    assert calls == [shared_weights.GROUP]
+    assert calls == [shared.GROUP]

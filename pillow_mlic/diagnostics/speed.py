@@ -14,11 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import codec
-from .models.base import Latents, ZeroCoder
+from ..coding.coding import Coding
+from ..coding.decoder import Decoder
+from ..coding.encoder import Encoder
+from ..engines import engine_for
+from ..engines.arithmetic import plain_arithmetic
+from ..engines.torch_walk import EXACT_GUARD
+from ..format.geometry import Grid, size
+from ..models.base import Latents, ZeroCoder
 
 if TYPE_CHECKING:
-    from .packs import Pack
+    from ..packs import Pack
 
 CPU = torch.device("cpu")
 TILE = 2048
@@ -63,7 +69,7 @@ def measure(
     torch.set_num_threads(threads)
     clock = time.thread_time if threads == 1 else time.perf_counter
     try:
-        with codec.plain_arithmetic(CPU):
+        with plain_arithmetic(CPU):
             works = _works(pixels, pack, quality)
             rates, parts = [_rate(clock)], []
             for index, (name, work, gmac) in enumerate(works):
@@ -74,8 +80,8 @@ def measure(
             tell("measuring", len(works), len(works))
     finally:
         torch.set_num_threads(before)
-    size = (pixels.shape[1], pixels.shape[0])
-    return Speed(pack.file.name, quality, size, threads, float(np.median(rates)), parts)
+    width_height = (pixels.shape[1], pixels.shape[0])
+    return Speed(pack.file.name, quality, width_height, threads, float(np.median(rates)), parts)
 
 
 def _works(
@@ -85,7 +91,7 @@ def _works(
     model, canonical = pack.model(CPU), pack.canonical(CPU)
     height, width = pixels.shape[:2]
     q = torch.tensor([quality])
-    x = torch.rand(1, *(-(-side // model.stride) * model.stride for side in (height, width)), 3)
+    x = torch.rand(1, *size(Grid(width, height, TILE).padded), 3)
     y = model.analysis(x, q)
     z_size = Latents(y, model.hyper_analysis(y)).z_size
 
@@ -99,14 +105,18 @@ def _works(
     def synthesis() -> object:
         return model.synthesis(y, q)
 
+    engine = engine_for(pack, "cpu")
+
     def encoded(guard: float) -> dict[int, bytes]:
-        return dict(enumerate(codec.encode(pixels, pack, quality, TILE, guard, CPU).tiles))
+        coding = Coding(pack, quality, TILE, guard, engine)
+        return dict(enumerate(Encoder(coding).encode(pixels).tiles))
 
     def decode(tiles: dict[int, bytes], guard: float) -> object:
-        return codec.decode(tiles, (width, height), pack, quality, TILE, guard, CPU)
+        coding = Coding(pack, quality, TILE, guard, engine)
+        return Decoder(coding, (width, height)).decode(tiles)
 
     guard = pack.file.guard
-    exact, fast = encoded(codec.EXACT_GUARD), encoded(guard)
+    exact, fast = encoded(EXACT_GUARD), encoded(guard)
     ahead, back = _gmac(analysis), _gmac(synthesis)
     between = _gmac(lambda: entropy(torch.float32))
     twice = 2 * _gmac(lambda: entropy(torch.float64))
@@ -115,8 +125,8 @@ def _works(
         ("entropy part, float64", lambda: entropy(torch.float64), twice),
         ("entropy part, float32", lambda: entropy(torch.float32), between),
         ("synthesis", synthesis, back),
-        ("encode", lambda: encoded(codec.EXACT_GUARD), ahead + twice),
-        ("decode", lambda: decode(exact, codec.EXACT_GUARD), twice + back),
+        ("encode", lambda: encoded(EXACT_GUARD), ahead + twice),
+        ("decode", lambda: decode(exact, EXACT_GUARD), twice + back),
         (f"decode, guard band {guard:g}", lambda: decode(fast, guard), between + back),
     )
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pillow_mlic import ContainerError
-from pillow_mlic.analysis import bit_map
-from pillow_mlic.exceptions import DecodeError
+from pillow_mlic.diagnostics.bits import bit_map
+from pillow_mlic.errors import DecodeError
 
 from .conftest import photograph
 

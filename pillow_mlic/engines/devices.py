@@ -1,12 +1,13 @@
 """Which device the networks run on."""
 
-import os
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from .. import settings
 
 if TYPE_CHECKING:
     import torch
-
-_chosen: str | None = None
 
 
 def set_device(device: str | None) -> None:
@@ -14,10 +15,9 @@ def set_device(device: str | None) -> None:
 
     Raises ValueError where torch does not know the device or does not have it.
     """
-    global _chosen
     if device is not None:
         resolve(device)
-    _chosen = device
+    settings.choose_device(device)
 
 
 def require_torch() -> None:
@@ -36,7 +36,7 @@ def resolve(device: str | None = None) -> "torch.device":
     """The device to use: `device`, set_device(), MLIC_DEVICE, or a GPU if there is one."""
     import torch
 
-    name = device or _chosen or os.environ.get("MLIC_DEVICE")
+    name = device or settings.device()
     if not name or name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -46,3 +46,19 @@ def resolve(device: str | None = None) -> "torch.device":
         msg = f"device {name!r} is not there, or this torch cannot use it; try 'cpu'"
         raise ValueError(msg) from error
     return chosen
+
+
+@contextlib.contextmanager
+def chosen_threads() -> Iterator[None]:
+    """As many threads of torch as were chosen, and afterwards as many as before."""
+    import torch
+
+    before, chosen = torch.get_num_threads(), settings.threads()
+    if chosen is None or chosen == before:
+        yield
+        return
+    torch.set_num_threads(chosen)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -24,11 +24,13 @@ from unittest import mock
 
 import numpy as np
 
+from ..format import geometry
+
 if TYPE_CHECKING:
     import torch
 
-    from .entropy.walk import DecodingCoder
-    from .packs import Pack
+    from ..entropy.walk import DecodingCoder
+    from ..packs import Pack
 
 KINDS = ("exact", "fast", "naive")
 SIDE = 2048
@@ -101,7 +103,11 @@ def run(
     import torch
     from PIL import Image
 
-    from . import codec, packs
+    from .. import packs
+    from ..coding.coding import Coding
+    from ..coding.encoder import Encoder
+    from ..engines import engine_for
+    from ..engines.torch_walk import EXACT_GUARD
 
     file = packs.find(model)
     pack = packs.load(file)
@@ -116,10 +122,10 @@ def run(
             for quality in qualities:
                 for device in ("cpu", "cuda") if gpu else ("cpu",):
                     say(f"encoding {path.name} at quality {quality:g} ({device})")
-                    job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels, pack)}
-                    for kind, guard in (("exact", codec.EXACT_GUARD), ("fast", file.guard)):
-                        where = torch.device(device)
-                        tiles = codec.encode(pixels, pack, quality, SIDE, guard, where).tiles
+                    job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels)}
+                    for kind, guard in (("exact", EXACT_GUARD), ("fast", file.guard)):
+                        coding = Coding(pack, quality, SIDE, guard, engine_for(pack, device))
+                        tiles = Encoder(coding).encode(pixels).tiles
                         job[kind] = tiles[0].hex()
                         total[kind] += sum(map(len, tiles))
                         listed[kind] += _listed(tiles[0])
@@ -140,18 +146,15 @@ def run(
     )
 
 
-def _z_size(pixels: Any, pack: Any) -> tuple[int, int]:
+def _z_size(pixels: Any) -> tuple[int, int]:
     """Hyper latents of the first tile of a picture."""
-    import torch
-
-    stride = pack.model(torch.device("cpu")).stride
-    height, width = (min(-(-side // stride) * stride, SIDE) for side in pixels.shape[:2])
-    return height // 64, width // 64
+    height, width = pixels.shape[:2]
+    return geometry.size(geometry.Grid(width, height, SIDE).box(0), geometry.HYPER_LATENT)
 
 
 def _listed(tile: bytes) -> int:
-    from . import leb128
-    from .entropy.payload import CHECKSUM_BYTES
+    from ..entropy.payload import CHECKSUM_BYTES
+    from ..format import leb128
 
     return leb128.decode(tile, CHECKSUM_BYTES)[0]
 
@@ -161,7 +164,7 @@ def _run_setting(setting: Setting, pack: Path, jobs: Path) -> Outcome:
     environment = {**os.environ, **setting.environment, "MLIC_WEIGHTS": str(pack)}
     options = json.dumps(setting._asdict())
     done = subprocess.run(
-        [sys.executable, "-m", "pillow_mlic.portability", options, str(jobs)],
+        [sys.executable, "-m", "pillow_mlic.diagnostics.portability", options, str(jobs)],
         env=environment,
         capture_output=True,
         text=True,
@@ -175,7 +178,7 @@ def _run_setting(setting: Setting, pack: Path, jobs: Path) -> Outcome:
 
 def _worker(options: dict[str, Any], jobs_file: Path) -> Outcome:
     """The child process."""
-    from . import packs
+    from .. import packs
 
     pack = packs.load(packs.inspect(Path(os.environ["MLIC_WEIGHTS"])))
     return decode_all(Setting(**options), pack, json.loads(jobs_file.read_text(encoding="utf-8")))
@@ -185,11 +188,11 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
     """Decode every stream in every kind, in this process, and count failures."""
     import torch
 
-    from . import codec
-    from .entropy.walk import SymbolMismatchError
+    from ..engines.torch_walk import EXACT_GUARD, walk
+    from ..entropy.walk import SymbolMismatchError
 
     device = torch.device(setting.device)
-    bands = {"exact": codec.EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}
+    bands = {"exact": EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}
     failures = dict.fromkeys(KINDS, 0)
     seconds = dict.fromkeys(KINDS, 0.0)
     drift = 0.0
@@ -202,7 +205,7 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
                 start = time.perf_counter()
                 try:
                     tiles = [data] * setting.batch
-                    codec.walk(tiles, pack, job["quality"], size, exact, device, decoder)
+                    walk(tiles, pack, job["quality"], size, exact, device, decoder)
                 except SymbolMismatchError:
                     failures[kind] += 1
                 seconds[kind] += time.perf_counter() - start
@@ -216,14 +219,14 @@ def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
     """Arithmetic as the setting has it."""
     import torch
 
-    from . import codec
+    from ..engines.arithmetic import plain_arithmetic
 
     threads = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
     try:
         with (
             torch.backends.mkldnn.flags(enabled=setting.onednn),
-            codec.plain_arithmetic(device),
+            plain_arithmetic(device),
             _other_layout() if setting.other_layout else contextlib.nullcontext(),
         ):
             yield
@@ -235,9 +238,9 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
     """Largest relative deviation of float32 scales from float64 ones, where symbols are coded."""
     import torch
 
-    from . import codec
-    from .entropy.payload import Payload
-    from .entropy.walk import DecodingCoder
+    from ..engines.torch_walk import symbols_of
+    from ..entropy.payload import Payload
+    from ..entropy.walk import DecodingCoder
 
     class Watching(DecodingCoder):
         """A decoder that keeps the scales it sees."""
@@ -247,7 +250,7 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
             return super().__call__(mean, scale, *others)
 
     z_size = tuple(job["size"])
-    total = codec.symbols_of(pack.model(device), z_size)
+    total = symbols_of(pack.model(device), z_size)
     payload = Payload.from_bytes(bytes.fromhex(job["fast"]), total)
     scales = []
     for model, dtype in (
@@ -267,7 +270,7 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
     """A decoder that sees every scale moved by this share of it, up or down at random."""
     import torch
 
-    from .entropy.walk import DecodingCoder
+    from ..entropy.walk import DecodingCoder
 
     generator = torch.Generator().manual_seed(0)
 
@@ -293,7 +296,7 @@ def _other_layout() -> Iterator[None]:
     from torch import Tensor
     from torch.nn import functional as F
 
-    from .models.layers import blocks, conv, winograd
+    from ..models.layers import blocks, conv, winograd
 
     def convolution(
         x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, groups: int = 1

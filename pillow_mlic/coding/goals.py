@@ -10,23 +10,24 @@ import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from PIL import Image
 
-from . import container
-from .container import Box, Chunk, Header
-from .rate import Found, Scale, search
+from ..format import container
+from ..format.container import Chunk, Header
+from ..format.geometry import Box
+from .search import Found, Scale, search
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .work import Progress
+
 Kind = Literal["target_bpp", "max_bytes", "target_psnr"]
 KINDS: tuple[Kind, ...] = ("target_bpp", "max_bytes", "target_psnr")
 Coded = tuple[Header, list[Chunk]]
-Progress = Callable[[float], object]
-"""Called with the share done, 0..1; an exception that it raises cancels the work."""
 Put = Callable[[Box, "NDArray[np.uint8]"], object]
 """Takes the box of a region and its pixels, without alpha: (h, w, 3), or (h, w) of grey."""
 
@@ -171,33 +172,50 @@ def complexity(image: Image.Image) -> float:
     return math.log(8 * buffer.tell() / (middle.width * middle.height) / _TYPICAL_JPEG_BPP)
 
 
-def find(
-    target: Target,
-    image: Image.Image,
-    overhead: int,
-    code: Callable[[float, Progress], Coded],
-    show: Callable[[Coded, Put, Progress], object],
-    progress: Progress | None,
-    draft: Callable[[float, Progress], Coded] | None = None,
-) -> Coded:
-    """The file of `image` that meets the target, metadata and alpha (`overhead` bytes) counted.
+class Maker(Protocol):
+    """Makes files of one picture, for a target to be searched with."""
 
-    `code` makes the file of a quality, `show` puts what a decoder sees of it. Where `code` takes
-    very long, `draft` makes nearly the same file in less time: the target is searched for with it
-    first, and then with `code` from there on. Every trial runs the whole analysis: gains within
-    it depend on quality (Analysis.gain8 in models/mlicv2_lite.py), and to keep what does not
-    depend on it would take more memory than large pictures leave.
+    @property
+    def image(self) -> Image.Image:
+        """The picture, in a mode of the format."""
+        ...
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of metadata and alpha, which no quality changes."""
+        ...
+
+    @property
+    def drafts(self) -> bool:
+        """Whether `code` takes so long that a search should begin with drafts."""
+        ...
+
+    def code(self, quality: float, progress: "Progress", draft: bool = False) -> Coded:
+        """The file of a quality, or nearly the same file in less time."""
+        ...
+
+    def show(self, coded: Coded, put: Put, progress: "Progress") -> None:
+        """Put what a decoder sees of a file."""
+        ...
+
+
+def find(target: Target, maker: Maker, progress: "Progress | None") -> Coded:
+    """The file that meets the target, metadata and alpha counted.
+
+    Every trial runs the whole analysis: gains within it depend on quality (Analysis.gain8 in
+    models/mlicv2_lite.py), and to keep what does not depend on it would take more memory than
+    large pictures leave.
     """
     report = progress or _silent
     guess, done = None, 0.0
-    pixels, difficulty = image.width * image.height, complexity(image)
-    if draft is not None:
+    difficulty = complexity(maker.image)
+    if maker.drafts:
         done = _DRAFTING
-        drafts = _Trials(target, image, draft, show, lambda share: report(done * share))
+        drafts = _Trials(target, maker, lambda share: report(done * share), draft=True)
         with contextlib.suppress(ValueError):  # what drafts do not reach, refined files may
-            guess = target.search(drafts.measure, pixels, overhead, difficulty)
-    trials = _Trials(target, image, code, show, lambda share: report(done + (1 - done) * share))
-    quality = target.search(trials.measure, pixels, overhead, difficulty, guess)
+            guess = drafts.search(difficulty)
+    trials = _Trials(target, maker, lambda share: report(done + (1 - done) * share))
+    quality = trials.search(difficulty, guess)
     report(1.0)
     return trials.coded[quality]
 
@@ -206,21 +224,20 @@ class _Trials:
     """Files of a picture by quality."""
 
     def __init__(
-        self,
-        target: Target,
-        image: Image.Image,
-        code: Callable[[float, Progress], Coded],
-        show: Callable[[Coded, Put, Progress], object],
-        report: Progress,
+        self, target: Target, maker: Maker, report: "Progress", draft: bool = False
     ) -> None:
         self.coded: dict[float, Coded] = {}
         self._target = target
-        self._image = image
-        self._code = code
-        self._show = show
+        self._maker = maker
         self._report = report
+        self._draft = draft
 
-    def measure(self, quality: float) -> float:
+    def search(self, difficulty: float, guess: float | None = None) -> float:
+        """The quality that meets the target; see Target.search."""
+        pixels = self._maker.image.width * self._maker.image.height
+        return self._target.search(self._measure, pixels, self._maker.overhead, difficulty, guess)
+
+    def _measure(self, quality: float) -> float:
         """Bytes, or the PSNR in dB, of the file of this quality."""
         number = len(self.coded)
 
@@ -228,22 +245,20 @@ class _Trials:
             """How many trials there will be nobody knows: each is 0.4 of what is left."""
             self._report(1 - (1 - 0.4 * share) * 0.6**number)
 
-        if self._target.kind != "target_psnr":
-            coded = self.coded[quality] = self._code(quality, tell)
+        by_psnr = self._target.kind == "target_psnr"
+        part = 0.5 if by_psnr else 1.0
+        coded = self._maker.code(quality, lambda share: tell(part * share), self._draft)
+        self.coded[quality] = coded
+        if not by_psnr:
             return container.size(*coded)
-        coded = self.coded[quality] = self._code(quality, lambda share: tell(share / 2))
-        return _psnr(self._image, coded, self._show, lambda share: tell(0.5 + share / 2))
+        return _psnr(self._maker, coded, lambda share: tell(part + part * share))
 
 
-def _psnr(
-    image: Image.Image,
-    coded: Coded,
-    show: Callable[[Coded, Put, Progress], object],
-    progress: Progress,
-) -> float:
+def _psnr(maker: Maker, coded: Coded, progress: "Progress") -> float:
     """PSNR in dB of the colour planes (or of grey); 100 for equal pictures."""
     import numpy as np
 
+    image = maker.image
     planes = image.mode.removesuffix("A")
     squares = 0
 
@@ -252,7 +267,7 @@ def _psnr(
         original = np.asarray(image.crop(box).convert(planes), dtype=np.int64)
         squares += int(((original - pixels) ** 2).sum())
 
-    show(coded, put, progress)
+    maker.show(coded, put, progress)
     values = image.width * image.height * len(planes)
     return 10 * math.log10(255**2 * values / squares) if squares else 100.0
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import models, packs
-from .exceptions import WeightsError
-from .files import whole_file
+from .. import models
+from ..errors import WeightsError
+from ..files import whole_file
+from . import store
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +107,7 @@ def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Pat
 
     `lam` is the lambda that the weights were trained for. Tensors are kept as they are.
     """
-    from .entropy.published import published_tables
+    from ..entropy.published import published_tables
 
     quality = quality_of(lam)
     state = read(path)
@@ -116,11 +117,11 @@ def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Pat
     except ValueError as error:
         msg = f"{path}: {error}"
         raise WeightsError(msg) from error
-    target = folder or packs.folders()[0]
+    target = folder or store.folders()[0]
     target.mkdir(parents=True, exist_ok=True)
     kind = "-msssim" if lam > 1 else ""
-    out = target / f"{name}{kind}-{quality}{packs.SUFFIX}"
-    packs.write(
+    out = target / f"{name}{kind}-{quality}{store.SUFFIX}"
+    store.write(
         out,
         name,
         model.config_dict(),
@@ -138,7 +139,7 @@ def export_checkpoint(name: str, path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
-    file = packs.find(name)
+    file = store.find(name)
     tensors = load_file(file.path)
     # Copies: tensors of a mapped file share one storage, which torch.save would write whole.
     state = {k: v.clone() for k, v in tensors.items() if not k.startswith("tables.")}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pillow_mlic.rate import Scale, search
+from pillow_mlic.coding.search import Scale, search
 
 QUALITIES = Scale(1, 8, 1 / 8192, 0.36)
 TOLERANCE = math.log(1.01)

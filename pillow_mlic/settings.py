@@ -1,7 +1,6 @@
-"""What opening a .mlic file depends on besides the file, as Pillow has no options for opening."""
+"""What a program, or its environment, has set for all files: Pillow has no options for opening."""
 
-import contextlib
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +28,29 @@ class Opening:
 
 
 _chosen = Opening()
+_device: str | None = None
 
 
 def choose(opening: Opening) -> None:
     """Open files so from now on."""
     global _chosen
     _chosen = opening
+
+
+def choose_device(device: str | None) -> None:
+    """Run networks on this device from now on; None: as the environment says, or automatic."""
+    global _device
+    _device = device
+
+
+def device() -> str | None:
+    """The device that was chosen, by `choose_device` or the variable MLIC_DEVICE."""
+    return _device or os.environ.get("MLIC_DEVICE")
+
+
+def threads() -> int | None:
+    """CPU threads that decoding uses, if a number was chosen."""
+    return _chosen.threads
 
 
 def weights_dir() -> Path | None:
@@ -51,19 +67,3 @@ def check_size(size: tuple[int, int]) -> None:
             "register_mlic_opener(max_pixels=...) allows"
         )
         raise Image.DecompressionBombError(msg)
-
-
-@contextlib.contextmanager
-def chosen_threads() -> Iterator[None]:
-    """As many threads of torch as were chosen, and afterwards as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    if _chosen.threads is None or _chosen.threads == before:
-        yield
-        return
-    torch.set_num_threads(_chosen.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

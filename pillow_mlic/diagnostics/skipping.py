@@ -16,17 +16,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from . import codec, packs, regions
-from .encoder import entropy_device
-from .entropy.walk import DecodingCoder, EncodingCoder
-from .models.base import Latents, Model
+from .. import packs
+from ..coding.transforms import Transforms
+from ..engines import engine_for
+from ..engines.arithmetic import entropy_device, plain_arithmetic
+from ..engines.torch_walk import EXACT_GUARD, walk
+from ..entropy.walk import DecodingCoder, EncodingCoder
+from ..format.geometry import Box, Grid
+from ..models.base import Latents, Model
 
 TILE = 1024
 Pixels = NDArray[np.uint8]
 
 
 @dataclass
-class Coding:
+class Costs:
     """Sums over pictures; times in seconds."""
 
     latents: int = 0
@@ -47,8 +51,8 @@ class Row(NamedTuple):
     """One pack: sums with and without selective compression."""
 
     quality: float
-    selective: Coding
-    plain: Coding
+    selective: Costs
+    plain: Costs
 
     @property
     def skipped(self) -> float:
@@ -79,7 +83,7 @@ def measure(
     for quality, file in sorted(files.items()):
         pack = packs.load(file)
         plain = packs.Pack(file, pack.hash, pack.model(device).without_selection(), pack.tables)
-        row = Row(quality, Coding(), Coding())
+        row = Row(quality, Costs(), Costs())
         for path in pictures:
             say(f"{path.name} with {file.name}")
             with Image.open(path) as image:
@@ -91,22 +95,23 @@ def measure(
 
 
 def _code(
-    pixels: Pixels, pack: packs.Pack, quality: float, device: torch.device, sums: Coding
+    pixels: Pixels, pack: packs.Pack, quality: float, device: torch.device, sums: Costs
 ) -> None:
     """Code one picture, and add what it cost to `sums`."""
     model: Model = pack.model(device)
     where = entropy_device(device)
     height, width = pixels.shape[:2]
-    grid = regions.Grid(width, height, TILE, model.stride)
+    grid = Grid(width, height, TILE)
+    transforms = Transforms(engine_for(pack, str(device)), grid, quality)
     q = torch.tensor([quality], device=device)
     error = 0.0
-    with codec.plain_arithmetic(device):
+    with plain_arithmetic(device):
         for box in grid.boxes():
             start = time.perf_counter()
-            y = regions.analyse(pixels, box, model, grid, q)
+            y = torch.from_numpy(transforms.analyse(pixels, box)).to(device)
             latents = Latents(y, model.hyper_analysis(y))
             coder = EncodingCoder(
-                Latents(*(part.to(where) for part in latents)), pack.tables, codec.EXACT_GUARD
+                Latents(*(part.to(where) for part in latents)), pack.tables, EXACT_GUARD
             )
             pack.canonical(where).entropy(q.to(where, torch.float64), latents.z_size, coder)
             walked = time.perf_counter()
@@ -121,7 +126,7 @@ def _code(
 
             _Timed.seconds = 0.0
             start = time.perf_counter()
-            y_hat = codec.walk([data], pack, quality, latents.z_size, True, device, _Timed)
+            y_hat = walk([data], pack, quality, latents.z_size, True, device, _Timed)
             x_hat = model.synthesis(y_hat, q)
             sums.decoding += time.perf_counter() - start
             sums.coder_decoding += _Timed.seconds
@@ -129,7 +134,7 @@ def _code(
     sums.squared_error += error / pixels.size
 
 
-def _error(x_hat: Tensor, pixels: Pixels, box: regions.Box) -> float:
+def _error(x_hat: Tensor, pixels: Pixels, box: Box) -> float:
     """Sum of squared errors of a tile, in squared grey levels."""
     left, top, right, bottom = box
     original = pixels[top:bottom, left:right].astype(np.float64)
@@ -138,7 +143,7 @@ def _error(x_hat: Tensor, pixels: Pixels, box: regions.Box) -> float:
 
 
 class _Timed(DecodingCoder):
-    """Adds up the seconds of the range coder, over all instances: `codec.walk` makes them."""
+    """Adds up the seconds of the range coder, over all instances: `torch_walk.walk` makes them."""
 
     seconds = 0.0
 

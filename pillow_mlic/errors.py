@@ -16,9 +16,17 @@ PICTURE_ERRORS = (
 """What Pillow's plugins raise for one broken picture, where the others should go on."""
 
 
-class DecodeError(OSError):
+class MlicError(OSError):
+    """A .mlic file or a weight pack cannot be used; the base of this package's errors."""
+
+
+class DecodeError(MlicError):
     """A .mlic file cannot be decoded: damaged, or its weights are not the ones here."""
 
 
-class WeightsError(OSError):
+class WeightsError(MlicError):
     """A weight pack is missing, damaged, or not what it claims to be."""
+
+
+class DeviceMemoryError(MemoryError):
+    """The memory of a device does not suffice; the CPU's, or smaller regions, may."""

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pillow_mlic import cli, codec, targets
-from pillow_mlic.container import Chunk, ChunkType, Header, size, write
-from pillow_mlic.targets import Target
+from pillow_mlic import cli
+from pillow_mlic.coding import goals
+from pillow_mlic.coding.encoder import Encoder
+from pillow_mlic.coding.goals import Target
+from pillow_mlic.format.container import Chunk, ChunkType, Header, size, write
 
 from .conftest import GOLDEN, photograph
 
@@ -36,13 +38,13 @@ def psnr(image: Image.Image, data: bytes) -> float:
 def encodes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The qualities that were encoded."""
     seen: list[float] = []
-    encode = codec.encode
+    encode = Encoder.encode
 
-    def counting(picture, pack, quality, *rest, **options):
-        seen.append(quality)
-        return encode(picture, pack, quality, *rest, **options)
+    def counting(self, *args):
+        seen.append(self._coding.quality)
+        return encode(self, *args)
 
-    monkeypatch.setattr(codec, "encode", counting)
+    monkeypatch.setattr(Encoder, "encode", counting)
     return seen
 
 
@@ -54,7 +56,7 @@ def test_targets_are_met(kind, wanted, encodes):
     value = len(data) if kind == "max_bytes" else 8 * len(data) / (256 * 192)
     encodes.clear()
     found = save(image, **{kind: value})
-    assert len(encodes) == len(set(encodes)) <= targets.TRIALS
+    assert len(encodes) == len(set(encodes)) <= goals.TRIALS
     assert abs(len(found) / len(data) - 1) <= 0.01
     if kind == "max_bytes":
         assert len(found) <= value
@@ -90,15 +92,15 @@ def test_bundled_weights(mode, quality, encodes, monkeypatch):
     wanted = psnr(image, data)
     encodes.clear()
     assert abs(psnr(image, save(image, target_psnr=wanted, optimize=True)) - wanted) < 0.04
-    assert len(encodes) <= targets.TRIALS
+    assert len(encodes) <= goals.TRIALS
     encodes.clear()
     assert 0.99 * len(data) <= len(save(image, max_bytes=len(data), optimize=True)) <= len(data)
-    assert len(encodes) <= targets.TRIALS
+    assert len(encodes) <= goals.TRIALS
 
 
 def test_complexity_foretells_the_size():
     flat, plain, rich = (
-        targets.complexity(image)
+        goals.complexity(image)
         for image in (
             Image.new("L", (300, 200)),
             photograph(300, 200).convert("RGBA"),
@@ -114,8 +116,8 @@ def test_complexity_foretells_the_size():
         first.append(asked[0])
     assert first == sorted(first, reverse=True)
     assert 1 < first[-1] < first[0] < 8
-    assert targets._where((1, 2, 4), 3) == 2.5
-    assert [targets._where((1, 2, 4), level) for level in (0, 9)] == [1, 8]
+    assert goals._where((1, 2, 4), 3) == 2.5
+    assert [goals._where((1, 2, 4), level) for level in (0, 9)] == [1, 8]
 
 
 def test_several_tiles():

@@ -11,7 +11,6 @@ and LEB128 only.
 
 import binascii
 import enum
-import math
 import struct
 import zlib
 from collections import Counter
@@ -19,7 +18,9 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from ..errors import MlicError
 from . import leb128
+from .geometry import Grid, area
 
 SIGNATURE = b"\x8aMLC\r\n\x1a\n"
 VERSION = 1
@@ -51,11 +52,8 @@ _CRITICAL = 0x40
 _TYPE_MASK = 0x3F
 _BLOCK = 1 << 20
 
-Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in pixels, right and bottom excluded, as in Pillow."""
 
-
-class ContainerError(OSError):
+class ContainerError(MlicError):
     """The bytes are not a .mlic file that this version can read."""
 
 
@@ -92,6 +90,16 @@ def quality_code(quality: float) -> int:
         msg = f"quality is {quality}, but must be from 1 (smallest file) to 8 (closest picture)"
         raise ValueError(msg)
     return round((quality - 1) * _QUALITY_STEPS)
+
+
+def storable(quality: float) -> float:
+    """The quality nearest to this one that a header can say."""
+    return 1 + quality_code(quality) / _QUALITY_STEPS
+
+
+def tile_code(side: int) -> int:
+    """Return the header's integer for the side of a tile, 64 << code."""
+    return (side // 64).bit_length() - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,46 +155,19 @@ class Header:
         return 64 << self.tile_code
 
     @property
-    def tiles_across(self) -> int:
-        """Number of tiles in a row."""
-        return -(-self.width // self.tile_size)
-
-    @property
-    def tiles_down(self) -> int:
-        """Number of rows of tiles."""
-        return -(-self.height // self.tile_size)
-
-    @property
-    def tile_count(self) -> int:
-        """Number of tiles, and so of TILE chunks."""
-        return self.tiles_across * self.tiles_down
+    def grid(self) -> Grid:
+        """The picture cut into tiles."""
+        return Grid(self.width, self.height, self.tile_size)
 
     @property
     def byte_length(self) -> int:
         """Size of the header in the file, signature included: 25 to 31 bytes."""
         return len(self.to_bytes())
 
-    def tile_box(self, index: int) -> Box:
-        """Return the pixels of tile `index`; tiles at the right and bottom may be smaller."""
-        if not 0 <= index < self.tile_count:
-            msg = f"tile index is {index}, but the picture has tiles 0 to {self.tile_count - 1}"
-            raise IndexError(msg)
-        row, column = divmod(index, self.tiles_across)
-        left, top = column * self.tile_size, row * self.tile_size
-        right = min(left + self.tile_size, self.width)
-        bottom = min(top + self.tile_size, self.height)
-        return left, top, right, bottom
-
-    def tile_boxes(self) -> Iterator[Box]:
-        """Yield the box of every tile in raster order, without building a list."""
-        return map(self.tile_box, range(self.tile_count))
-
     def longest(self, kind: int, index: int) -> int:
         """Most bytes that the data of chunk `index` of type `kind` may have."""
         if kind == ChunkType.TILE:
-            left, top, right, bottom = self.tile_box(index)
-            sides = (-(-side // 64) * 64 for side in (right - left, bottom - top))
-            return MAX_TILE_RATE * math.prod(sides)
+            return MAX_TILE_RATE * area(self.grid.box(index))
         if kind == ChunkType.ALPHA:
             return MAX_ALPHA_RATE * self.width * self.height + ALPHA_ALLOWANCE
         return MAX_METADATA_BYTES if kind in _KNOWN_TYPES else _MAX_LENGTH
@@ -312,9 +293,9 @@ def scan(
     are whole. With `tiles`, of the TILE chunks only those of these indexes are listed.
     """
     start = fp.tell()
-    if not allow_truncated and header.tile_count * _MIN_CHUNK_SIZE > file_size - start:
+    if not allow_truncated and header.grid.count * _MIN_CHUNK_SIZE > file_size - start:
         msg = (
-            f"this .mlic file has {file_size} bytes, too few for the {header.tile_count} tiles of "
+            f"this .mlic file has {file_size} bytes, too few for the {header.grid.count} tiles of "
             "its picture: the download or copy was cut short; fetch it again"
         )
         raise TruncatedError(msg)
@@ -373,8 +354,8 @@ def write(fp: BinaryIO, header: Header, chunks: Sequence[Chunk]) -> int:
             msg = f"{name} has {len(chunk.data)} bytes, but may have {longest} at most: shorten it"
             raise ValueError(msg)
         seen[chunk.type] += 1
-    if seen[ChunkType.TILE] < header.tile_count:
-        msg = f"these chunks have {seen[ChunkType.TILE]} of the picture's {header.tile_count} tiles"
+    if seen[ChunkType.TILE] < header.grid.count:
+        msg = f"these chunks have {seen[ChunkType.TILE]} of the picture's {header.grid.count} tiles"
         raise ValueError(msg)
 
     head = header.to_bytes()
@@ -457,7 +438,7 @@ def _walk(
         if problem is not None:
             msg = _damage(problem)
             raise DamagedError(msg)
-        total = header.tile_count if kind == ChunkType.TILE else None
+        total = header.grid.count if kind == ChunkType.TILE else None
         name = _name(kind, seen[kind], total)
         length, head_size = _number(head, 1, name)
         if length > header.longest(kind, seen[kind]):
@@ -470,7 +451,7 @@ def _walk(
             raise TruncatedError(msg)
         yield ChunkPlace(kind, seen[kind], offset, length, critical, last)
         seen[kind] += 1
-    if seen[ChunkType.TILE] < header.tile_count:
+    if seen[ChunkType.TILE] < header.grid.count:
         msg = _cut_short(_missing(header, seen))
         raise TruncatedError(msg)
 
@@ -497,7 +478,7 @@ def _misplaced(header: Header, kind: int, seen: Counter[int]) -> str | None:
     tiles = seen[ChunkType.TILE]
     problem = None
     if kind == ChunkType.TILE:
-        if tiles == header.tile_count:
+        if tiles == header.grid.count:
             problem = f"there are more tiles than the {tiles} that the picture has"
         elif header.has_alpha and not seen[ChunkType.ALPHA]:
             problem = f"mode {header.mode} needs an ALPHA chunk before the first tile"
@@ -517,8 +498,8 @@ def _misplaced(header: Header, kind: int, seen: Counter[int]) -> str | None:
 def _missing(header: Header, seen: Counter[int]) -> str:
     """Say where a file ends that has only the chunks counted in `seen`."""
     tiles = seen[ChunkType.TILE]
-    if tiles < header.tile_count:
-        return f"before tile {tiles + 1} of {header.tile_count}"
+    if tiles < header.grid.count:
+        return f"before tile {tiles + 1} of {header.grid.count}"
     return "before its last chunk"
 
 

@@ -1,0 +1,1 @@
+"""A picture to tile payloads, and back."""

@@ -1,0 +1,40 @@
+"""The one value that says how a picture is coded; made of options on saving, of a header on
+opening."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..engines import engine_for
+from ..engines.base import Engine
+from ..format.geometry import Grid
+
+if TYPE_CHECKING:
+    from ..format.container import Header
+    from ..packs import Pack
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a picture is coded. A search makes one per trial by `dataclasses.replace`."""
+
+    pack: "Pack"
+    quality: float
+    """1 to 8, as a header can say it."""
+    tile: int
+    """Side of a tile in pixels."""
+    guard: float
+    """Guard band of the entropy part's decisions, relative to the scale."""
+    engine: Engine
+
+    @classmethod
+    def of_header(cls, header: "Header", pack: "Pack", engine: Engine) -> "Coding":
+        """As a file with this header was coded."""
+        return cls(pack, header.quality, header.tile_size, header.guard, engine)
+
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """The tiles of a picture of `size` (width, height)."""
+        return Grid(*size, self.tile)
+
+    def on_cpu(self) -> "Coding":
+        """The same on the CPU."""
+        return replace(self, engine=engine_for(self.pack, "cpu"))

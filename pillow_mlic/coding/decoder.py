@@ -1,0 +1,121 @@
+"""Tile payloads to pixels.
+
+    payloads -> latents of tiles (`Engine.decode`) -> latents of a region with its halo -> pixels
+
+Contexts of the entropy coding never cross a tile's border; synthesis sees beyond it. Only a few
+tiles are in memory at a time.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+import numpy as np
+
+from ..engines.base import Floats, Pixels
+from ..format.geometry import HYPER_LATENT, Box, Grid, area, overlap, size, within
+from .coding import Coding
+from .latents import DecodedLatents
+from .transforms import Transforms
+from .work import Progress, Steps, where_memory_suffices
+
+_ENTROPY, _SYNTHESIS = 7, 3
+"""What the two parts of decoding take, about, for progress."""
+
+
+class Decoder:
+    """Decodes pictures of `size` (width, height) that are coded so.
+
+    With `slices` only so many slices of the latents are read (`Engine.decode_slices`).
+    """
+
+    def __init__(self, coding: Coding, size: tuple[int, int], slices: int | None = None) -> None:
+        self._coding = coding
+        self._size = size
+        self._slices = slices
+
+    def tiles_needed(self, box: Box) -> set[int]:
+        """Indexes of the tiles that must be decoded to see a box of the picture."""
+        transforms = self._transforms(self._coding)
+        parts = transforms.regions(transforms.grid.whole_latents(box))
+        return _touched(parts, transforms)
+
+    def decode(
+        self,
+        tiles: Mapping[int, bytes],
+        box: Box | None = None,
+        progress: Progress | None = None,
+    ) -> Pixels:
+        """The picture, or a box of it, (H, W, 3) uint8; see `decode_into`."""
+        box = box or (0, 0, *self._size)
+        picture = np.empty((*size(box), 3), np.uint8)
+
+        def put(region: Box, pixels: Pixels) -> None:
+            picture[within(region, box, 1)] = pixels
+
+        self.decode_into(put, tiles, box, progress)
+        return picture
+
+    def decode_into(
+        self,
+        put: Callable[[Box, Pixels], object],
+        tiles: Mapping[int, bytes],
+        box: Box | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Decode the picture, or a box of it, and `put` its regions one by one.
+
+        `tiles` are payloads by their place in raster order; one that is missing comes out grey.
+        `put` is given the box of a region, in pixels of the picture, and its pixels (h, w, 3)
+        uint8. Should the memory of the engine's device not suffice, the CPU does it all again, with
+        a warning.
+        Raises DecodeError where a tile does not give the symbols that were encoded.
+        """
+        wanted = box or (0, 0, *self._size)
+        where_memory_suffices(partial(self._decode, put, tiles, wanted, progress), self._coding)
+
+    def _decode(
+        self,
+        put: Callable[[Box, Pixels], object],
+        tiles: Mapping[int, bytes],
+        wanted: Box,
+        progress: Progress | None,
+        coding: Coding,
+    ) -> None:
+        transforms = self._transforms(coding)
+        grid, engine = transforms.grid, coding.engine
+        parts = transforms.regions(grid.whole_latents(wanted))
+        needed = sum(area(grid.box(index)) for index in _touched(parts, transforms))
+        steps = Steps(progress, _ENTROPY * needed + _SYNTHESIS * sum(map(area, parts)))
+
+        def tile_latents(index: int) -> Floats | None:
+            tile = grid.box(index)
+            y_hat = None
+            if index in tiles:
+                y_hat = decode_tile(tiles[index], tile, coding, self._slices)
+            steps.done(_ENTROPY * area(tile))
+            return y_hat
+
+        latents = DecodedLatents(tile_latents, grid, engine.channels[0])
+        for part in parts:
+            pixels = transforms.synthesise(latents, part)
+            shown = overlap(part, wanted)
+            if shown:
+                put(shown, pixels[within(shown, part, 1)])
+            steps.done(_SYNTHESIS * area(part))
+
+    def _transforms(self, coding: Coding) -> Transforms:
+        return Transforms(coding.engine, coding.grid(self._size), coding.quality)
+
+
+def decode_tile(payload: bytes, tile: Box, coding: Coding, slices: int | None = None) -> Floats:
+    """Latents (1, h/16, w/16, M) of a tile; see `Decoder.decode_into`."""
+    z_size, engine = size(tile, HYPER_LATENT), coding.engine
+    if slices is not None:
+        return engine.decode_slices(payload, z_size, coding.quality, slices)
+    return engine.decode([payload], z_size, coding.quality, coding.guard)
+
+
+def _touched(parts: Iterable[Box], transforms: Transforms) -> set[int]:
+    """Indexes of the tiles that synthesis of these regions sees."""
+    grid: Grid = transforms.grid
+    return {index for part in parts for index in grid.touched(transforms.seen(part))}

@@ -1,0 +1,125 @@
+"""Refinement: the encoder searches better latents for one picture (MLICv2, section 3.5).
+
+    y, z of the analysis -> relaxed symbols -> R + lambda D -> gradient -> y, z -> ... -> y, z
+
+Decoders know nothing of it. The rate is the model's estimate for relaxed symbols
+(`entropy.annealing`), lambda that of the quality. Of what comes out, and of what came in, each tile
+keeps the one whose real bytes and real pixels cost less.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..engines.base import CodedTile, LatentArrays, Pixels
+from ..format.geometry import HYPER_LATENT, LATENT, Box, area, overlap, pieces, within
+from ..models.lambdas import lambda_at
+from .around import Around
+from .coding import Coding
+from .tiles import TileEncoder
+from .transforms import SIDE, Source, Transforms
+
+WINDOW = 1024
+"""Larger tiles are refined window by window of this side in pixels, each as if it were a tile."""
+SEED = 0
+ROUNDS = 4
+"""Of optimised rounding that end a refinement."""
+LEAST_GAIN = 8.0
+"""Bits that refinement must win: with fewer a chunk whose length takes a byte more might lose."""
+
+Show = Callable[[Pixels], Pixels]
+"""Makes of decoded pixels (h, w, 3) what is seen of them: (h, w, 3), or (h, w) of grey."""
+
+
+class Refiner(NamedTuple):
+    """Refines the tiles of one picture in `steps` steps each.
+
+    `report` is called with a number of pixels whenever so many have had another step; an exception
+    that it raises ends the work. The same picture and settings give the same latents.
+    """
+
+    source: Source
+    transforms: Transforms
+    steps: int
+    report: Callable[[int], object]
+
+    def refined(self, latents: LatentArrays, around: Around) -> LatentArrays:
+        """Better latents for the tile `around.box`, whose analysis gave `latents`."""
+        found = LatentArrays(latents.y.copy(), latents.z.copy())
+        for number, window in enumerate(pieces(around.box, WINDOW)):
+            parts = (
+                within(window, around.box, LATENT),
+                within(window, around.box, HYPER_LATENT),
+            )
+            before = LatentArrays(*(a[:, *part] for a, part in zip(latents, parts, strict=True)))
+            after = self._window(before, around._replace(box=window), SEED + number)
+            for array, part, values in zip(found, parts, after, strict=True):
+                array[:, *part] = values
+        return found
+
+    def _window(self, latents: LatentArrays, around: Around, seed: int) -> LatentArrays:
+        """`refined` for one window.
+
+        The gradient of the error is taken region by region, apart from the walk that made the
+        latents. So what gradients need of the walk, and of each region's synthesis, is never in
+        memory together.
+        """
+        engine, quality = self.transforms.engine, self.transforms.quality
+        descent = engine.descent(latents, quality, self.steps, seed)
+        for step in range(self.steps):
+            around.put(descent.relaxed(step))
+            descent.move(self.transforms.errors(self.source, around, True).gradient)
+            self.report(area(around.box))
+        return descent.latents()
+
+
+class Choice(NamedTuple):
+    """Chooses between a tile as it is and what refinement makes of it."""
+
+    source: Source
+    transforms: Transforms
+    coding: Coding
+    show: Show
+
+    def best(self, coded: CodedTile, around: Around, touched: Box, refiner: Refiner) -> CodedTile:
+        """The tile `around.box` as it is `coded`, or refined where R + lambda D is less for it.
+
+        R from real bytes, D from real pixels in `touched`, which is all that the tile's latents
+        matter to; `around` reaches a halo further.
+        """
+        encoder = TileEncoder(self.source, self.transforms, self.coding)
+        y = self.transforms.analyse(self.source, around.box)
+        plain = LatentArrays(y, self.coding.engine.hyper_analysis(y))
+        kept, least = coded, self._cost(coded, around, touched) - LEAST_GAIN
+        refined = refiner.refined(plain, around)
+        for latents, rounds in ((plain, ROUNDS), (refined, 0), (refined, ROUNDS)):
+            (trial,) = (
+                encoder.optimised(latents, around, rounds) if rounds else encoder.code(latents)
+            )
+            if (cost := self._cost(trial, around, touched)) < least:
+                least, kept = cost, trial
+        return kept
+
+    def _cost(self, tile: CodedTile, around: Around, touched: Box) -> float:
+        """Bits of a tile, and of the error of the pixels that it matters to."""
+        around.put(tile.y_hat)
+        error = self._squared_error(around, touched)
+        return 8 * len(tile.stream.payload) + lambda_at(self.coding.quality) * error
+
+    def _squared_error(self, around: Around, touched: Box) -> float:
+        """Sum over pixels of the mean over planes of the squared error, in squared levels."""
+        transforms, grid = self.transforms, self.transforms.grid
+        total = 0.0
+        whole = self.coding.engine.halo is None
+        for part in [touched] if whole else pieces(touched, SIDE):
+            pixels = transforms.synthesise(
+                lambda box: around.y_hat[:, *within(box, around.outer)], part
+            )
+            inside = overlap(part, (0, 0, grid.width, grid.height))
+            if inside is not None:
+                original = self.show(self.source[within(inside, (0, 0, 0, 0), 1)])
+                shown = self.show(pixels[within(inside, part, 1)])
+                difference = original.astype(np.float32) - shown
+                total += float(np.square(difference).mean(dtype=np.float64)) * area(inside)
+        return total

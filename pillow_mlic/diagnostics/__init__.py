@@ -1,0 +1,1 @@
+"""What a file or a machine does: bits, heat maps, speed, skipping, portability."""

@@ -1,0 +1,83 @@
+"""How torch computes while a picture is coded, whatever the caller has set up for himself."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import torch
+
+from ..errors import DeviceMemoryError
+
+NO_MEMORY = "the memory does not suffice for this picture; smaller tiles or a region need less"
+
+
+@contextlib.contextmanager
+def plain_arithmetic(device: torch.device) -> Iterator[None]:
+    """No gradients, and no autocast that the caller may have switched on."""
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextlib.contextmanager
+def gradients(device: torch.device, enabled: bool = True) -> Iterator[None]:
+    """Tensors that gradients can be taken of, even inside `plain_arithmetic`."""
+    with (
+        torch.inference_mode(False),
+        torch.set_grad_enabled(enabled),
+        torch.autocast(device.type, enabled=False),
+    ):
+        yield
+
+
+class _WholeFloat32:
+    """While entered, by any thread, float32 products are not made of bfloat16 or TF32 ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = "highest"
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = torch.get_float32_matmul_precision()
+                torch.set_float32_matmul_precision("highest")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.set_float32_matmul_precision(self._saved)
+
+
+_matrix_products = _WholeFloat32()
+
+
+@contextlib.contextmanager
+def whole_float32(device: torch.device) -> Iterator[None]:
+    """Products and convolutions of float32 numbers in float32, on every device."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_matrix_products)
+        if device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        yield
+
+
+@contextlib.contextmanager
+def memory_errors(device: torch.device) -> Iterator[None]:
+    """Torch's errors for want of memory as DeviceMemoryError, or MemoryError on the CPU."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        msg = f"the memory of {device} does not suffice for this picture"
+        raise DeviceMemoryError(msg) from error
+    except RuntimeError as error:
+        if "not enough memory" not in str(error):  # torch has no class for it
+            raise
+        raise MemoryError(NO_MEMORY) from error
+
+
+def entropy_device(device: torch.device) -> torch.device:
+    """Where the entropy part runs: the CPU where the device has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device

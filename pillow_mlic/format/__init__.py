@@ -1,0 +1,1 @@
+"""The bytes of a .mlic file: container, numbers, alpha plane, preview."""
