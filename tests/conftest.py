@@ -30,6 +30,20 @@ SMALL = LiteConfig(
 )
 
 
+FAST = {
+    "test_container",
+    "test_entropy",
+}
+"""Modules whose tests are marked `fast`, for scripts/check: seconds of a core in all, no training, no
+network at full width, no other process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in FAST:
+            item.add_marker(pytest.mark.fast)
+
+
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 
