@@ -31,11 +31,17 @@ SMALL = LiteConfig(
 
 
 FAST = {
+    "test_actions",
+    "test_attention",
+    "test_bits",
     "test_container",
+    "test_docs",
     "test_entropy",
+    "test_evaluation",
+    "test_state",
 }
-"""Modules whose tests are marked `fast`, for scripts/check: seconds of a core in all, no training, no
-network at full width, no other process."""
+"""Modules whose tests are marked `fast`, for scripts/check: no training, no network at full width,
+no process for each test. CONTRIBUTING.md says how quick they must be."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
