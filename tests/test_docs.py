@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pillow_mlic import cli
+import pillow_mlic
+from pillow_mlic import cli, models
 
 from .documentation import PAGES, ROOT, commands, page_name
 
@@ -72,6 +73,36 @@ def test_the_sources_name_no_document_that_is_not_there():
             assert (ROOT / page).exists(), f"{source.name} names {page}"
         for document in re.findall(r"\b([A-Z]{4,}),? section \d", text):
             assert document in ("MLIC", "LALIC"), f"{source.name} cites {document}"
+
+
+def test_what_the_pages_say_of_the_code_and_of_their_own_tables():
+    """Statements that have been wrong before."""
+    text = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(r"A model has a part in it by one method.*?\.\s", text)
+    having, lacking = (re.findall(r"`(\w*lic[\w+-]*)`", part) for part in sentence.split("), "))
+    classes = {model: models.class_of(model) for model in models.names()}
+    assert set(having) == {m for m, c in classes.items() if hasattr(c, "context_maps")}
+    assert set(lacking) == set(classes) - set(having)
+
+    text = (ROOT / "docs/portability.md").read_text(encoding="utf-8")
+    (measured,) = re.findall(r"latents listed a stream, \+([\d.]+)% bytes", text)
+    (said,) = re.findall(r"\*fast\*, whose list would cost ([\d.]+) % of the bytes", text)
+    assert said == f"{float(measured):.1f}"
+
+
+def test_the_reference_has_all_that_is_public():
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^::: pillow_mlic\.(\w+)$", text, flags=re.M))
+    assert listed == set(pillow_mlic.__all__) - {"__version__"}
+
+
+def test_versions_agree():
+    """Of the package, the citation and the newest dated entry of the changes."""
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version, day = re.findall(r"^## (\d\S*) \((\d{4}-\d\d-\d\d)\)$", changes, flags=re.M)[0]
+    assert re.search(r"^version: (.*)$", citation, flags=re.M)[1] == pillow_mlic.__version__
+    assert (version, f'date-released: "{day}"' in citation) == (pillow_mlic.__version__, True)
 
 
 REGIONS = {"headline", "bd", "qualities", "memory", "kodak run", "ratios", "cost"}

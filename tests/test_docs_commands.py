@@ -34,8 +34,8 @@ for package in ("scipy", "matplotlib", "shtab"):
 
 NOT_HERE = {
     r"-m pip install": "it fetches packages; .ci/run does that from nothing",
-    r"-m venv|^git clone|activate$": "it makes an environment; .ci/run does that from nothing",
-    r"-m pytest|^scripts/check|^\.ci/run": "these are the tests themselves",
+    r"-m venv|^git clone|^cd |activate$": "it makes an environment; .ci/run does that from nothing",
+    r"-m pytest|^scripts/check": "these are the tests themselves",
     r"^mkdocs ": "it builds the pages, which .ci/run does with warnings as errors",
     r"^mlic view": "it opens a window; tests/gui has one that nobody sees",
     r"s3://": "a bucket in a cloud",
@@ -68,16 +68,16 @@ SMALLER = (
     (r"--region \d+,\d+,\d+,\d+", "--region 16,16,32,16"),
     (r"--batch \d+|--crop \d+", ""),
     # What is measured: few settings, in this process, and only what is installed.
-    (r"^(mlic bench .*)--quality \S+", r"\1"),
-    (r"^(mlic bench .*)--metrics \S+", r"\1"),
+    (r"(mlic bench .*)--quality \S+", r"\1"),
+    (r"(mlic bench .*)--metrics \S+", r"\1"),
     (
-        r"^(mlic bench (\w+/|[A-Z]+)( .*|))$",
+        r"(mlic bench (\w+/|[A-Z]+)( .*|))$",
         r"\1 --no-memory --samples 1 --quality 3 --metrics psnr",
     ),
-    (r"^(mlic bench cost .*)$", r"\1 --no-memory --repeats 1"),
+    (r"(mlic bench cost .*)$", r"\1 --no-memory --repeats 1"),
     (r"--megapixels \S+", "--megapixels 0.01"),
-    (r"^(mlic bench cost (?!.*--megapixels).*)$", r"\1 --megapixels 0.01"),
-    (r"^(mlic bench speed .*)$", r"\1 --repeats 1"),
+    (r"(mlic bench cost (?!.*--megapixels).*)$", r"\1 --megapixels 0.01"),
+    (r"(mlic bench speed .*)$", r"\1 --repeats 1"),
     (r",jxl\b", ",jxl" if find_spec("pillow_jxl") else ""),
     (r"^mlic models$", "mlic models mlicv2-lite"),  # tests/test_models_command.py has them all
     # Lines of a page are alternatives: one may write what another has written.
