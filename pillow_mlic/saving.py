@@ -10,6 +10,7 @@ from . import models
 from .coding.goals import Coded, Target, find
 from .engines import devices, engine_for
 from .format import alpha, container, preview
+from .format import tiles as tile_chunks
 from .format.container import Chunk, ChunkType, Header
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Prepared:
     ) -> Coded:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
         header = self.header(coding)
-        coded = [Chunk(ChunkType.TILE, tile) for tile in tiles]
+        coded = [tile_chunks.chunk_of(header, tile) for tile in tiles]
         if chunks is None:
             chunks = self.with_preview(container.size(header, [*self.chunks, *coded]))
         return header, [*chunks, *coded]
@@ -320,7 +321,8 @@ class _Maker:
         from .coding.decoder import Decoder
 
         header, chunks = coded
-        tiles = dict(enumerate(c.data for c in chunks if c.type == ChunkType.TILE))
+        data = (chunk.data for chunk in chunks if chunk.type == ChunkType.TILE)
+        tiles = dict(enumerate(tile_chunks.payload_of(header, d) for d in data))
         Decoder(self._at(header.quality), self.image.size).decode_into(
             lambda box, pixels: put(box, to_mode(pixels, header.mode)), tiles, progress=progress
         )
