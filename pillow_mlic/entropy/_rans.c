@@ -52,8 +52,8 @@ typedef struct {
 
 static int spill(Spilt *spilt, uint64_t *state)
 {
-    if (spilt->used == spilt->room) {
-        const size_t room = spilt->room + spilt->room / 2 + 1024;
+    if (spilt->used >= spilt->room) {
+        const size_t room = spilt->room + spilt->room / 2 + 64;
         if (room > (size_t)PY_SSIZE_T_MAX / 4) return 0;
         uint32_t *words = realloc(spilt->words, 4 * room);
         if (words == NULL) return 0;
