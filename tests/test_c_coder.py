@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,30 +81,30 @@ def test_what_does_not_fit_is_refused() -> None:
 
 @needs_c
 def test_other_threads_run_while_it_codes() -> None:
-    """A thread that counts gets on during one long call."""
-    count = 4_000_000
-    indexes = np.zeros(count, np.int32)
-    counted, done = [0], threading.Event()
+    """A thread that looks at the clock gets on in the middle of one long call, each way."""
+    rows, indexes = rows_of(STEEP), np.zeros(4_000_000, np.int32)
+    symbols = indexes - 1
+    ticks: list[float] = []
+    done = threading.Event()
 
     def tick() -> None:
-        while not done.is_set():
-            counted[0] += 1
-            time.sleep(0.0005)
+        while not done.wait(0.0005):
+            ticks.append(time.perf_counter())
 
     thread = threading.Thread(target=tick)
     thread.start()
     try:
-        time.sleep(0.01)
-        rows = rows_of(STEEP)
-        before = counted[0]
-        data = c_coder.encode(indexes - 1, indexes, rows)
-        decoder = c_coder.CDecoder(data, rows)
-        decoder.take(indexes)
-        during = counted[0] - before
+        times = [time.perf_counter()]
+        data = c_coder.encode(symbols, indexes, rows)
+        times.append(time.perf_counter())
+        c_coder.CDecoder(data, rows).take(indexes)
+        times.append(time.perf_counter())
     finally:
         done.set()
         thread.join()
-    assert during > 5
+    for start, end in pairwise(times):
+        margin = (end - start) / 4
+        assert sum(start + margin < at < end - margin for at in ticks) > 1
 
 
 @needs_c
