@@ -11,7 +11,7 @@ import numpy as np
 
 Points = Sequence[tuple[float, float]]  # (bpp, quality in dB or points), in any order
 Method = Literal["pchip", "cubic"]
-Metric = Literal["psnr", "ms-ssim", "ssimulacra2"]
+Metric = Literal["psnr", "ms-ssim", "ssimulacra2", "flip", "butteraugli"]
 
 METHODS: tuple[Method, ...] = ("pchip", "cubic")
 _LEAST_POINTS = {"pchip": 2, "cubic": 4}

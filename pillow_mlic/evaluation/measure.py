@@ -178,7 +178,7 @@ def file_stem(codec: str) -> str:
 
 def _fidelity(name: Metric, original: Image.Image, decoded: Image.Image) -> float | None:
     """The metric; None where the picture is too small for it."""
-    if name == "ms-ssim" and min(original.size) < metrics.MIN_SIDE:
+    if min(original.size) < metrics.LEAST_SIDES.get(name, 0):
         return None
     return metrics.METRICS[name](original, decoded)
 

@@ -18,16 +18,25 @@ from .bdrate import (
     published_label,
     published_names,
 )
-from .metrics import ms_ssim_db
+from .metrics import level
 from .monotony import Monotony
 
 COLUMNS: dict[Metric, str] = {
     "psnr": "psnr-rgb",
     "ms-ssim": "ms-ssim-rgb",
     "ssimulacra2": "ssimulacra2",
+    "flip": "flip",
+    "butteraugli": "butteraugli",
 }
-"""How CompressAI's result files call the metrics (SSIMULACRA2 is not among theirs)."""
-_NAMES: dict[Metric, str] = {"psnr": "PSNR", "ms-ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
+"""How CompressAI's result files call the metrics (those after MS-SSIM are not among theirs)."""
+NAMES: dict[Metric, str] = {
+    "psnr": "PSNR",
+    "ms-ssim": "MS-SSIM",
+    "ssimulacra2": "SSIMULACRA2",
+    "flip": "FLIP",
+    "butteraugli": "Butteraugli",
+}
+"""The metrics as people write them."""
 TIMES = ("encoding_time", "decoding_time", "encoding_cpu_time", "decoding_cpu_time")
 
 
@@ -51,9 +60,8 @@ class Curve:
         return bool(self.columns.get(COLUMNS[metric]))
 
     def quality(self, metric: Metric) -> list[float]:
-        """PSNR or MS-SSIM in dB (MS-SSIM is averaged first and turned into dB then), or points."""
-        values = self.columns.get(COLUMNS[metric], [])
-        return [ms_ssim_db(value) for value in values] if metric == "ms-ssim" else values
+        """The metric as `metrics.level` has it: means over pictures first, then dB."""
+        return [level(metric, value) for value in self.columns.get(COLUMNS[metric], [])]
 
     def points(self, metric: Metric = "psnr") -> list[tuple[float, float]]:
         """Pairs of bpp and quality; none where the metric was not measured."""
@@ -159,7 +167,7 @@ def _bd_rate(name: str, anchor: dict[Metric, Points], test: dict[Metric, Points]
             except ValueError as error:
                 rates[method][metric] = None
                 if method == "pchip":
-                    notes.append(f"{_NAMES[metric]}: {error}")
+                    notes.append(f"{NAMES[metric]}: {error}")
     try:
         low, high = common_range(anchor["psnr"], test["psnr"])
     except ValueError as error:
