@@ -61,11 +61,16 @@ class PackFile:
         return self.path.name.removesuffix(SUFFIX)
 
     @property
-    def for_ms_ssim(self) -> bool:
-        """Whether the weights were trained for MS-SSIM, not for the squared error."""
+    def distortion(self) -> str:
+        """What the weights were trained for: "ms-ssim", "visual", else "psnr" or "mse"."""
         lam = self.card.get("lambda")  # imported weights say no more; for the error it is below 1
         imported = isinstance(lam, int | float) and lam > 1
-        return imported or self.card.get("distortion") == "ms-ssim"
+        return "ms-ssim" if imported else str(self.card.get("distortion", "psnr"))
+
+    @property
+    def for_squared_error(self) -> bool:
+        """Whether lowering the squared error is what the weights were trained for."""
+        return self.distortion not in ("ms-ssim", "visual")
 
     def digest(self) -> bytes:
         """SHA-256 of the file; its first 8 bytes stand for the pack in .mlic files."""
