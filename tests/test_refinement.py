@@ -225,7 +225,7 @@ def test_weights_for_how_pictures_look_are_rounded_plainly(
             sizes[distortion, optimize] = file.tell()
     assert sizes["visual", None] == sizes["visual", False] == sizes["psnr", False]
     assert sizes["psnr", None] != sizes["psnr", False]  # so that this can fail
-    with pytest.raises(ValueError, match="optimize lowers the squared error.*how pictures look"):
+    with pytest.raises(ValueError, match=r"optimize lowers the squared error.*pictures look"):
         photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, optimize=True)
 
 

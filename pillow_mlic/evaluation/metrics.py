@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .bdrate import Metric
+from .bdrate import Measure, Metric
 from .pixels import Picture, pair
 from .second_opinions import BUTTERAUGLI, BUTTERAUGLI_SIDE, butteraugli, flip
 
@@ -114,36 +114,40 @@ METRICS: dict[Metric, Callable[[Picture, Picture], float]] = {
 }
 
 
-NEEDS: dict[Metric, str] = {
+MEASURES: tuple[Measure, ...] = (*METRICS, "bands")
+"""All that can be measured; "bands" is described in `bands.energies`."""
+
+NEEDS: dict[Measure, str] = {
     "ms-ssim": "scipy",
     "ssimulacra2": "ssimulacra2",
     "flip": "flip_evaluator",
+    "bands": "scipy",
 }
-"""Packages that metrics need."""
+"""Packages that measures need."""
 
-LEAST_SIDES: dict[Metric, int] = {"ms-ssim": MIN_SIDE, "butteraugli": BUTTERAUGLI_SIDE}
-"""Pixels a side that metrics need."""
+LEAST_SIDES: dict[Measure, int] = {"ms-ssim": MIN_SIDE, "butteraugli": BUTTERAUGLI_SIDE}
+"""Pixels a side that measures need."""
 
-PROGRAMS: dict[Metric, str] = {"butteraugli": BUTTERAUGLI}
-"""Programs that metrics need, found through PATH."""
-
-
-def available() -> list[Metric]:
-    """The metrics that can be computed with what is installed."""
-    return [metric for metric in METRICS if _is_there(metric)]
+PROGRAMS: dict[Measure, str] = {"butteraugli": BUTTERAUGLI}
+"""Programs that measures need, found through PATH."""
 
 
-def _is_there(metric: Metric) -> bool:
-    if metric in PROGRAMS:
-        return shutil.which(PROGRAMS[metric]) is not None
-    return metric not in NEEDS or importlib.util.find_spec(NEEDS[metric]) is not None
+def available() -> list[Measure]:
+    """What can be measured with what is installed."""
+    return [measure for measure in MEASURES if _is_there(measure)]
 
 
-def how_to_get(metric: Metric) -> str:
-    """What to install for a metric that is not available."""
-    if metric in PROGRAMS:
-        return f"install {PROGRAMS[metric]} of libjxl (in Debian and Ubuntu: libjxl-devtools)"
-    return f"pip install {NEEDS[metric]}"
+def _is_there(measure: Measure) -> bool:
+    if measure in PROGRAMS:
+        return shutil.which(PROGRAMS[measure]) is not None
+    return measure not in NEEDS or importlib.util.find_spec(NEEDS[measure]) is not None
+
+
+def how_to_get(measure: Measure) -> str:
+    """What to install for a measure that is not available."""
+    if measure in PROGRAMS:
+        return f"install {PROGRAMS[measure]} of libjxl (in Debian and Ubuntu: libjxl-devtools)"
+    return f"pip install {NEEDS[measure]}"
 
 
 def _ms_ssim_plane(a: Plane, b: Plane) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .bdrate import (
     METHODS,
+    Measure,
     Method,
     Metric,
     Points,
@@ -29,6 +30,8 @@ COLUMNS: dict[Metric, str] = {
     "butteraugli": "butteraugli",
 }
 """How CompressAI's result files call the metrics (those after MS-SSIM are not among theirs)."""
+BANDS = ("band-1", "band-2", "band-3", "band-4")
+"""The columns of the measure "bands", finest first."""
 NAMES: dict[Metric, str] = {
     "psnr": "PSNR",
     "ms-ssim": "MS-SSIM",
@@ -37,15 +40,29 @@ NAMES: dict[Metric, str] = {
     "butteraugli": "Butteraugli",
 }
 """The metrics as people write them."""
+DIGITS: dict[Metric, int] = {
+    "psnr": 3,
+    "ms-ssim": 3,
+    "ssimulacra2": 2,
+    "flip": 4,
+    "butteraugli": 3,
+}
+"""Digits after the point in tables."""
 TIMES = ("encoding_time", "decoding_time", "encoding_cpu_time", "decoding_cpu_time")
+
+
+def columns_of(measure: Measure) -> tuple[str, ...]:
+    """The columns that a measure fills."""
+    return BANDS if measure == "bands" else (COLUMNS[measure],)
 
 
 @dataclass(frozen=True)
 class Curve:
     """The means over the pictures of one codec, one entry for each setting.
 
-    `columns`: "bpp" (whole files), "psnr-rgb" in dB, "ms-ssim-rgb" in 0..1 and "ssimulacra2" where
-    they were measured, and `TIMES` in seconds for one picture. `memory`: peak resident MiB of
+    `columns`: "bpp" (whole files), "psnr-rgb" in dB, "ms-ssim-rgb" in 0..1, "ssimulacra2", "flip",
+    "butteraugli" and `BANDS` where they were measured, and `TIMES` in seconds for one picture.
+    `memory`: peak resident MiB of
     "idle", "encoding" and "decoding" processes, or empty.
     """
 
@@ -58,6 +75,16 @@ class Curve:
     def has(self, metric: Metric) -> bool:
         """Whether the metric was measured."""
         return bool(self.columns.get(COLUMNS[metric]))
+
+    @property
+    def has_bands(self) -> bool:
+        """Whether the energies of bands were measured."""
+        return all(self.columns.get(name) for name in BANDS)
+
+    def values(self, column: str) -> list[tuple[float, float]]:
+        """Pairs of bpp and a column as it is; none where it was not measured."""
+        found = self.columns.get(column)
+        return list(zip(self.columns["bpp"], found, strict=True)) if found else []
 
     def quality(self, metric: Metric) -> list[float]:
         """The metric as `metrics.level` has it: means over pictures first, then dB."""
@@ -129,6 +156,11 @@ class Results:
     def metrics(self) -> list[Metric]:
         """The metrics that some codec was measured with."""
         return [m for m in COLUMNS if any(curve.has(m) for curve in self.curves.values())]
+
+    @property
+    def has_bands(self) -> bool:
+        """Whether the energies of bands were measured of some codec."""
+        return any(curve.has_bands for curve in self.curves.values())
 
     @property
     def anchor_label(self) -> str:
