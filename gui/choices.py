@@ -77,7 +77,7 @@ def _models() -> list[Choice]:
     for number, name in enumerate(names):
         colour = _MLIC_COLOURS[1 + number % (len(_MLIC_COLOURS) - 1)]
         pack = packs.find(name)
-        fixed, refinable = pack.quality is not None, not pack.for_ms_ssim
+        fixed, refinable = pack.quality is not None, pack.for_squared_error
         found.append(_mlic(f"{MLIC}:{name}", f".mlic {name}", colour, fixed, refinable))
     return found
 

@@ -121,7 +121,7 @@ def _optimize(value: object, pack: "PackFile") -> bool:
     Published weights are for one quality, and give what was published unless told otherwise.
     """
     if value is None:
-        return pack.quality is None and not pack.for_ms_ssim
+        return pack.quality is None and pack.for_squared_error
     if value:
         _check_error_counts("optimize", pack)
     return bool(value)
@@ -129,10 +129,11 @@ def _optimize(value: object, pack: "PackFile") -> bool:
 
 def _check_error_counts(option: str, pack: "PackFile") -> None:
     """ValueError for weights that were trained for something else than the squared error."""
-    if pack.for_ms_ssim:
+    if not pack.for_squared_error:
+        aim = "MS-SSIM" if pack.distortion == "ms-ssim" else "how pictures look"
         msg = (
             f"{option} lowers the squared error, but the weights {pack.name} were trained for "
-            f"MS-SSIM; save without {option}"
+            f"{aim}; save without {option}"
         )
         raise ValueError(msg)
 

@@ -22,6 +22,7 @@ from pillow_mlic.models.layers.quality import lambda_of
 from pillow_mlic.models.layers.quantise import gaussian_bits
 from pillow_mlic.packs import Pack
 from pillow_mlic.packs.checkpoints import import_checkpoint
+from pillow_mlic.training.export import write_half
 
 from .coders import coding_of, decode, encode
 from .conftest import photograph
@@ -206,6 +207,26 @@ def test_weights_for_ms_ssim_are_not_refined(
     for option in ("refine", "optimize"):
         with pytest.raises(ValueError, match=f"{option} lowers the squared error.*MS-SSIM"):
             photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, model="lalic", **{option: 1})
+
+
+def test_weights_for_how_pictures_look_are_rounded_plainly(
+    small_pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounding by the squared error makes them worse, so it is off, and refused."""
+    model, sizes = small_pack.model(CPU), {}
+    for distortion in ("psnr", "visual"):
+        path = tmp_path / distortion / "a.safetensors"
+        path.parent.mkdir()
+        write_half(path, "mlicv2-lite", model, {"distortion": distortion})
+        monkeypatch.setenv("MLIC_WEIGHTS", str(path))
+        for optimize in (None, False):
+            file = io.BytesIO()
+            photograph(64, 64).save(file, plugin.FORMAT, quality=6, optimize=optimize)
+            sizes[distortion, optimize] = file.tell()
+    assert sizes["visual", None] == sizes["visual", False] == sizes["psnr", False]
+    assert sizes["psnr", None] != sizes["psnr", False]  # so that this can fail
+    with pytest.raises(ValueError, match=r"optimize lowers the squared error.*pictures look"):
+        photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, optimize=True)
 
 
 def test_on_the_command_line(

@@ -58,11 +58,18 @@ class PackFile:
         return self.path.name.removesuffix(SUFFIX)
 
     @property
-    def for_ms_ssim(self) -> bool:
-        """Whether the weights were trained for MS-SSIM, not for the squared error."""
+    def distortion(self) -> str:
+        """What the weights were trained for: "psnr", "ms-ssim" or "visual"."""
         lam = self.card.get("lambda")  # imported weights say no more; for the error it is below 1
-        imported = isinstance(lam, int | float) and lam > 1
-        return imported or self.card.get("distortion") == "ms-ssim"
+        if isinstance(lam, int | float) and lam > 1:
+            return "ms-ssim"
+        said = str(self.card.get("distortion", "psnr"))
+        return "psnr" if said == "mse" else said  # as version 0.1 called it
+
+    @property
+    def for_squared_error(self) -> bool:
+        """Whether lowering the squared error is what the weights were trained for."""
+        return self.distortion == "psnr"
 
 
 class Content(NamedTuple):
