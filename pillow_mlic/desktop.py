@@ -1,8 +1,9 @@
 """A desktop that knows .mlic: type, icon, viewer and thumbnails, for the user who installs it.
 
 As freedesktop.org specifies them: shared-mime-info, icon theme, desktop entry, thumbnailer. All
-files go below XDG_DATA_HOME (~/.local/share) and are named after this project, so that uninstalling
-finds them. Nothing here needs more than the standard library; Pillow makes the thumbnails.
+files go below XDG_DATA_HOME (~/.local/share), or share/ of a package's prefix, and are named after
+this project, so that uninstalling finds them. Nothing here needs more than the standard library;
+Pillow makes the thumbnails.
 """
 
 import os
@@ -83,11 +84,11 @@ def data_home() -> Path:
     return Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share"
 
 
-def contents() -> dict[str, str]:
-    """The files by their place below the data folder."""
+def contents(program: str) -> dict[str, str]:
+    """The files by their place below the data folder; `program` is `mlic` as entries call it."""
     icon = MIME.replace("/", "-")
     signature = "".join(f"\\x{byte:02x}" for byte in SIGNATURE)
-    words = {"mime": MIME, "icon": icon, "command": command(), "signature": signature}
+    words = {"mime": MIME, "icon": icon, "command": program, "signature": signature}
     return {
         f"mime/packages/{NAME}.xml": _MIME_XML.format(**words),
         f"icons/hicolor/scalable/mimetypes/{icon}.svg": _ICON,
@@ -111,27 +112,32 @@ def _quoted(word: str) -> str:
     return '"' + word.replace("\\", "\\\\") + '"'  # backslashes count twice in these files
 
 
-def install() -> Report:
-    """Write the files and update the desktop's caches."""
-    home, report = data_home(), Report()
-    for name, text in contents().items():
+def install(prefix: Path | None = None) -> Report:
+    """Write the files and update the desktop's caches.
+
+    With `prefix` they go below `prefix`/share, as a distribution's package wants them: entries call
+    `mlic` by its name alone, and the caches are left to whoever installs the package.
+    """
+    home, report = data_home() if prefix is None else prefix / "share", Report()
+    for name, text in contents(command() if prefix is None else "mlic").items():
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         report.files.append(path)
-    _update(home, report)
+    if prefix is None:
+        _update(home, report)
     return report
 
 
-def uninstall() -> Report:
+def uninstall(prefix: Path | None = None) -> Report:
     """Remove what `install` wrote, and update the caches."""
-    home, report = data_home(), Report()
-    for name in contents():
+    home, report = data_home() if prefix is None else prefix / "share", Report()
+    for name in contents("mlic"):
         path = home / name
         if path.exists():
             path.unlink()
             report.files.append(path)
-    if report.files:
+    if report.files and prefix is None:
         _update(home, report)
     return report
 

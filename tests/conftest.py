@@ -30,6 +30,26 @@ SMALL = LiteConfig(
 )
 
 
+FAST = {
+    "test_actions",
+    "test_attention",
+    "test_bits",
+    "test_container",
+    "test_docs",
+    "test_entropy",
+    "test_evaluation",
+    "test_state",
+}
+"""Modules whose tests are marked `fast`, for scripts/check: no training, no network at full width,
+no process for each test. CONTRIBUTING.md says how quick they must be."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in FAST:
+            item.add_marker(pytest.mark.fast)
+
+
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 
@@ -51,9 +71,10 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No surprises from the caller's settings."""
+    """No surprises from the caller's settings, nor from weights that the caller has installed."""
     for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(GOLDEN / "nothing"))
 
 
 def photograph(width: int, height: int, seed: int = 0) -> Image.Image:

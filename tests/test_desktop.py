@@ -129,6 +129,32 @@ def test_without_the_programs_a_sentence(
     assert (home / "mime/packages/pillow-mlic.xml").exists()
 
 
+def test_below_a_prefix_entries_depend_on_no_place(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As packages of distributions want it: nothing of this machine, and no caches."""
+    prefix = tmp_path / "stage" / "usr"
+    assert mlic("desktop", "install", "--prefix", prefix) == 0
+    files = sorted(p.relative_to(prefix).as_posix() for p in prefix.rglob("*") if p.is_file())
+    assert files == [
+        "share/applications/pillow-mlic.desktop",
+        "share/icons/hicolor/scalable/mimetypes/image-x-mlic.svg",
+        "share/mime/packages/pillow-mlic.xml",
+        "share/thumbnailers/pillow-mlic.thumbnailer",
+    ]
+    text = "".join((prefix / name).read_text() for name in files)
+    assert "Exec=mlic view %F\n" in text
+    assert "Exec=mlic desktop thumbnail --size %s %i %o\n" in text
+    assert sys.executable not in text
+    assert str(tmp_path) not in text
+    assert not home.exists()
+    assert mlic("desktop", "uninstall", "--prefix", prefix) == 0
+    assert not [p for p in prefix.rglob("*") if p.is_file()]
+    assert not home.exists()
+    assert mlic("desktop", "uninstall", "--prefix", prefix) == 0
+    assert capsys.readouterr().out.endswith("nothing was installed\n")
+
+
 def test_other_desktops(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

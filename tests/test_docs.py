@@ -11,8 +11,7 @@ import pytest
 
 from pillow_mlic import cli
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md")])
+from .documentation import PAGES, ROOT, commands, page_name
 
 
 def script(name: str):
@@ -23,34 +22,56 @@ def script(name: str):
     return module
 
 
-def commands() -> list[str]:
-    """Every `mlic ...` in a block of shell commands."""
-    found = []
-    for page in PAGES:
-        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
-            for line in block.splitlines():
-                found += [
-                    part.strip() for part in re.split(r"&&|;", line) if " mlic " in f" {part}"
-                ]
-    return sorted(set(found))
+OURS = sorted({line for lines in commands().values() for line in lines if "mlic " in line})
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", OURS)
 def test_commands_are_understood(command):
+    """As they are written; tests/test_docs_commands.py runs them, with smaller numbers."""
     words = shlex.split(command, comments=True)
     while re.match(r"[A-Z_]+=", words[0]):
         del words[0]
-    if words[0] == "mlic":
+    if words[0] == "mlic" and "..." not in command:
         args = cli.build_parser().parse_args(cli.join_words(words[1:]))
         assert callable(args.run)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """What links to places on a page may name: its headings, as forges and MkDocs spell them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_lead_somewhere(page):
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
-    for target in re.findall(r"\]\(([^)#]+)", text):
-        if not re.match(r"https?:", target) and "/images/" not in f"/{target}":
-            assert (page.parent / target).exists(), target
+    """To files that are there and, behind #, to headings on them; pictures are files, too."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place), target
+
+
+def test_the_sources_name_no_document_that_is_not_there():
+    """Pages of docs by path; and what is cited by sections is a paper of the family."""
+    sources = [
+        *ROOT.glob("pillow_mlic/**/*.py"),
+        *ROOT.glob("gui/**/*.py"),
+        *ROOT.glob("scripts/*"),
+    ]
+    for source in [*sources, *ROOT.glob("tests/**/*.py"), ROOT / "pyproject.toml"]:
+        text = source.read_text(encoding="utf-8")
+        for page in re.findall(r"\b(?:docs|weights)/\w+\.md\b", text):
+            assert (ROOT / page).exists(), f"{source.name} names {page}"
+        for document in re.findall(r"\b([A-Z]{4,}),? section \d", text):
+            assert document in ("MLIC", "LALIC"), f"{source.name} cites {document}"
 
 
 REGIONS = {"headline", "bd", "eye", "qualities", "memory", "kodak run", "ratios", "cost"}

@@ -5,9 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from pillow_mlic import cli, models
-from pillow_mlic.models.complexity import complexity
+from pillow_mlic.models.base import Latents, ZeroCoder
+from pillow_mlic.models.complexity import SIDE, complexity
+
+from .family import VARIANTS, make
+
+KMAC = {
+    "mlicv2-lite": (26.7, 26.1),
+    "mlic++": (342.9, 403.4),
+    "lalic": (381.7, 374.2),
+    "mlic": (231.8, 282.5),
+    "mlic+": (341.3, 401.7),
+    "mlic-ex": (264.5, 260.3),
+    "mlicv2": (468.2, 527.9),
+}
+"""To encode and to decode, counted while the networks of full width worked on real pixels."""
 
 
 def test_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +34,29 @@ def test_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(facts["weights"]) == {"mlicv2-lite", "mlicv2-lite-msssim"}
     # docs/models.md has the table by parts
     assert (facts["encode_kmac_per_pixel"], facts["decode_kmac_per_pixel"]) == (26.7, 26.1)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one process, as the command has them: nothing may be left behind for the next one."""
+    assert cli.main(["models", name, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["encode_kmac_per_pixel"], facts["decode_kmac_per_pixel"]) == KMAC[name]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_is_counted_is_what_is_done(variant: str) -> None:
+    """Without values as much is counted as while a network works, and it works afterwards."""
+    model = make(variant)
+    name, config = variant.split()[0], VARIANTS[variant]
+    found = complexity(name, config)
+    x, q = torch.rand(1, SIDE, SIDE, 3), torch.full((1,), 3.0)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        y = model.analysis(x, q)
+        y_hat = model.entropy(q, Latents(y, model.hyper_analysis(y)).z_size, ZeroCoder())
+        assert model.synthesis(y_hat, q).isfinite().all()
+    done = counter.get_total_flops() / 2 / SIDE**2 / 1000
+    assert found.encode + found.decode - found.entropy == pytest.approx(done, rel=1e-9)
 
 
 def test_a_convolution_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ def add_to(subparsers: Any) -> None:
         help="make the desktop know .mlic files",
         description=(
             "Tell the desktop (of Linux, by freedesktop.org's rules) about .mlic: their type, an "
-            "icon, the viewer and thumbnails. Only the user's own folders are touched."
+            "icon, the viewer and thumbnails. Only the user's own folders are touched, or those "
+            "below a prefix."
         ),
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -27,7 +28,15 @@ def add_to(subparsers: Any) -> None:
         ("install", "write type, icon, entry of the viewer and thumbnailer"),
         ("uninstall", "remove them"),
     ):
-        actions.add_parser(name, help=text, description=text).set_defaults(run=run)
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument(
+            "--prefix",
+            type=Path,
+            metavar="DIR",
+            help="for packages: below DIR/share, with entries that call mlic from the PATH, and "
+            "without updating the desktop's caches",
+        )
+        action.set_defaults(run=run)
     thumbnail = actions.add_parser(
         "thumbnail", help="write a thumbnail as PNG", description="What file managers call."
     )
@@ -44,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from .. import desktop
 
     installs = args.action == "install"
-    report = desktop.install() if installs else desktop.uninstall()
+    report = (desktop.install if installs else desktop.uninstall)(args.prefix)
     for path in report.files:
         print(f"{'wrote' if installs else 'removed'} {path}")
     if not report.files:

@@ -231,7 +231,7 @@ def write(
 ) -> None:
     """Write a pack: the tensors of `state` as they are, `tables` as integers.
 
-    `guard` is the relative bound on the scale's error in float32 arithmetic (DESIGN section 4),
+    `guard` is the relative bound on the scale's error in float32 arithmetic (docs/portability.md),
     `quality` that of weights for one lambda.
     """
     from safetensors.torch import save

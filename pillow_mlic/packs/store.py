@@ -1,7 +1,8 @@
 """Where packs are found: by name, or by what a .mlic file calls them.
 
 A pack is found by name in, first to last: MLIC_WEIGHTS (a file or a folder), the folder of
-`register_mlic_opener`, the user's data folder, and the packs that came with the package.
+`register_mlic_opener`, the user's data folder, packages that bring weights, the system's folders
+(`shared`), and the packs that came with this package.
 """
 
 import os
@@ -14,7 +15,7 @@ from .. import models, settings
 from ..errors import DecodeError, WeightsError
 from ..format.header import Header
 from ..format.layout import VERSION
-from . import identity
+from . import identity, shared
 from .file import SUFFIX, PackFile, inspect, read
 from .pack import Pack
 
@@ -30,7 +31,9 @@ def folders() -> list[Path]:
     here = Path(__file__).resolve().parents[1]
     first = [] if own is None else [own]
     # Installed, the package's packs lie inside it; in a checkout, beside it.
-    return [*first, user / "weights", here / "weights", here.parent / "weights"]
+    own_packs = [here / "weights", here.parent / "weights"]
+    for_all = [*shared.package_folders(), *shared.site_folders()]
+    return [*first, user / "weights", *for_all, *own_packs]
 
 
 def chosen() -> list[PackFile]:

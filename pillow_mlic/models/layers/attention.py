@@ -5,6 +5,7 @@ details those of the published MLIC++ (arXiv 2307.15421). (B, H, W, C) layout; a
 non-anchors are those of `checkerboard`.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -77,7 +78,10 @@ class LocalContext(nn.Module):
         singles = F.pad(torch.cat([v, shared, inside], -1), margin).flatten(0, 2)
         index = windows(batch, height, width, self.window, NON_ANCHOR).to(anchors.device)
         # In a window's order of rows, anchors are the odd pixels.
-        attended = self._attend(F.embedding(index[1::2], pairs), F.embedding(index, singles))
+        border = _border_windows(batch, height, width, reach).to(anchors.device)
+        attended = self._attend(
+            F.embedding(index[1::2], pairs), F.embedding(index, singles), border
+        )
         weight = self.fusion.weight.to(anchors.dtype).permute(0, 2, 3, 1).flatten(1)
         bias = self.fusion.bias
         assert bias is not None  # as it was made
@@ -103,11 +107,12 @@ class LocalContext(nn.Module):
         shared = (k * of_zero[:channels]).unflatten(-1, (self.heads, size)).sum(-1)
         return q * size**-0.5, k, v, shared * size**-0.5
 
-    def _attend(self, pairs: Tensor, singles: Tensor) -> Tensor:
+    def _attend(self, pairs: Tensor, singles: Tensor, border: Tensor) -> Tensor:
         """Attention within L windows: -> (L, k k, c).
 
         pairs (k k // 2, L, 2c): q and k of the anchors; singles (k k, L, c + heads + 1): v,
         products with the shared query and ones of all pixels; all are zero outside of the picture.
+        border: the numbers of the windows that reach outside.
         """
         channels = pairs.shape[-1] // 2
         size = channels // self.heads
@@ -134,12 +139,23 @@ class LocalContext(nn.Module):
             top = (place @ (key[..., None] * v).flatten(1)).unflatten(1, (count, size))
             out[:, 0::2, part] = (top / (place @ key)[..., None]).transpose(0, 1)
         # Pixels outside the picture have a query of zero.
-        border = (inside.amin(0) == 0).nonzero()[:, 0]
         near = values[:, border].unflatten(-1, (self.heads, size))
         means = torch.einsum("hpq,qlhd->lphd", positions.softmax(-1), near).flatten(2)
         outside = inside.T[border, :, None] == 0
         out[border] = torch.where(outside, means, out[border])
         return out
+
+
+def _border_windows(batch: int, height: int, width: int, reach: int) -> Tensor:
+    """Which non-anchors, counted in their packed order, have a window that leaves the picture.
+
+    From sizes alone, so that `complexity` can count a network whose tensors have no values.
+    """
+    row, column = np.mgrid[:height, :width]
+    to_edge = np.minimum(np.minimum(row, height - 1 - row), np.minimum(column, width - 1 - column))[
+        (row + column) % 2 == NON_ANCHOR
+    ]
+    return torch.tensor(np.flatnonzero(np.tile(to_edge, batch) < reach).tolist())
 
 
 def _relative_positions(window: int) -> Tensor:

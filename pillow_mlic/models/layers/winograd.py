@@ -16,7 +16,7 @@ Tensors are channels-last.
 
 import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -147,10 +147,14 @@ def _copy_rows(x: Tensor, start: int, rows: Tensor, margin: int) -> None:
     rows[high - start :].zero_()
 
 
-@functools.cache
 def _matrices(kernel: int, dtype: torch.dtype) -> Matrices:
-    with torch.inference_mode(False):  # kept for callers in whatever mode
-        return Matrices(*(torch.from_numpy(np.kron(a, a)).to(dtype) for a in one_side(kernel)))
+    return Matrices(*(torch.from_numpy(a).to(dtype) for a in _both_sides(kernel)))
+
+
+@functools.cache
+def _both_sides(kernel: int) -> tuple[NDArray[np.floating[Any]], ...]:
+    """Arrays, not tensors: those belong to the mode they were made in (inference, no values)."""
+    return tuple(np.kron(a, a) for a in one_side(kernel))
 
 
 def one_side(kernel: int) -> tuple[NDArray[np.float64], ...]:
