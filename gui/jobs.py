@@ -1,21 +1,20 @@
 """What the worker processes do. Every function takes `report` first (see worker.Report)."""
 
 import io
-import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_mlic
-from pillow_mlic.coding.search import Scale, search
 from pillow_mlic.evaluation import codecs
+from pillow_mlic.evaluation.matching import Wish, meet
 from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
 from pillow_mlic.files import whole_file
 
@@ -28,14 +27,11 @@ from .worker import Report
 
 MOST_FOR_MS_SSIM = 25_000_000
 """Pixels; MS-SSIM of larger pictures takes minutes."""
-SIZE_TOLERANCE = 0.002
-"""Relative; a search for a size ends this near to it."""
-PSNR_TOLERANCE = 0.01
-"""dB; a search for a PSNR ends this near to it."""
-SIZE_RANGE, PSNR_RANGE = 3.2, 14.0
-"""From the lowest quality to the highest, about: natural logarithm of the size, dB."""
-TRIALS, REFINED_TRIALS = 12, 4
-"""Files that a search makes at most; refined ones, after a search without refinement."""
+WISHES: dict[GoalKind, Literal["bytes", "max_bytes", "psnr"]] = {
+    GoalKind.NEAR_BYTES: "bytes",
+    GoalKind.MAX_BYTES: "max_bytes",
+    GoalKind.PSNR: "psnr",
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def _warm(codec: str, device: str | None) -> None:
 
 
 class _Coder:
-    """One picture through one codec, timed; remembers the file made last."""
+    """One picture through one codec, timed; see matching.Coder."""
 
     def __init__(
         self,
@@ -114,48 +110,54 @@ class _Coder:
         device: str | None,
         report: Report,
         refine: int = 0,
+        metadata: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         self.image = image
-        self.refine = refine
-        self._codec = codecs.create(codec)
-        self._neural = codecs.is_mlic(codec)
-        self._device = device
-        self.report = report
+        self.codec = codecs.create(codec)
         self.seconds = 0.0
-        self._last: tuple[float, bytes] | None = None
+        """Of the last file that was made."""
+        self._options: dict[str, Any] = {**self.codec.options, **metadata}
+        if codecs.is_mlic(codec):
+            self._options |= {"device": device, "refine": refine}
+        self._device = device
+        self._report = report
+        self._left = 1.0
 
-    def encode(self, quality: float, **metadata: bytes) -> bytes:
+    def encode(self, quality: float) -> bytes:
         """The file at this quality."""
-        if self._last is not None and self._last[0] == quality and not metadata:
-            return self._last[1]
-        self.report(0.0)
-        options: dict[str, Any] = {**self._codec.options, **metadata}
-        if self._neural:
-            options |= {"device": self._device, "progress": self.report, "refine": self.refine}
-        if self._codec.plugin is not None:
-            __import__(self._codec.plugin)
+        return self.save(quality=int(quality) if quality == int(quality) else quality)
+
+    def save(self, **options: Any) -> bytes:
+        """The file that Pillow writes with these options."""
+        if self.codec.plugin is not None:
+            __import__(self.codec.plugin)
+        report = self._part()
+        report(0.0)
+        if "device" in self._options:
+            options |= {"progress": report}
         buffer = io.BytesIO()
-        whole = int(quality) if quality == int(quality) else quality  # JPEG refuses 50.0
         start = time.perf_counter()
-        self.image.save(buffer, format=self._codec.format, quality=whole, **options)
+        self.image.save(buffer, format=self.codec.format, **self._options, **options)
         self.seconds = time.perf_counter() - start
-        self._last = (quality, buffer.getvalue())
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Image.Image:
         """The picture in a file, in the mode of the one it was made of."""
-        self.report(0.5)
-        image = Image.open(io.BytesIO(data), formats=[self._codec.format])
+        image = Image.open(io.BytesIO(data), formats=[self.codec.format])
         if isinstance(image, pillow_mlic.MlicImageFile):
-            image.decode(self._device, self.report)
+            image.decode(self._device, self._part())
         image.load()
         return image.convert(self.image.mode)
 
+    def psnr(self, data: bytes) -> float:
+        """Of what is decoded from a file, in dB."""
+        return _psnr(self.image, self.decode(data))
 
-# Sizes and PSNRs that searches have met, by picture and codec: sliders come back to them.
-_Key = tuple[str, str, str | None, GoalKind, int]
-_met: OrderedDict[_Key, dict[float, float]] = OrderedDict()
-_MOST_MET = 64
+    def _part(self) -> Report:
+        """Progress of the next piece of work: each takes 0.4 of what is left."""
+        done, self._left = 1 - self._left, self._left * 0.6
+        share = 1 - self._left - done
+        return lambda part: self._report(done + share * part)
 
 
 def encode(
@@ -176,13 +178,7 @@ def encode(
     _check(chosen, source.mode)
     _warm(codec, device)
     coder = _Coder(source.image(), codec, device, report, refine)
-    guess = None
-    if refine and goal.kind != GoalKind.QUALITY:
-        draft = _Coder(coder.image, codec, device, report)
-        guess = _quality_for(goal, draft, chosen, _key(source, codec, device, goal, 0))
-    key = _key(source, codec, device, goal, refine)
-    quality = _quality_for(goal, coder, chosen, key, guess)
-    data = coder.encode(quality)
+    quality, data = _meet(goal, coder, chosen)
     start = time.perf_counter()
     decoded = coder.decode(data)
     seconds = time.perf_counter() - start
@@ -260,79 +256,19 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
     return bits.bit_map(io.BytesIO(data), device, report)
 
 
-def _key(source: Raster, codec: str, device: str | None, goal: Goal, refine: int) -> _Key:
-    kind = GoalKind.PSNR if goal.kind == GoalKind.PSNR else GoalKind.NEAR_BYTES
-    return str(source.path), codec, device, kind, refine
-
-
-def _quality_for(
-    goal: Goal,
-    coder: _Coder,
-    chosen: choices.Choice,
-    key: _Key,
-    guess: float | None = None,
-) -> float:
-    """The quality that meets the goal, searched for unless it is one."""
+def _meet(goal: Goal, coder: _Coder, chosen: choices.Choice) -> tuple[float, bytes]:
+    """The quality that meets the goal, searched for unless it is one, and its file."""
     if goal.kind == GoalKind.QUALITY:
         steps = round((goal.value - chosen.lowest) / chosen.step)
         quality = round(chosen.lowest + steps * chosen.step, 6)
-        return min(max(quality, chosen.lowest), chosen.highest)
-    measure: Callable[[float], float]
-    if goal.kind == GoalKind.PSNR:
-        measure, rise = _psnr_at(coder), PSNR_RANGE
-        target, tolerance = goal.value, PSNR_TOLERANCE
-    else:
-        measure, rise = _log_size_at(coder), SIZE_RANGE
-        target, tolerance = math.log(max(goal.value, 1)), SIZE_TOLERANCE
-    met = _met.setdefault(key, {})
-    _met.move_to_end(key)
-    while len(_met) > _MOST_MET:
-        _met.popitem(last=False)
-    slope = rise / (chosen.highest - chosen.lowest)
-    found = search(
-        _counting(measure, coder),
-        target,
-        Scale(chosen.lowest, chosen.highest, chosen.step, slope),
-        tolerance=tolerance,
-        ceiling=goal.kind == GoalKind.MAX_BYTES,
-        known=met,
-        guess=guess,
-        limit=REFINED_TRIALS if coder.refine else TRIALS,
-    )
-    met |= found.trials
-    if goal.kind == GoalKind.MAX_BYTES and found.level > target:
-        msg = (
-            f"{chosen.label} cannot make this picture smaller than {math.exp(found.level):.0f} "
-            "bytes"
-        )
+        quality = min(max(quality, chosen.lowest), chosen.highest)
+        return quality, coder.encode(quality)
+    wish = Wish(WISHES[goal.kind], goal.value)
+    setting, data = meet(wish, coder.codec, coder)
+    if goal.kind == GoalKind.MAX_BYTES and len(data) > goal.value:
+        msg = f"{chosen.label} cannot make this picture smaller than {len(data)} bytes"
         raise ValueError(msg)
-    return round(found.quality, 6)
-
-
-def _log_size_at(coder: _Coder) -> Callable[[float], float]:
-    return lambda quality: math.log(len(coder.encode(round(quality, 6))))
-
-
-def _psnr_at(coder: _Coder) -> Callable[[float], float]:
-    def measure(quality: float) -> float:
-        return min(_psnr(coder.image, coder.decode(coder.encode(round(quality, 6)))), 100.0)
-
-    return measure
-
-
-def _counting(measure: Callable[[float], float], coder: _Coder) -> Callable[[float], float]:
-    """Progress of a search: every trial takes 0.4 of what is left."""
-    outer, left = coder.report, 1.0
-
-    def counted(quality: float) -> float:
-        nonlocal left
-        done, left = 1 - left, left * 0.6
-        coder.report = lambda share: outer(done + (1 - left - done) * share)
-        value = measure(quality)
-        coder.report = outer
-        return value
-
-    return counted
+    return setting, data
 
 
 def _psnr(original: Image.Image, decoded: Image.Image) -> float:
@@ -365,8 +301,7 @@ def save(
     data = coded
     if metadata and quality is not None:
         metadata = _writable(choices.choice(codec), metadata)
-        coder = _Coder(source.image(), codec, device, report, refine)
-        data = coder.encode(quality, **metadata)
+        data = _Coder(source.image(), codec, device, report, refine, metadata).encode(quality)
     with whole_file(target) as file:
         file.write(data)
     return len(data)
@@ -396,13 +331,8 @@ def convert(
     metadata = {name: data for name, data in entries.items() if data}
     _check(chosen, plain.mode)
     metadata = _writable(chosen, metadata)
-    coder = _Coder(plain, codec, device, report)
-    if goal.kind == GoalKind.MAX_BYTES:
-        goal = Goal(goal.kind, goal.value - sum(len(data) + 32 for data in metadata.values()))
-    key = (str(source), codec, device, goal.kind, 0)
-    quality = _quality_for(goal, coder, chosen, key)
-    _met.pop(key, None)
-    data = coder.encode(quality, **metadata)
+    coder = _Coder(plain, codec, device, report, metadata=metadata)
+    _, data = _meet(goal, coder, chosen)
     with whole_file(target) as file:
         file.write(data)
     return source.stat().st_size, len(data)

@@ -11,6 +11,7 @@ from PIL import Image, ImageFile
 from . import models, saving, settings
 from .engines import devices, engine_for
 from .format import alpha, container, preview
+from .format import tiles as tile_chunks
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
 
@@ -29,8 +30,9 @@ MIME = "image/x-mlic"
 class MlicImageFile(ImageFile.ImageFile):
     """A `.mlic` file opened by Pillow.
 
-    `info` has `model`, `weights` (the pack's hash), `quality` (1..8), `bpp` (bits of the whole
-    file per pixel) and, where the file has them, `icc_profile`, `exif` and `xmp`.
+    `info` has `version` (of the format), `model`, `weights` (what the file calls its pack),
+    `quality` (1..8), `bpp` (bits of the whole file per pixel) and, where the file has them,
+    `icc_profile`, `exif` and `xmp`.
     """
 
     format = FORMAT
@@ -50,6 +52,7 @@ class MlicImageFile(ImageFile.ImageFile):
         self._size = (header.width, header.height)
         self._mode = header.mode
         settings.check_size(self._size)
+        self.info["version"] = header.version
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
         self.info["weights"] = header.pack.hex()
         self.info["quality"] = round(header.quality, 4)
@@ -203,7 +206,8 @@ class MlicImageFile(ImageFile.ImageFile):
         for place in places:
             try:
                 if place.type == ChunkType.TILE:
-                    tiles[place.index] = container.read_chunk(fp, place)
+                    data = container.read_chunk(fp, place)
+                    tiles[place.index] = tile_chunks.payload_of(header, data)
                 elif place.type == ChunkType.ALPHA:
                     coded = container.read_chunk(fp, place)
             except container.ContainerError:
@@ -272,7 +276,18 @@ def decode_slices(
 
 
 def _coding(header: container.Header, device: str | None) -> "Coding":
-    """How a file with this header is coded, with the weights that it names."""
+    """How a file with this header is coded, with the weights that it names.
+
+    UnsupportedError where it has something that this version cannot decode yet.
+    """
+    needed = None
+    if header.arithmetic == container.ARITHMETIC_INTEGER:
+        needed = "integer arithmetic"
+    elif header.texture:
+        needed = "texture"
+    if needed is not None:
+        msg = f"this .mlic file has {needed}, which this version cannot decode: update pillow-mlic"
+        raise container.UnsupportedError(msg)
     devices.require_torch()
     from . import packs
     from .coding.coding import Coding

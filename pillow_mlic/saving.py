@@ -10,6 +10,7 @@ from . import models
 from .coding.goals import Coded, Target, find
 from .engines import devices, engine_for
 from .format import alpha, container, preview
+from .format import tiles as tile_chunks
 from .format.container import Chunk, ChunkType, Header
 
 if TYPE_CHECKING:
@@ -104,13 +105,11 @@ def _quality(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _steps(value: object, pack: "PackFile") -> int:
+def _steps(value: object) -> int:
     """The steps of refinement asked for; ValueError for what is no number of steps."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
         msg = f"refine is {value!r}, but must be a whole number of steps from 0 to {MOST_STEPS}"
         raise ValueError(msg)
-    if value:
-        _check_error_counts("refine", pack)
     return value
 
 
@@ -120,20 +119,15 @@ def _optimize(value: object, pack: "PackFile") -> bool:
     Published weights are for one quality, and give what was published unless told otherwise.
     """
     if value is None:
-        return pack.quality is None and not pack.for_ms_ssim
-    if value:
-        _check_error_counts("optimize", pack)
-    return bool(value)
-
-
-def _check_error_counts(option: str, pack: "PackFile") -> None:
-    """ValueError for weights that were trained for something else than the squared error."""
-    if pack.for_ms_ssim:
+        return pack.quality is None and pack.for_squared_error
+    if value and not pack.for_squared_error:
+        aim = "MS-SSIM" if pack.distortion == "ms-ssim" else "how pictures look"
         msg = (
-            f"{option} lowers the squared error, but the weights {pack.name} were trained for "
-            f"MS-SSIM; save without {option}"
+            f"optimize lowers the squared error, but the weights {pack.name} were trained for "
+            f"{aim}; save without optimize"
         )
         raise ValueError(msg)
+    return bool(value)
 
 
 @dataclass(frozen=True)
@@ -171,7 +165,7 @@ class SaveSettings:
             target=target,
             tile=_tile(options.get("tile", DEFAULT_TILE)),
             optimize=_optimize(options.get("optimize"), file),
-            refine=_steps(options.get("refine", 0), file),
+            refine=_steps(options.get("refine", 0)),
             preview=bool(options.get("preview", False)),
             device=device,
         )
@@ -224,7 +218,7 @@ class Prepared:
     ) -> Coded:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
         header = self.header(coding)
-        coded = [Chunk(ChunkType.TILE, tile) for tile in tiles]
+        coded = [tile_chunks.chunk_of(header, tile) for tile in tiles]
         if chunks is None:
             chunks = self.with_preview(container.size(header, [*self.chunks, *coded]))
         return header, [*chunks, *coded]
@@ -320,7 +314,8 @@ class _Maker:
         from .coding.decoder import Decoder
 
         header, chunks = coded
-        tiles = dict(enumerate(c.data for c in chunks if c.type == ChunkType.TILE))
+        data = (chunk.data for chunk in chunks if chunk.type == ChunkType.TILE)
+        tiles = dict(enumerate(tile_chunks.payload_of(header, d) for d in data))
         Decoder(self._at(header.quality), self.image.size).decode_into(
             lambda box, pixels: put(box, to_mode(pixels, header.mode)), tiles, progress=progress
         )

@@ -1,14 +1,16 @@
-"""Write tests/data anew: a small weight pack, files made with it, and what they must decode to.
+"""Write golden files of the format's version: pictures of all modes, and one of every model.
 
-Only for a change of format, with a new version number: golden files exist so as not to change.
+Only for a change of format, with a new version number: golden files exist so as not to change. The
+packs, all of them small, stay as they are.
 """
 
 import os
+from pathlib import Path
 
 from PIL import Image
 
-from pillow_mlic.training.export import write_half
-from tests.conftest import GOLDEN, make_small_model, photograph
+from pillow_mlic.format.layout import VERSION
+from tests.conftest import GOLDEN, photograph
 
 CASES = {
     "rgb": {"quality": 5},
@@ -19,18 +21,24 @@ CASES = {
 
 
 def main() -> None:
-    """Write pack, files and pictures."""
-    GOLDEN.mkdir(exist_ok=True)
-    pack = GOLDEN / "small.safetensors"
-    write_half(pack, "mlicv2-lite", make_small_model(), {"name": "small, untrained"})
-    os.environ["MLIC_WEIGHTS"] = str(pack)
+    """Write files and pictures."""
+    folder = GOLDEN / f"v{VERSION}"
+    folder.mkdir(exist_ok=True)
+    os.environ["MLIC_WEIGHTS"] = str(GOLDEN)
     for name, options in CASES.items():
         image = photograph(150, 100).convert(name.split("_")[0].upper())
         if "A" in image.getbands():
             image.putalpha(photograph(150, 100, seed=5).convert("L").point(lambda v: v // 64 * 64))
-        image.save(GOLDEN / f"{name}.mlic", **options)
-        with Image.open(GOLDEN / f"{name}.mlic") as decoded:
-            decoded.save(GOLDEN / f"{name}.png", optimize=True)
+        write(image, folder / name, model="small", **options)
+    for pack in sorted(GOLDEN.glob("model-*.safetensors")):
+        write(photograph(70, 50), folder / pack.stem, model=pack.stem)
+
+
+def write(image: Image.Image, path: Path, **options: object) -> None:
+    """A .mlic file and the picture that it decodes to."""
+    image.save(path.with_suffix(".mlic"), optimize=False, **options)
+    with Image.open(path.with_suffix(".mlic")) as decoded:
+        decoded.save(path.with_suffix(".png"), optimize=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 from pillow_mlic.evaluation.bench import find_images
 
 ROOT = Path(__file__).resolve().parent.parent
-CODECS = "jpeg,webp,avif,avif-psnr,avif-psnr-s4,jxl,mlic,mlic:mlicv2-lite-msssim"
+CODECS = "jpeg,webp,avif,avif-best,avif-psnr,avif-psnr-s4,jxl,mlic,mlic:mlicv2-lite-msssim"
 VALID_CODECS = "avif,avif-psnr,mlic"
 
 

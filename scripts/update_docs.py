@@ -9,7 +9,6 @@ by hand.
 
 import argparse
 import json
-import math
 import re
 import shutil
 import sys
@@ -22,6 +21,8 @@ from PIL import Image
 from pillow_mlic.evaluation import cost
 from pillow_mlic.evaluation.bdrate import bd_rate
 from pillow_mlic.evaluation.bench import KODAK
+from pillow_mlic.evaluation.metrics import level
+from pillow_mlic.evaluation.results import COLUMNS
 from pillow_mlic.evaluation.tables import markdown_table, percent
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,10 +35,18 @@ PAGES = (
     "docs/security.md",
 )
 IMAGES = {
-    "kodak": ("rd.png", "rd-ms-ssim.png", "rd-ssimulacra2.png"),
+    "kodak": (
+        "rd.png",
+        "rd-ms-ssim.png",
+        "rd-ssimulacra2.png",
+        "rd-flip.png",
+        "rd-butteraugli.png",
+        "band-1.png",
+    ),
     "cost": ("cost-time.png", "cost-memory.png"),
 }
 MS_SSIM = "mlicv2-lite-msssim"
+LIVELY_BPP = 0.25  # about quality 2 of mlic
 SPEED_MEGAPIXELS = 0.4  # about Kodak's
 
 Report = dict[str, Any]
@@ -82,10 +91,36 @@ def against_avif(kodak: Report, name: str, metric: str) -> float | None:
 
 
 def levels(curve: Report, metric: str) -> list[float]:
-    """A curve's values of a metric, MS-SSIM in dB."""
-    if metric == "ms-ssim-rgb":
-        return [-10 * math.log10(1 - value) for value in curve[metric]]
-    return list(curve[metric])
+    """A curve's values of a column that holds a metric, as BD-rates take them."""
+    name = next(name for name, column in COLUMNS.items() if column == metric)
+    return [level(name, value) for value in curve[metric]]
+
+
+def eye_table(report: Report) -> str:
+    """BD-rates of the measured codecs against AVIF by the eye's measures, and liveliness."""
+    metrics = ("ssimulacra2", "butteraugli", "flip", "psnr-rgb")
+    header = ["codec", "SSIMULACRA2", "Butteraugli", "FLIP", "PSNR"]
+    header += [f"band {band} at {LIVELY_BPP:g} bpp" for band in (1, 2)]
+    rates = {
+        name: [against_avif(report, name, metric) for metric in metrics]
+        for name in report["codecs"]
+    }
+    rows = []
+    for name in sorted(rates, key=lambda n: 1e9 if rates[n][0] is None else rates[n][0]):
+        curve = report["codecs"][name]
+        lively = [at_bpp(curve, f"band-{band}", LIVELY_BPP) for band in (1, 2)]
+        shown = ["-" if value is None else f"{value:.2f}" for value in lively]
+        rows.append([name, *map(percent, rates[name]), *shown])
+    return f"{report['description']}\n\n{markdown_table(header, rows)}"
+
+
+def at_bpp(curve: Report, column: str, bpp: float) -> float | None:
+    """A column at so many bits a pixel, linear in log rate; None outside of what was measured."""
+    if column not in curve or not min(curve["bpp"]) <= bpp <= max(curve["bpp"]):
+        return None
+    order = np.argsort(curve["bpp"])
+    rates = np.log(np.array(curve["bpp"])[order])
+    return float(np.interp(np.log(bpp), rates, np.array(curve[column])[order]))
 
 
 def quality_table(kodak: Report) -> str:
@@ -104,6 +139,16 @@ def quality_table(kodak: Report) -> str:
         header.append("SSIMULACRA2")
         columns.append(mlic["ssimulacra2"])
         formats.append(".1f")
+    for column, label, form in (
+        ("butteraugli", "Butteraugli", ".2f"),
+        ("flip", "FLIP", ".3f"),
+        ("band-1", "band 1", ".2f"),
+        ("band-2", "band 2", ".2f"),
+    ):
+        if column in mlic:
+            header.append(label)
+            columns.append(mlic[column])
+            formats.append(form)
     rows = [
         [format(value, form) for value, form in zip(row, formats, strict=True)]
         for row in zip(*columns, strict=True)
@@ -164,6 +209,8 @@ def regions(reports: Path) -> dict[str, str]:
         found["headline"] = headline(kodak)
         found["bd"] = bd_table(kodak, valid)
         found["qualities"] = quality_table(kodak)
+        if "flip" in kodak["codecs"].get("avif", {}):  # a report with second opinions
+            found["eye"] = eye_table(kodak)
         found["kodak run"] = kodak["description"]
         if kodak["memory"]:
             found["memory"] = memory_table(kodak)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pillow_mlic.entropy import range_coder, rans
+from pillow_mlic.entropy import compressai_coder
 from pillow_mlic.entropy.range_coder import encode
+from pillow_mlic.entropy.rows import rows_of
 
 Ints = NDArray[np.int32]
 ONES = 0xFFFFFFFF
@@ -106,11 +107,11 @@ class Model:
 
 
 def words_beyond(data: list[int], rows: list[int], tables: Tables, call: int) -> tuple[int, int]:
-    """Words that _ExtensionDecoder reads behind the data, and the padding that it has there."""
-    data = [*data, range_coder._SENTINEL]
-    laid_out = rans.rows_of(tables)
-    escapes = range_coder.most_escapes(len(data) - 1, laid_out)
-    padding = range_coder.padding_words(np.array(data, np.uint32), len(rows), escapes)
+    """Words that CompressaiDecoder reads behind the data, and the padding that it has there."""
+    data = [*data, compressai_coder._SENTINEL]
+    laid_out = rows_of(tables)
+    escapes = compressai_coder.most_escapes(len(data) - 1, laid_out)
+    padding = compressai_coder.padding_words(np.array(data, np.uint32), len(rows), escapes)
     model = Model(data)
     for start in range(0, len(rows), call):
         for row in rows[start : start + call]:
@@ -118,8 +119,8 @@ def words_beyond(data: list[int], rows: list[int], tables: Tables, call: int) ->
             escapes -= not 0 <= value < laid_out.lengths[row]
         if escapes < 0:
             return model.next - len(data), padding
-    for _ in range(range_coder._PROBES):
-        model.take(range_coder._PROBE_ROW)
+    for _ in range(compressai_coder._PROBES):
+        model.take(compressai_coder._PROBE_ROW)
     return model.next - len(data), padding
 
 
@@ -137,7 +138,7 @@ class Attack(NamedTuple):
 
     def run(self) -> tuple[list[int], int]:
         """What the extension must give, unchecked, and how many words behind the data it reads."""
-        lists = rans.rows_of(self.tables).lists
+        lists = rows_of(self.tables).lists
         model = Model(self.words)
         values = [model.take(lists[row]) for row in self.rows]
         return values, max(0, model.next - len(self.words))

@@ -47,6 +47,6 @@ def make(variant: str) -> Any:
 
 def write_pack(model: Any, name: str, path: Path, quality: float = 3.0) -> packs.PackFile:
     """A pack of the model as training writes it."""
-    tables = published_tables(model.prior)
+    tables = published_tables(model.prior, model.conditional)
     packs.write(path, name, model.config_dict(), model.state_dict(), tables, {}, 1e-4, quality)
     return packs.inspect(path)

@@ -15,8 +15,9 @@ from functools import partial
 
 import numpy as np
 
-from pillow_mlic.entropy import range_coder, rans
+from pillow_mlic.entropy import compressai_coder
 from pillow_mlic.entropy.range_coder import Decoder, StreamError, encode
+from pillow_mlic.entropy.rows import rows_of
 
 from .coder_model import GAUSSIAN, STEEP, Attack, attacks, sample
 
@@ -37,9 +38,9 @@ def survives(work: Callable[[], object]) -> bool:
 
 def decode_unchecked(attack: Attack, padding: int) -> list[int]:
     """CompressAI's decoder alone, with so many words behind the data."""
-    coder = range_coder._extension().RansDecoder()  # type: ignore[union-attr]
+    coder = compressai_coder._extension().RansDecoder()  # type: ignore[union-attr]
     coder.set_stream(np.array(attack.words, "<u4").tobytes() + bytes(4 * padding))
-    lists = rans.rows_of(attack.tables).lists
+    lists = rows_of(attack.tables).lists
     values: list[int] = coder.decode_stream(
         attack.rows, lists, [len(row) for row in lists], [0] * len(lists)
     )
@@ -82,7 +83,7 @@ def check_encoding() -> None:
         encode([(rows + (1 << 26), rows)], STEEP, "compressai")
 
     def two_rarest() -> None:
-        coder = range_coder._extension().BufferedRansEncoder()  # type: ignore[union-attr]
+        coder = compressai_coder._extension().BufferedRansEncoder()  # type: ignore[union-attr]
         coder.encode_with_indexes([0] * 2, [0] * 2, [[0, 1, 65536]], [3], [0])
         coder.flush()
 

@@ -39,11 +39,12 @@ def images(tmp_path: Path) -> list[Path]:
 def no_plot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes half a second; few tests look at it."""
 
-    def touch(results, metric, paths):
+    def touch(results, what, paths):
         for path in paths:
             path.write_text("<svg></svg>")
 
     monkeypatch.setattr(plots, "rate_distortion", touch)
+    monkeypatch.setattr(plots, "liveliness", touch)
 
 
 def rows_of(out: Path) -> list[dict]:
@@ -81,7 +82,8 @@ class TestReport:
         assert document["bd-rate"]["anchor"] == "jpeg"
         assert document["bd-rate"]["psnr-rgb"]["jpeg"] == 0
         table = (out / "table.md").read_text()
-        assert f"| jpeg | 30 | {bpp:.4f} | {psnr:.3f} | - |" in table
+        assert "| codec | setting | bpp | PSNR dB | enc s |" in table
+        assert f"| jpeg | 30 | {bpp:.4f} | {psnr:.3f} | " in table
         assert "not for PSNR" in table
         assert (out / "rd.svg").read_text().count("<svg") == 1
         with Image.open(out / "rd.png") as plot:
@@ -118,18 +120,63 @@ class TestReport:
         assert "no range of quality in common" in (out / "table.md").read_text()
 
     @pytest.mark.usefixtures("no_plot")
-    def test_schema_is_documented(self, images, tmp_path):
+    def test_schema_is_documented(self, images, tmp_path, monkeypatch):
         """Every key of the documents has a row in docs/reports.md."""
         text = (Path(__file__).parent.parent / "docs" / "reports.md").read_text(encoding="utf-8")
         documented = set(re.findall(r"^\| `([^`]+)`", text, flags=re.M))
         out = tmp_path / "out"
-        bench.run(images, ["jpeg"], {"jpeg": [30, 60]}, out, memory=True, samples=1)
+        monkeypatch.setitem(metrics.METRICS, "flip", lambda a, b: 0.1)
+        monkeypatch.setitem(metrics.METRICS, "butteraugli", lambda a, b: 2.0)
+        wanted = metrics.MEASURES
+        bench.run(images, ["jpeg"], {"jpeg": [30, 60]}, out, metrics=wanted, memory=True, samples=1)
         document = json.loads((out / "results.json").read_text())
         keys = {*document, *document["codecs"]["jpeg"], *document["bd-rate"]}
         keys |= set(document["memory"]["jpeg"]) | set(json.loads((out / "jpeg.json").read_text()))
         for row in rows_of(out):
             keys |= set(row)
         assert keys <= documented
+
+    def test_second_opinions_and_bands(self, images, tmp_path, monkeypatch):
+        """Distances fall with quality, and their BD-rates still say fewer bits where fewer are."""
+        fakes = {"flip": 0.2, "butteraugli": 6.0, "ssimulacra2": 90.0}
+
+        def fake(name):
+            def metric(original, decoded):
+                error = 10 ** (-metrics.psnr(original, decoded) / 20)
+                sign = -1 if name == "ssimulacra2" else 1
+                return fakes[name] * (error if sign > 0 else 1 - error)
+
+            return metric
+
+        for name in fakes:
+            monkeypatch.setitem(metrics.METRICS, name, fake(name))
+        for seed, image in enumerate(images):
+            Image.fromarray(picture(64, 48, noise=20, seed=seed)).save(image)
+        out, ladder = tmp_path / "out", {"jpeg": [30, 60, 90], "webp": [20, 50, 80]}
+        wanted = ["psnr", *fakes, "bands"]
+        results = bench.run(images, ["jpeg", "webp"], ladder, out, metrics=wanted)
+        jpeg, webp = results.curves["jpeg"], results.curves["webp"]
+        assert jpeg.columns["flip"] == sorted(jpeg.columns["flip"], reverse=True)
+        assert jpeg.quality("flip") == sorted(jpeg.quality("flip"))
+        rates = results.bd_rates[1].rates["pchip"]
+        assert rates["flip"] == pytest.approx(rates["psnr"], abs=3)  # of the same error
+        assert rates["butteraugli"] == pytest.approx(rates["flip"])
+        assert abs(rates["psnr"]) > 5
+        document = json.loads((out / "results.json").read_text())
+        assert document["codecs"]["webp"]["band-2"] == webp.columns["band-2"]
+        assert "band-1" not in document["bd-rate"]
+        table = (out / "table.md").read_text()
+        assert "| SSIMULACRA2 | FLIP | Butteraugli | band 1 | band 2 | band 3 | band 4 |" in table
+        energies = " | ".join(f"{webp.columns[f'band-{i}'][0]:.3f}" for i in (1, 2, 3, 4))
+        assert energies in table
+        page = (out / "report.html").read_text()
+        assert "<th>FLIP</th><th>Butteraugli</th>" in page
+        for stem in ("rd-flip", "rd-butteraugli", "band-1", "band-4"):
+            assert (out / f"{stem}.svg").read_text().count("<svg") == 1
+            assert f"curves, {stem}" in page
+        again = bench.run(images, ["jpeg", "webp"], ladder, out, metrics=wanted)
+        assert again == results
+        assert len(rows_of(out)) == 12
 
     def test_kodak_is_compared_with_vtm(self, tmp_path):
         folder = tmp_path / "kodak"
@@ -475,10 +522,12 @@ class TestCommandLine:
         [
             (("--codecs", "bpg"), "there is no codec 'bpg'"),
             (("--metrics", "vmaf"), "the metric 'vmaf' is not there; there are psnr, ms-ssim"),
+            (("--metrics", "butteraugli"), "for butteraugli: install butteraugli_main of libjxl"),
             (("--anchor", "vtm-17.0"), "24 Kodak pictures only"),
         ],
     )
-    def test_mistakes_get_a_sentence(self, images, tmp_path, capsys, words, sentence):
+    def test_mistakes_get_a_sentence(self, images, tmp_path, capsys, monkeypatch, words, sentence):
+        monkeypatch.setattr("shutil.which", lambda name: None)
         assert cli.main(["bench", str(images[0]), "--out", str(tmp_path / "out"), *words]) == 2
         message = capsys.readouterr().err
         assert sentence in message

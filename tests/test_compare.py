@@ -1,5 +1,6 @@
 """`mlic compare` and its parts: matching sizes and PSNR, choosing details, the contact sheet."""
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from PIL import Image
 
 from pillow_mlic import cli
 from pillow_mlic.evaluation import codecs, compare, details, matching, metrics
+from pillow_mlic_gui import jobs, raster
+from pillow_mlic_gui.state import Goal, GoalKind
 
 from .conftest import photograph
 
@@ -50,7 +53,28 @@ class TestMatching:
         image, codec = photograph(128, 128), codecs.create("mlic")
         target = len(codec.encode(image, 4.3))
         _, data = matching.to_size(codec, image, target)
-        assert abs(len(data) / target - 1) < 0.005
+        assert abs(len(data) / target - 1) < 0.01
+
+    @pytest.mark.usefixtures("small_weights")
+    @pytest.mark.parametrize(
+        ("option", "goal"), [("max_bytes", GoalKind.MAX_BYTES), ("target_psnr", GoalKind.PSNR)]
+    )
+    def test_who_wishes_the_same_gets_the_same_file(self, option, goal, tmp_path):
+        """By `save`, by comparison and in the viewer."""
+        image = photograph(128, 128)
+        value = 1500 if option == "max_bytes" else 29.0
+        buffer = io.BytesIO()
+        image.save(buffer, "MLIC", **{option: value})
+        wish = matching.Wish("max_bytes" if option == "max_bytes" else "psnr", value)
+        codec = codecs.create("mlic")
+        compared = matching.meet(wish, codec, matching.Matched(codec, image))
+        assert compared.data == buffer.getvalue()
+        source = raster.write(image, tmp_path / "source")
+        seen = jobs.encode(
+            lambda _: None, source, "mlic", Goal(goal, value), "cpu", tmp_path / "out"
+        )
+        assert seen.data == buffer.getvalue()
+        assert seen.quality == compared.setting
 
 
 class TestDetails:

@@ -23,10 +23,13 @@ from pillow_mlic.format.container import (
     TruncatedError,
     UnsupportedError,
 )
+from pillow_mlic.format.layout import VERSIONS
+from pillow_mlic.format.tiles import TileKind, chunk_of, payload_of
 
 PACK = bytes(range(8))
-PHOTO = Header("RGB", 768, 512, 0, PACK, container.quality_code(3.0))
-TWO_BY_TWO = Header("RGBA", 100, 70, 1, PACK, 0, guard_code=4, tile_code=0)
+# Version 1, whose chunks are made by hand below; what version 2 has more is tested at the end.
+PHOTO = Header("RGB", 768, 512, 0, PACK, container.quality_code(3.0), version=1)
+TWO_BY_TWO = Header("RGBA", 100, 70, 1, PACK, 0, guard_code=4, tile_code=0, version=1)
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HOSTILE = settings(PATIENT, max_examples=300)
 FORMAT_PAGE = Path(__file__).parents[1] / "docs" / "format.md"
@@ -41,6 +44,7 @@ headers = st.builds(
     quality_code=st.integers(0, container.MAX_QUALITY_CODE),
     guard_code=st.integers(0, len(container.GUARD_BANDS) - 1),
     tile_code=st.integers(0, container.MAX_TILE_CODE),
+    version=st.sampled_from(VERSIONS),
 )
 metadata_types = st.sampled_from([ChunkType.ICC, ChunkType.EXIF, ChunkType.XMP, ChunkType.PREVIEW])
 
@@ -59,7 +63,7 @@ def files(draw: st.DrawFn) -> tuple[Header, list[Chunk]]:
         chunks.append(Chunk(ChunkType.ALPHA, draw(data)))
     chunks += [Chunk(ChunkType.TILE, draw(data)) for _ in range(header.grid.count)]
     for _ in range(draw(st.integers(0, 2))):
-        unknown = Chunk(draw(st.integers(7, 63)), draw(data))
+        unknown = Chunk(draw(st.integers(8, 63)), draw(data))
         chunks.insert(draw(st.integers(0, len(chunks))), unknown)
     return header, chunks
 
@@ -113,7 +117,8 @@ def test_header_round_trip(header: Header) -> None:
     fp.seek(6)
     assert container.read_header(fp) == header
     assert fp.read() == b"behind"
-    assert 25 <= header.byte_length == len(header.to_bytes()) <= 31
+    longer = 2 * (header.version - 1)
+    assert 25 + longer <= header.byte_length == len(header.to_bytes()) <= 31 + longer
 
 
 @PATIENT
@@ -187,7 +192,7 @@ def test_tile_boxes_cover_the_picture_once(width: int, height: int) -> None:
 
 def test_prefix_functions() -> None:
     prefix = PHOTO.to_bytes()[:16]
-    newer = prefix[:8] + b"\x22" + prefix[9:]
+    newer = prefix[:8] + b"\x32" + prefix[9:]
     assert container.is_mlic(prefix)
     assert container.is_mlic(newer)
     assert not container.is_mlic(prefix[:7])
@@ -195,7 +200,7 @@ def test_prefix_functions() -> None:
     assert container.prefix_problem(prefix) is None
     assert container.prefix_problem(prefix[:8]) is None
     assert container.prefix_problem(b"\x89PNG\r\n\x1a\n") is None
-    assert "version 2" in str(container.prefix_problem(newer))
+    assert "version 3" in str(container.prefix_problem(newer))
     with pytest.raises(UnsupportedError, match="update pillow-mlic"):
         container.read_header(io.BytesIO(newer))
 
@@ -581,5 +586,149 @@ def test_example_in_the_format_page_is_what_the_code_writes() -> None:
     example = FORMAT_PAGE.read_text(encoding="utf-8").split("## Example")[1].split("```")[1]
     rows = [re.split(r" {2,}", line)[0] for line in example.strip().splitlines()]
     header = Header("RGB", 300, 2, 0, bytes.fromhex("0011223344556677"), 16384)
-    chunks = [Chunk(ChunkType.XMP, b"<x/>"), Chunk(ChunkType.TILE, bytes(5))]
+    chunks = [Chunk(ChunkType.XMP, b"<x/>"), chunk_of(header, bytes(5))]
     assert bytes.fromhex("".join(rows)) == to_file(header, chunks)
+
+
+# Version 2
+
+
+def version_2(**fields: Any) -> Header:
+    return replace(TWO_BY_TWO, guard_code=0, version=2, **fields)
+
+
+def test_what_only_version_2_has() -> None:
+    header = version_2(arithmetic=container.ARITHMETIC_INTEGER, texture=200)
+    assert container.read_header(io.BytesIO(header.to_bytes())) == header
+    for fields, word in (
+        ({"arithmetic": 2}, "arithmetic"),
+        ({"texture": 201}, "texture"),
+        ({"arithmetic": 1, "guard_code": 4}, "guard_code with integers"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            replace(version_2(), **fields)
+    for fields in ({"arithmetic": 1}, {"texture": 1}):
+        with pytest.raises(ValueError, match="must be an integer from 0 to 0"):
+            replace(PHOTO, **fields)
+    body = bytearray(version_2().to_bytes()[:-2])
+    body[-3] |= 2
+    with pytest.raises(UnsupportedError, match="arithmetic 2"):
+        container.read_header(io.BytesIO(with_crc(bytes(body))))
+
+
+def test_kinds_of_tiles() -> None:
+    header = version_2()
+    assert payload_of(header, chunk_of(header, b"abc").data) == b"abc"
+    assert chunk_of(PHOTO, b"abc").data == payload_of(PHOTO, b"abc") == b"abc"
+    for kind in (TileKind.WEBP, TileKind.PALETTE):
+        with pytest.raises(UnsupportedError, match="lossless tiles"):
+            payload_of(header, bytes([kind]) + b"abc")
+    for data in (b"", b"\x03abc"):
+        with pytest.raises(DamagedError):
+            payload_of(header, data)
+
+
+@st.composite
+def files_of_version_2(draw: st.DrawFn) -> tuple[Header, list[Chunk]]:
+    header, chunks = draw(files())
+    return replace(header, version=2), chunks
+
+
+def tile_spans(data: bytes) -> list[tuple[int, int]]:
+    """Where each TILE chunk begins and ends, checksums included."""
+    fp = io.BytesIO(data)
+    header = container.read_header(fp)
+    spans = []
+    start = fp.tell()
+    for place in container.scan(fp, header, len(data)):
+        end = place.offset + place.length + 4
+        if place.type == ChunkType.TILE:
+            spans.append((start, end))
+        start = end
+    return spans
+
+
+def checked(data: bytes, index: int) -> None:
+    """Read one tile alone, as decoding a region does."""
+    fp = io.BytesIO(data)
+    header = container.read_header(fp)
+    for place in container.scan(fp, header, len(data), tiles={index}):
+        if place.type == ChunkType.TILE:
+            container.read_chunk(fp, place)
+
+
+@PATIENT
+@given(files_of_version_2(), st.data())
+def test_exchanged_tiles_are_found(file: tuple[Header, list[Chunk]], draw: st.DataObject) -> None:
+    """Within a file, by whoever reads either of them; also where they are equal in length."""
+    data = to_file(*file)
+    spans = tile_spans(data)
+    if len(spans) < 2:
+        return
+    # The last chunk says that it is the last: what is exchanged must not move that.
+    inner = [i for i, (start, _) in enumerate(spans) if not data[start] & 0x80]
+    if len(inner) < 2:
+        return
+    pairs = st.lists(st.sampled_from(inner), min_size=2, max_size=2, unique=True)
+    a, b = sorted(draw.draw(pairs))
+    (s0, e0), (s1, e1) = spans[a], spans[b]
+    exchanged = data[:s0] + data[s1:e1] + data[e0:s1] + data[s0:e0] + data[e1:]
+    for index in (a, b):
+        with pytest.raises(DamagedError, match=f"tile {index + 1}"):
+            checked(exchanged, index)
+    with pytest.raises(DamagedError):
+        read_all(exchanged)
+
+
+@PATIENT
+@given(files_of_version_2(), st.binary(max_size=50), st.data())
+def test_tiles_of_another_file_are_found(
+    file: tuple[Header, list[Chunk]], other: bytes, draw: st.DataObject
+) -> None:
+    """Of a file with the same header, whose first tile differs."""
+    header, chunks = file
+    tiles = [i for i, chunk in enumerate(chunks) if chunk.type == ChunkType.TILE]
+    if len(tiles) < 2 or chunks[tiles[0]].data == other:
+        return
+    changed = list(chunks)
+    changed[tiles[0]] = Chunk(ChunkType.TILE, other)
+    mine, theirs = to_file(header, chunks), to_file(header, changed)
+    index = draw.draw(st.integers(1, len(tiles) - 1))
+    (s0, e0), (s1, e1) = tile_spans(mine)[index], tile_spans(theirs)[index]
+    with pytest.raises(DamagedError, match=f"tile {index + 1}"):
+        checked(mine[:s0] + theirs[s1:e1] + mine[e0:], index)
+
+
+def test_what_belongs_to_one_picture_fits_no_other() -> None:
+    """Alpha and preview under another header; metadata may be moved."""
+    for header in (version_2(), version_2(quality_code=1)):
+        chunks = [
+            Chunk(ChunkType.XMP, b"<x/>"),
+            Chunk(ChunkType.PREVIEW, b"p"),
+            Chunk(ChunkType.ALPHA, b"a"),
+            *(chunk_of(header, bytes([i])) for i in range(4)),
+        ]
+        data = to_file(header, chunks)
+        if header == version_2():
+            rest = data[header.byte_length :]
+            continue
+        spliced = data[: header.byte_length] + rest
+        fp = io.BytesIO(spliced)
+        for place in container.scan(fp, container.read_header(fp), len(spliced)):
+            if place.type == ChunkType.XMP:
+                assert container.read_chunk(fp, place) == b"<x/>"
+            elif place.type != ChunkType.TILE or place.index == 0:
+                with pytest.raises(DamagedError):
+                    container.read_chunk(fp, place)
+
+
+def test_damage_in_one_tile_leaves_the_others() -> None:
+    header = version_2()
+    chunks = [Chunk(ChunkType.ALPHA, b"a"), *(chunk_of(header, bytes([i]) * 9) for i in range(4))]
+    data = bytearray(to_file(header, chunks))
+    start, _ = tile_spans(bytes(data))[1]
+    data[start + 5] ^= 1
+    for index in (0, 2, 3):
+        checked(bytes(data), index)
+    with pytest.raises(DamagedError, match="tile 2"):
+        checked(bytes(data), 1)

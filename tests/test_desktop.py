@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.mlic"
-    path.write_bytes((GOLDEN / "rgb.mlic").read_bytes())
+    path.write_bytes((GOLDEN / "v2" / "rgb.mlic").read_bytes())
     return path
 
 

@@ -105,7 +105,7 @@ def test_versions_agree():
     assert (version, f'date-released: "{day}"' in citation) == (pillow_mlic.__version__, True)
 
 
-REGIONS = {"headline", "bd", "qualities", "memory", "kodak run", "ratios", "cost"}
+REGIONS = {"headline", "bd", "eye", "qualities", "memory", "kodak run", "ratios", "cost"}
 WHOLE_FILES = {"selftest", "speed", "fuzz", "scale"}
 
 
@@ -132,6 +132,10 @@ class TestUpdate:
                 "psnr-rgb": [30.0, 33.0, 36.0],
                 "ms-ssim-rgb": [0.9, 0.99, 0.999],
                 "ssimulacra2": [40.0, 60.0, 80.0],
+                "flip": [0.1, 0.05, 0.025],
+                "butteraugli": [4.0, 2.0, 1.0],
+                "band-1": [0.6, 0.8, 1.0],
+                "band-2": [0.8, 0.9, 1.0],
             }
 
         def figures(avif: float) -> dict:
@@ -179,7 +183,14 @@ class TestUpdate:
         row = next(line for line in regions["bd"].splitlines() if line.startswith("| mlic"))
         assert row == "| mlic | +10.0 % | +10.0 % | +10.0 % | -20.0 % |"
         assert regions["bd"].splitlines()[-1].startswith("| webp | - |")
-        assert "| 3 | 0.500 | 33.00 | 20.00 | 60.0 |" in regions["qualities"]
+        assert (
+            "| 3 | 0.500 | 33.00 | 20.00 | 60.0 | 2.00 | 0.050 | 0.80 | 0.90 |"
+            in (regions["qualities"])
+        )
+        lines = regions["eye"].splitlines()
+        assert lines[0] == "24 images"
+        assert "| mlic | -20.0 % | -20.0 % | -20.0 % | -20.0 % | 0.60 | 0.80 |" in lines
+        assert lines[-1] == "| jpeg | +60.0 % | +60.0 % | +60.0 % | +60.0 % | - | - |"
         assert "| mlic | 400 | 300 |" in regions["memory"]
         assert [line.split(" | ")[0] for line in regions["ratios"].splitlines()[2:]] == ["| 0.5"]
         assert len(regions["cost"].splitlines()) == 2 + 2 + 3

@@ -3,12 +3,14 @@
 import importlib.util
 import io
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from pillow_mlic.evaluation import bdrate, codecs, metrics
+from pillow_mlic.evaluation import bands, bdrate, codecs, metrics
 
 pytest.importorskip("scipy")
 
@@ -95,7 +97,99 @@ class TestSsimulacra2:
     def test_what_is_installed_is_available(self, monkeypatch):
         assert {"psnr", "ms-ssim"} <= set(metrics.available())
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("shutil.which", lambda name: None)
         assert metrics.available() == ["psnr"]
+        monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+        assert metrics.available() == ["psnr", "butteraugli"]
+        assert "butteraugli_main" in metrics.how_to_get("butteraugli")
+        assert metrics.how_to_get("ssimulacra2") == "pip install ssimulacra2"
+
+
+def program(folder: Path, lines: str) -> None:
+    """A program butteraugli_main that prints `lines`, and keeps what it was called with."""
+    path = folder / "butteraugli_main"
+    path.write_text(f'#!/bin/sh\necho "$@" > {folder}/words\ncat "$1" > {folder}/first\n{lines}\n')
+    path.chmod(0o755)
+
+
+class TestSecondOpinions:
+    def test_flip(self):
+        pytest.importorskip("flip_evaluator")
+        a = picture(96, 64, 0)
+        assert metrics.flip(a, a) == 0
+        values = [metrics.flip(a, Image.fromarray(picture(96, 64, n))) for n in (1, 4, 16)]
+        assert values == sorted(values)
+        assert 0 < values[0] < values[-1] < 1
+        # Black against white is the largest difference that there is.
+        black, white = np.zeros_like(a), np.full_like(a, 255)
+        assert metrics.flip(black, white) > 0.9
+
+    def test_butteraugli(self):
+        if "butteraugli" not in metrics.available():
+            pytest.skip("butteraugli_main is not installed")
+        a = picture(96, 64, 0)
+        assert metrics.butteraugli(a, a) == 0
+        values = [metrics.butteraugli(a, picture(96, 64, noise)) for noise in (1, 4, 16)]
+        assert values == sorted(values)
+        assert 0 < values[0] < values[-1]
+
+    @pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+    def test_what_the_program_says(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        a = picture(16, 8)
+        for said in ("3-norm: 2.397192", "3.000000-norm: 2.397192"):
+            program(tmp_path, f"echo 5.1935758591; echo '{said}'")
+            assert metrics.butteraugli(a, a) == 2.397192
+        words = (tmp_path / "words").read_text().split()
+        assert words[2:] == ["--pnorm", "3"]
+        assert (tmp_path / "first").read_bytes().endswith(a.tobytes())  # a PPM
+        assert not Path(words[0]).exists()
+        for lines in ("echo no memory >&2; exit 1", "echo 5.19"):
+            program(tmp_path, lines)
+            with pytest.raises(RuntimeError, match=r"gave no 3-norm: (no memory|5\.19)"):
+                metrics.butteraugli(a, a)
+
+    def test_small_pictures(self):
+        with pytest.raises(ValueError, match="8 pixels a side, but this one is 7 x 9"):
+            metrics.butteraugli(picture(7, 9), picture(7, 9))
+
+    def test_levels_rise_with_quality(self):
+        assert metrics.level("psnr", 33.0) == 33
+        assert metrics.level("ssimulacra2", 70.0) == 70
+        assert metrics.level("ms-ssim", 0.99) == pytest.approx(20)
+        for name in metrics.DISTANCES:
+            assert metrics.level(name, 0.1) == -0.1
+
+
+class TestBands:
+    def test_equal_and_flat_pictures(self):
+        flat = np.full((20, 30, 3), 90, np.uint8)
+        for a in (picture(), flat, picture(1, 1), picture(5, 300)):
+            assert bands.energies(a, Image.fromarray(a)) == pytest.approx((1, 1, 1, 1))
+
+    def test_half_the_contrast_is_half_the_energy(self):
+        a = picture(200, 150, 40)
+        half = (a.astype(int) // 2).astype(np.uint8)
+        assert bands.energies(a, half) == pytest.approx((0.5,) * 4, abs=0.01)
+
+    def test_each_band_holds_its_octave(self):
+        """A wave is in the band whose Gaussians lie around it."""
+        x = np.mgrid[:128, :256, :3][1]
+        flat = np.full(x.shape, 128, np.uint8)
+        for band, length in enumerate((2.5, 6, 12, 24)):
+            wave = (128 + 16 * np.sin(2 * np.pi * x / length)).astype(np.uint8)
+            assert int(np.argmax(bands.energies(flat, wave))) == band
+
+    def test_blur_takes_the_finest_first(self):
+        a = Image.fromarray(picture(200, 150, 20))
+        found = bands.energies(a, a.filter(ImageFilter.GaussianBlur(1)))
+        assert found[0] < 0.5 < found[2] < found[3] < 1.001
+
+    def test_strips_do_not_show(self, monkeypatch):
+        a, b = picture(40, 333, 10), picture(40, 333, 20, seed=3)
+        whole = bands.energies(a, b)
+        monkeypatch.setattr(bands, "STRIP", 50)
+        assert bands.energies(a, b) == pytest.approx(whole, rel=1e-6)
 
 
 class TestBdRate:
@@ -142,12 +236,13 @@ class TestBdRate:
         assert len(bdrate.published("vtm-17.0", "ms-ssim")) == 11
         assert bdrate.published("lalic", "ms-ssim") == []
         assert bdrate.published("vtm-17.0", "ssimulacra2") == []
+        assert bdrate.published("vtm-17.0", "flip") == []
         with pytest.raises(ValueError, match=r"only of vtm-17\.0, mlic"):
             bdrate.published("bpg")
 
 
 class TestCodecs:
-    @pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "avif-psnr", "avif-psnr-s4"])
+    @pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "avif-best", "avif-psnr"])
     def test_round_trip(self, name):
         codec = codecs.create(name)
         image = Image.fromarray(picture())

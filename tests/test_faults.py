@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
     photograph(200, 150).save(tmp_path / "in.png")
     (tmp_path / "out.mlic").write_bytes(OLD)
     (tmp_path / "out.png").write_bytes(OLD)
-    (tmp_path / "in.mlic").write_bytes((GOLDEN / "rgb.mlic").read_bytes())
+    (tmp_path / "in.mlic").write_bytes((GOLDEN / "v2" / "rgb.mlic").read_bytes())
     return tmp_path
 
 

@@ -4,22 +4,34 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pillow_mlic import models
+from pillow_mlic.entropy.range_coder import available_backends
+from pillow_mlic.format import container
+
 from .conftest import GOLDEN
 
-CASES = sorted(path.stem for path in GOLDEN.glob("*.mlic"))
+MODES = ["l", "la", "rgb", "rgba_tiles"]
+MODELS = [f"model-{name}" for name in models.names() if name != "mlicv2-lite"]
+CASES = sorted(f"{path.parent.name}/{path.stem}" for path in GOLDEN.glob("v*/*.mlic"))
 
 
 def test_there_are_golden_files() -> None:
-    assert CASES == ["l", "la", "rgb", "rgba_tiles"]
+    """Of both versions: all modes, all models."""
+    assert sorted(f"v{version}/{name}" for version in (1, 2) for name in MODES + MODELS) == CASES
 
 
-@pytest.mark.usefixtures("small_weights")
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("backend", ["numpy", "auto"])
+def test_versions(name: str) -> None:
+    with open(GOLDEN / f"{name}.mlic", "rb") as file:
+        assert f"v{container.read_header(file).version}" == name.split("/")[0]
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("backend", available_backends())
 def test_golden(name: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Symbols are checked by their checksum; pixels may be off by one level on other machines."""
-    if backend != "auto":
-        monkeypatch.setenv("MLIC_RANGE_CODER", backend)
+    monkeypatch.setenv("MLIC_WEIGHTS", str(GOLDEN))
+    monkeypatch.setenv("MLIC_RANGE_CODER", backend)
     with Image.open(GOLDEN / f"{name}.mlic") as coded, Image.open(GOLDEN / f"{name}.png") as png:
         assert coded.mode == png.mode
         difference = np.abs(np.asarray(coded, dtype=int) - np.asarray(png, dtype=int))

@@ -38,7 +38,7 @@ def test_threads_are_those_chosen_while_decoding(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Decoder, "decode_into", spy)
     pillow_mlic.register_mlic_opener(threads=2)
     for _ in range(2):
-        with Image.open(GOLDEN / "rgb.mlic") as image:
+        with Image.open(GOLDEN / "v2" / "rgb.mlic") as image:
             image.load()
         assert torch.get_num_threads() == 1
         pillow_mlic.register_mlic_opener()
@@ -47,28 +47,28 @@ def test_threads_are_those_chosen_while_decoding(monkeypatch: pytest.MonkeyPatch
 
 def test_a_folder_of_weights(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes((GOLDEN / "small.safetensors").read_bytes())
-    with Image.open(GOLDEN / "rgb.mlic") as image, pytest.raises(pillow_mlic.WeightsError):
+    with Image.open(GOLDEN / "v2" / "rgb.mlic") as image, pytest.raises(pillow_mlic.WeightsError):
         image.load()
     pillow_mlic.register_mlic_opener(weights_dir=tmp_path)
     assert packs.folders()[0] == tmp_path
-    with Image.open(GOLDEN / "rgb.mlic") as image:
+    with Image.open(GOLDEN / "v2" / "rgb.mlic") as image:
         image.load()
 
 
 def test_most_pixels() -> None:
-    with Image.open(GOLDEN / "rgb.mlic") as image:
+    with Image.open(GOLDEN / "v2" / "rgb.mlic") as image:
         pixels = image.width * image.height
     pillow_mlic.register_mlic_opener(max_pixels=pixels)
-    Image.open(GOLDEN / "rgb.mlic").close()
+    Image.open(GOLDEN / "v2" / "rgb.mlic").close()
     pillow_mlic.register_mlic_opener(max_pixels=pixels - 1)
     with pytest.raises(Image.DecompressionBombError, match=f"{pixels} pixels, more than"):
-        Image.open(GOLDEN / "rgb.mlic")
+        Image.open(GOLDEN / "v2" / "rgb.mlic")
 
 
 @pytest.mark.usefixtures("small_weights")
 def test_a_device() -> None:
     pillow_mlic.register_mlic_opener(device="cpu")
-    with Image.open(GOLDEN / "rgb.mlic") as image:
+    with Image.open(GOLDEN / "v2" / "rgb.mlic") as image:
         image.load()
 
 
@@ -91,14 +91,15 @@ def test_options_that_cannot_be(options: dict[str, object], sentence: str) -> No
 
 def test_a_version_of_the_future_is_named() -> None:
     """By `_accept`, so that Pillow says why it cannot identify the file."""
-    data = bytearray((GOLDEN / "rgb.mlic").read_bytes())
-    data[8] = 0x20 | data[8] & 0x0F
+    data = bytearray((GOLDEN / "v2" / "rgb.mlic").read_bytes())
+    data[8] = 0x30 | data[8] & 0x0F
     reason = plugin._accept(bytes(data[:16]))
     assert reason == (
-        "this .mlic file has format version 2, but this program reads version 1: update pillow-mlic"
+        "this .mlic file has format version 3, but this program reads versions 1 and 2: "
+        "update pillow-mlic"
     )
     with (
-        pytest.warns(UserWarning, match="format version 2"),
+        pytest.warns(UserWarning, match="format version 3"),
         pytest.raises(Image.UnidentifiedImageError),
     ):
         Image.open(io.BytesIO(bytes(data)))
@@ -126,7 +127,13 @@ for work in (image.load, lambda: Image.new("RGB", (9, 9)).save(sys.argv[2])):
 def test_without_torch_a_header_can_be_read_and_a_sentence_says_what_to_install(
     tmp_path: Path,
 ) -> None:
-    command = [sys.executable, "-c", WITHOUT_TORCH, GOLDEN / "rgb.mlic", tmp_path / "new.mlic"]
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT_TORCH,
+        GOLDEN / "v2" / "rgb.mlic",
+        tmp_path / "new.mlic",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     first, *sentences = done.stdout.splitlines()
     assert first == "(150, 100) 5.0"
@@ -139,10 +146,10 @@ def test_without_torch_a_header_can_be_read_and_a_sentence_says_what_to_install(
 def test_imageio(tmp_path: Path) -> None:
     """imageio goes through Pillow for extensions that it does not know."""
     iio = pytest.importorskip("imageio.v3")
-    pixels = iio.imread(GOLDEN / "rgb.mlic", plugin="pillow")
-    with Image.open(GOLDEN / "rgb.mlic") as image:
+    pixels = iio.imread(GOLDEN / "v2" / "rgb.mlic", plugin="pillow")
+    with Image.open(GOLDEN / "v2" / "rgb.mlic") as image:
         assert np.array_equal(pixels, np.asarray(image))
-    assert np.array_equal(iio.imread(GOLDEN / "rgb.mlic"), pixels)
+    assert np.array_equal(iio.imread(GOLDEN / "v2" / "rgb.mlic"), pixels)
     iio.imwrite(tmp_path / "x.mlic", pixels, quality=5)
     assert iio.improps(tmp_path / "x.mlic").shape == pixels.shape
 
@@ -150,6 +157,6 @@ def test_imageio(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_weights")
 def test_loaders_as_torchvision_has_them() -> None:
     """`pil_loader`: open a file, hand it to Image.open, convert."""
-    with open(GOLDEN / "rgb.mlic", "rb") as file:
+    with open(GOLDEN / "v2" / "rgb.mlic", "rb") as file:
         image = Image.open(file).convert("RGB")
     assert image.size == (150, 100)

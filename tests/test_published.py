@@ -2,6 +2,9 @@
 
 import argparse
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from pillow_mlic import cli, models, packs
 from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.lalic import Lalic, LalicConfig
 from pillow_mlic.models.mlicpp import MlicPlusPlus, MlicPlusPlusConfig
+from pillow_mlic.packs import identity
 from pillow_mlic.packs.checkpoints import export_checkpoint, import_checkpoint, quality_of, read
 
 from .conftest import photograph
@@ -160,3 +164,97 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_create_knows_the_published_names() -> None:
     assert {"mlic++", "lalic"} <= set(models.names())
+
+
+# Identity
+
+
+def imported_as(how: str, folder: Path, name: str = "mlic++") -> packs.PackFile:
+    folder.mkdir(exist_ok=True)
+    state = dict(small(name).state_dict())
+    if how == "other order":
+        state = dict(reversed(state.items()))
+    torch.save(wrapped(state, how) if how in WRAPPINGS else state, folder / f"{how[:3]}.pth.tar")
+    return packs.inspect(import_checkpoint(folder / f"{how[:3]}.pth.tar", 0.0067, folder))
+
+
+@pytest.mark.parametrize("how", [*WRAPPINGS, "other order"])
+def test_one_checkpoint_has_one_identity(how: str, tmp_path: Path) -> None:
+    first = imported_as("plain", tmp_path / "first")
+    again = imported_as(how, tmp_path / "again")
+    assert packs.name_in_files(first) == packs.name_in_files(again)
+
+
+@pytest.mark.parametrize("name", ["mlic++", "lalic"])
+def test_files_decode_with_another_owner_s_import(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = imported_as("plain", tmp_path / "mine", name)
+    theirs = imported_as("module.", tmp_path / "theirs", name)
+    assert mine.path.read_bytes() != theirs.path.read_bytes()  # their cards differ
+    buffer = io.BytesIO()
+    monkeypatch.setenv("MLIC_WEIGHTS", str(mine.path))
+    photograph(64, 64).save(buffer, "MLIC", model=name)
+    monkeypatch.setenv("MLIC_WEIGHTS", str(theirs.path))
+    with Image.open(buffer) as image:
+        image.load()
+
+
+@pytest.mark.parametrize("name", ["mlic++", "lalic"])
+def test_instruction_sets_make_no_difference_to_identity(name: str, tmp_path: Path) -> None:
+    torch.save(small(name).state_dict(), tmp_path / "a.pth")
+    script = (
+        "import sys; from pathlib import Path; from pillow_mlic import packs\n"
+        "from pillow_mlic.packs.checkpoints import import_checkpoint\n"
+        "path = import_checkpoint(Path(sys.argv[1]), 0.0067, Path(sys.argv[2]))\n"
+        "print(packs.name_in_files(packs.inspect(path)).hex())"
+    )
+    found = set()
+    for capability in ("default", "avx2"):
+        command = [sys.executable, "-c", script, tmp_path / "a.pth", tmp_path / capability]
+        environment = {**os.environ, "ATEN_CPU_CAPABILITY": capability}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found.add(done.stdout.strip())
+    assert len(found) == 1
+
+
+def test_what_decides_the_stream_decides_the_identity(tmp_path: Path) -> None:
+    name = packs.name_in_files(imported_as("plain", tmp_path / "a"))
+    model = small("mlic++")
+    with torch.no_grad():
+        next(iter(model.parameters())).view(-1)[0] += 1
+    torch.save(model.state_dict(), tmp_path / "b.pth")
+    other = import_checkpoint(tmp_path / "b.pth", 0.0067, tmp_path / "b")
+    assert packs.name_in_files(packs.inspect(other)) != name
+    with pytest.raises(WeightsError, match="--force"):
+        import_checkpoint(tmp_path / "b.pth", 0.0067, tmp_path / "a")
+    assert packs.name_in_files(packs.inspect(tmp_path / "a" / "mlic++-3.safetensors")) == name
+    import_checkpoint(tmp_path / "b.pth", 0.0067, tmp_path / "a", force=True)
+    assert packs.name_in_files(packs.inspect(tmp_path / "a" / "mlic++-3.safetensors")) != name
+
+
+def test_a_pack_replaced_meanwhile_is_another(tmp_path: Path) -> None:
+    """What was loaded stays what it was; what is loaded afterwards has a name of its own."""
+    file = imported_as("plain", tmp_path / "a")
+    before = packs.load(file)
+    model = small("mlic++")
+    with torch.no_grad():
+        next(iter(model.parameters())).mul_(2)
+    torch.save(model.state_dict(), tmp_path / "b.pth")
+    other = import_checkpoint(tmp_path / "b.pth", 0.0067, tmp_path / "b")
+    other.replace(file.path)
+    after = packs.load(file)
+    assert before.hash != after.hash == packs.name_in_files(packs.inspect(file.path))
+    cpu = torch.device("cpu")
+    key = next(iter(before.model(cpu).state_dict()))
+    assert not torch.equal(before.model(cpu).state_dict()[key], after.model(cpu).state_dict()[key])
+    with pytest.raises(WeightsError):
+        packs.find_hash(before.hash)
+
+
+def test_packs_in_the_package_keep_their_old_names() -> None:
+    """Files of version 1 call them by the hashes of their files at that time."""
+    olds = {"mlicv2-lite": "cc4815ae7355a0d1", "mlicv2-lite-msssim": "84a3f757229958b4"}
+    for name, old in olds.items():
+        file = packs.inspect(Path(__file__).parents[1] / "weights" / f"{name}.safetensors")
+        assert packs.name_in_files(file) == identity.ALIASES[bytes.fromhex(old)]

@@ -1,13 +1,9 @@
-"""The range coder: one bit stream from both backends, and no way out of the extension's buffer."""
+"""The range coder: one bit stream from all backends, and the same refusals."""
 
 import gc
-import os
-import subprocess
-import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,28 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pillow_mlic.entropy import range_coder, rans
+from pillow_mlic.entropy import c_coder, compressai_coder, range_coder
 from pillow_mlic.entropy.range_coder import Decoder, StreamError, available_backends, encode
+from pillow_mlic.entropy.rows import RAW_END, _laid_out, rows_of
 
 from .coder_model import (
     GAUSSIAN,
-    ONES,
     STEEP,
     Ints,
-    Model,
     Tables,
-    attacks,
     sample,
-    started,
     table,
-    words_beyond,
 )
 
 Steps = list[tuple[Ints, Ints]]
 
-needs_extension = pytest.mark.skipif(
-    "compressai" not in available_backends(), reason="compressai is not installed"
-)
 each_backend = pytest.mark.parametrize("backend", available_backends())
 QUICK = settings(deadline=None, max_examples=60)
 
@@ -60,7 +49,7 @@ def check(steps: Steps, tables: Tables) -> bytes:
     return data
 
 
-# --- the same stream from both ----------------------------------------------------------------
+# --- the same stream from all -----------------------------------------------------------------
 
 
 def test_bytes_are_frozen() -> None:
@@ -71,23 +60,6 @@ def test_bytes_are_frozen() -> None:
 
 
 FROZEN = "cc1ee26108000000a5d12cacf1ff5fdd22a2f52fffff0700fcc1eb0b"
-
-
-@needs_extension
-def test_it_is_the_stream_of_compressai() -> None:
-    """Several calls and one flush, with CompressAI's own arguments."""
-    steps = [sample(500, seed) for seed in range(3)]
-    coder = range_coder._extension().BufferedRansEncoder()  # type: ignore[union-attr]
-    cdfs = [cdf.tolist() for cdf in GAUSSIAN.cdfs]
-    sizes, offsets = [len(cdf) for cdf in cdfs], GAUSSIAN.offsets.tolist()
-    for symbols, rows in steps:
-        coder.encode_with_indexes(symbols.tolist(), rows.tolist(), cdfs, sizes, offsets)
-    data = coder.flush()
-    assert data == check(steps, GAUSSIAN)
-    coder = range_coder._extension().RansDecoder()  # type: ignore[union-attr]
-    coder.set_stream(data + bytes(1 << 16))
-    for symbols, rows in steps:
-        assert coder.decode_stream(rows.tolist(), cdfs, sizes, offsets) == symbols.tolist()
 
 
 @pytest.mark.parametrize("total", range(7))
@@ -104,16 +76,6 @@ def test_tiny_totals_of_the_rarest_symbols(total: int) -> None:
     check([(np.zeros(total, np.int32), np.zeros(total, np.int32))], STEEP)
 
 
-def test_fewer_than_four_symbols_never_reach_the_extension(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(range_coder, "_extension", lambda: SimpleNamespace())
-    for total in range(4):
-        encode([sample(total)], GAUSSIAN)
-    with pytest.raises(AttributeError):
-        encode([sample(4)], GAUSSIAN)
-
-
 def test_steps_of_any_size_and_empty_ones() -> None:
     symbols, rows = sample(1000)
     cuts = [0, 0, 1, 1, 5, 300, 999, 1000, 1000]
@@ -124,7 +86,7 @@ def test_steps_of_any_size_and_empty_ones() -> None:
 
 
 def test_more_symbols_than_one_call_takes() -> None:
-    count = 2 * range_coder.CALL_SYMBOLS + 17
+    count = 2 * compressai_coder.CALL_SYMBOLS + 17
     symbols, rows = sample(count, far=0.0005)
     check([(symbols[:-9], rows[:-9]), (symbols[-9:], rows[-9:])], GAUSSIAN)
 
@@ -143,7 +105,7 @@ def test_integer_types(dtype: Any) -> None:
 @pytest.mark.parametrize("beyond", [-1, 0])
 def test_how_far_a_symbol_may_lie(beyond: int) -> None:
     """Eight digits would keep the extension's encoder busy for ever."""
-    reach = rans.RAW_END // 2
+    reach = RAW_END // 2
     low, high = 7 - reach + min(beyond, 0) + 1, 7 + 1 + reach + beyond
     rows = np.full(4, 2, np.int32)
     symbols = np.array([high, 7, low, low], np.int32)
@@ -237,70 +199,46 @@ def test_tables_without_sensible_offsets() -> None:
 
 def test_tables_are_laid_out_once_and_let_go() -> None:
     tables = table([5, 65531])
-    rows = rans.rows_of(tables)
-    assert rans.rows_of(tables) is rows
-    assert rans.rows_of(table([5, 65531])) is not rows
-    gone, count = weakref.ref(rows), len(rans._laid_out)
+    rows = rows_of(tables)
+    assert rows_of(tables) is rows
+    assert rows_of(table([5, 65531])) is not rows
+    gone, count = weakref.ref(rows), len(_laid_out)
     del tables, rows
     gc.collect()
     assert gone() is None
-    assert len(rans._laid_out) < count
+    assert len(_laid_out) < count
 
 
 def test_backend_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="no range coder 'zip'; choose one of compressai, numpy"):
+    with pytest.raises(ValueError, match="coder 'zip'; choose one of c, compressai, numpy"):
         encode([], GAUSSIAN, "zip")
     monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, "zap")
     with pytest.raises(ValueError, match="no range coder 'zap'"):
         Decoder(b"", 0, GAUSSIAN)
-    monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, "numpy")
-    monkeypatch.setattr(range_coder, "_extension", lambda: SimpleNamespace())
-    assert encode([sample(100)], GAUSSIAN)  # the stand-in could not
 
 
-def test_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(range_coder, "_extension", lambda: None)
+@each_backend
+def test_the_environment_chooses(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without it the first one that is available is used."""
+    data = encode([sample(100)], GAUSSIAN)
+    wanted = type(Decoder(data, 100, GAUSSIAN, backend)._reader)
+    monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, backend)
+    assert type(Decoder(data, 100, GAUSSIAN)._reader) is wanted
+    monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, "")
+    is_first = backend == available_backends()[0]
+    assert (type(Decoder(data, 100, GAUSSIAN)._reader) is wanted) == is_first
+
+
+def test_without_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c_coder, "_rans", None)
+    assert available_backends()[0] != "c"
+    with pytest.raises(ImportError, match="'c' was not built; install pillow-mlic again"):
+        encode([], GAUSSIAN, "c")
+    monkeypatch.setattr(compressai_coder, "_extension", lambda: None)
     assert available_backends() == ("numpy",)
     check([sample(100)], GAUSSIAN)
     with pytest.raises(ImportError, match="compressai, which is not installed"):
-        encode([], GAUSSIAN, "compressai")
-
-
-LOADING = """
-import importlib, sys, types
-from pillow_mlic.entropy import range_coder
-assert not [name for name in sys.modules if name.startswith(("compressai", "torch"))]
-assert range_coder.available_backends() == ("compressai", "numpy")
-assert not [name for name in sys.modules if name.startswith(("compressai", "torch"))]
-
-# A later import finds the ground as it was.
-package = types.ModuleType("compressai")
-package.__path__ = list(importlib.util.find_spec("compressai").submodule_search_locations)
-sys.modules["compressai"] = package
-import compressai.ans
-assert compressai.ans.RansDecoder().set_stream(bytes(8)) is None
-
-# One that was imported already is used.
-range_coder._find_extension.cache_clear()
-assert range_coder._extension() is compressai.ans
-"""
-
-
-@needs_extension
-def test_loading_leaves_no_trace() -> None:
-    run_child(LOADING)
-
-
-def run_child(code: str) -> None:
-    child = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", code],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    assert child.returncode == 0, child.stderr
+        Decoder(b"", 0, GAUSSIAN, "compressai")
 
 
 # --- streams that nobody wrote ------------------------------------------------------------------
@@ -327,24 +265,6 @@ def test_more_words_than_its_symbols_could_fill(backend: str) -> None:
     assert len(longest) // 4 <= range_coder.most_words(4) == 10
     with pytest.raises(StreamError, match="44 bytes cannot be the stream of 4 symbols"):
         Decoder(longest[:8] + bytes(36), 4, GAUSSIAN, backend)
-
-
-@needs_extension
-def test_the_twin_steps_in_where_padding_would_be_huge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forged streams ask for many times their own length."""
-    symbols, rows = sample(5000)
-    data = encode([(symbols, rows)], GAUSSIAN)
-    used = []
-    for most in (1 << 25, 1000):
-        monkeypatch.setattr(range_coder, "MOST_PADDING", most)
-        decoder = Decoder(data, 5000, GAUSSIAN, "compressai")
-        used.append(type(decoder._reader))
-        assert np.array_equal(decoder.take(rows), symbols)
-        decoder.finish()
-    assert used == [range_coder._ExtensionDecoder, rans.RansDecoder]
-    forged = np.array(started([ONES] * 3_000_000), "<u4").tobytes()
-    monkeypatch.undo()
-    assert type(Decoder(forged, 4_000_000, GAUSSIAN)._reader) is rans.RansDecoder
 
 
 @each_backend
@@ -389,17 +309,6 @@ def test_nothing_is_given_after_an_error(backend: str) -> None:
         decoder.take(rows[:1])
 
 
-@needs_extension
-@pytest.mark.parametrize("step", [5, 1 << 16])
-def test_as_many_escapes_as_a_stream_can_hold(step: int) -> None:
-    """Streams of nothing but the cheapest escapes are genuine; they must not be refused."""
-    for count in (4, 5, 100, 5000):
-        rows = np.zeros(count, np.int32)
-        steps = [(rows[:step] + 1, rows[:step])] * (count // step + 1)
-        for tables in (table([1, 65535]), table([32768, 32768]), table([65535, 1])):
-            check(steps, tables)
-
-
 @given(st.binary(max_size=200), st.sampled_from([GAUSSIAN, STEEP]), st.integers(0, 9))
 @QUICK
 def test_the_twin_reads_anything(data: bytes, tables: Tables, seed: int) -> None:
@@ -411,95 +320,3 @@ def test_the_twin_reads_anything(data: bytes, tables: Tables, seed: int) -> None
             decoder.finish()
         except StreamError:
             continue
-
-
-# --- the proof of padding_words, checked on a model of the extension's decoder ------------------
-
-
-word = st.one_of(
-    st.sampled_from([0, 1, ONES, ONES, ONES, 0xFFFF, 0xFFFF0000, 0x7FFFFFFF, 1 << 31]),
-    st.integers(0, ONES),
-)
-
-
-@given(
-    st.lists(word, min_size=2, max_size=30).map(started),
-    st.lists(st.integers(0, 5), min_size=1, max_size=60),
-    st.integers(1, 8),
-)
-@settings(deadline=None, max_examples=300)
-def test_padding_holds_for_any_words(data: list[int], rows: list[int], call: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(range_coder, "CALL_SYMBOLS", call)
-        beyond, padding = words_beyond(data, rows * 8, STEEP, call)
-    assert beyond <= padding
-
-
-@pytest.mark.parametrize("words", [2, 3, 10, 800])
-def test_padding_holds_for_ones_and_is_needed(words: int) -> None:
-    data = started([ONES] * words)
-    for tables in (GAUSSIAN, STEEP):
-        for row in range(5):
-            beyond, padding = words_beyond(data, [row] * 50, tables, range_coder.CALL_SYMBOLS)
-            assert 14 * (words - 2) < beyond <= padding
-
-
-def test_padding_holds_for_every_attack() -> None:
-    """Counted exactly, and also where the decoder would have given up before."""
-    tight = 0
-    for attack in attacks():
-        words, tables, rows = attack
-        beyond, padding = words_beyond(words, rows, tables, range_coder.CALL_SYMBOLS)
-        assert beyond <= padding
-        tight += attack.run()[1] > len(words)
-    assert tight > 100
-
-
-def test_padding_holds_for_random_words() -> None:
-    random = np.random.default_rng(0)
-    for tables in (GAUSSIAN, STEEP) * 40:
-        data = started(random.integers(0, 1 << 32, random.integers(2, 40)).tolist())
-        rows = random.integers(0, random.integers(1, 6), 600).tolist()
-        beyond, padding = words_beyond(data, rows, tables, range_coder.CALL_SYMBOLS)
-        assert beyond <= padding
-
-
-def test_the_longest_run() -> None:
-    for words, longest in (([0], 0), ([ONES], 1), ([ONES, ONES, 5, ONES], 2), ([1, ONES], 1)):
-        assert range_coder._longest_run(np.array(words, np.uint32)) == longest
-
-
-@needs_extension
-@pytest.mark.parametrize("words", [2, 9, 60])
-def test_the_model_is_the_extension(words: int) -> None:
-    """Symbol for symbol, also where the data are hostile or have ended."""
-    random = np.random.default_rng(words)
-    lists = rans.rows_of(STEEP).lists
-    arguments = lists, [len(row) for row in lists], [0] * len(lists)
-    for seed in range(30):
-        some = random.integers(0, 1 << 32, words)
-        some[random.random(words) < seed / 30] = ONES
-        data = started(some.tolist())
-        rows = random.integers(0, 6, 200).tolist()
-        coder = range_coder._extension().RansDecoder()  # type: ignore[union-attr]
-        coder.set_stream(np.array(data, "<u4").tobytes() + bytes(1 << 16))
-        model = Model(data)
-        assert coder.decode_stream(rows, *arguments) == [model.take(lists[row]) for row in rows]
-
-
-HOSTILE = """
-from tests.coder_model import GAUSSIAN, ONES, STEEP, Attack, attacks, started
-from tests.guarded import decode_checked
-
-for tables in (GAUSSIAN, STEEP):
-    for row in range(5):
-        decode_checked(Attack(started([ONES] * 20000), tables, [row] * 20000))
-for attack in attacks():
-    decode_checked(attack)
-"""
-
-
-@needs_extension
-def test_hostile_streams_in_a_child_process() -> None:
-    """Again with guard pages in test_guard_pages.py, where there is a compiler."""
-    run_child(HOSTILE)

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         type=common.names,
         metavar="NAMES",
-        help=f"of {', '.join(metrics.METRICS)}; default: all that are installed",
+        help=f"of {', '.join(metrics.MEASURES)}; default: all that are installed (docs/reports.md)",
     )
     parser.add_argument(
         "--anchor",
@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
     for name in chosen:
         if name not in metrics.available():
             msg = f"the metric {name!r} is not there; there are {', '.join(metrics.available())}"
-            if name in metrics.METRICS:
-                msg += f"; for {name}: pip install {metrics.NEEDS[name]}"
+            if name in metrics.MEASURES:
+                msg += f"; for {name}: {metrics.how_to_get(name)}"
             raise ValueError(msg)
     settings = {}
     if args.quality is not None:

@@ -51,6 +51,7 @@ def describe(path: Path) -> dict[str, Any]:
             "width": image.width,
             "height": image.height,
             "mode": image.mode,
+            "version": image.info["version"],
             **{k: image.info[k] for k in ("model", "weights", "quality")},
             "bpp": round(image.info["bpp"], 4),
             "metadata": {name: len(image.info[name]) for name in kept},
@@ -65,6 +66,7 @@ def sentence(facts: dict[str, Any]) -> str:
             f"{facts['file']}: {facts['width']} x {facts['height']} {facts['mode']}",
             f"{common.bytes_text(facts['bytes'])} ({facts['bpp']:.3f} bpp)",
             f"{facts['model']} quality {facts['quality']:g}",
+            f"format {facts['version']}",
             f"weights {facts['weights']}",
             *kept,
         ]

@@ -30,6 +30,9 @@ def add_to(subparsers: Any) -> None:
         help="lambda that it was trained for: 0.0018 to 0.0483 (MSE) or 2.4 to 60.5 (MS-SSIM)",
     )
     importing.add_argument("--folder", type=Path, help="where to; default: the user's folder")
+    importing.add_argument(
+        "-f", "--force", action="store_true", help="replace a pack of that name that is another"
+    )
     importing.set_defaults(run=run_import)
     exporting = actions.add_parser("export", help="write the tensors of a pack as a checkpoint")
     exporting.add_argument("pack", help="name of the pack, from `mlic weights list`")
@@ -42,7 +45,7 @@ def run_list(args: argparse.Namespace) -> int:
     """mlic weights list."""
     found = list(packs.installed())
     for pack in found:
-        digest = pack.digest()[: packs.HASH_BYTES].hex()
+        digest = packs.name_in_files(pack).hex()
         size = pack.path.stat().st_size
         if args.json:
             facts = {"name": pack.name, "model": pack.model, "hash": digest, "bytes": size}
@@ -58,7 +61,7 @@ def run_import(args: argparse.Namespace) -> int:
     """mlic weights import."""
     from ..packs.checkpoints import import_checkpoint
 
-    path = import_checkpoint(args.file, args.lam, args.folder)
+    path = import_checkpoint(args.file, args.lam, args.folder, args.force)
     pack = packs.inspect(path)
     print(f"{path}\nuse it with: mlic encode PHOTO --model {pack.model} -q {pack.quality:g}")
     return 0

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from ..entropy.payload import Payload
 from ..entropy.tables import Tables
 from ..entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
 from ..errors import DecodeError
-from ..format import container
+from ..format import container, tiles
 from ..format.container import ChunkPlace, ChunkType, Header
 from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
-from ..models.base import Latents, Select
+from ..models.base import ContextMaps, Latents, Select
 from ..models.layers.quantise import gaussian_bits
 
 
@@ -50,7 +50,7 @@ def bit_map(
             if progress is not None:
                 progress(place.index / grid.count)
             box = grid.box(place.index)
-            tile = container.read_chunk(file, place)
+            tile = tiles.payload_of(header, container.read_chunk(file, place))
             bits[within(box, grid.padded)] = _tile_bits(
                 tile, pack, header.quality, size(box, LATENT), where
             )
@@ -78,15 +78,15 @@ def context_maps(
         raise ValueError(msg)
     pack = packs.load(packs.find_header(header))
     where = devices.resolve(device)
-    model: Any = pack.model(where)
-    if not hasattr(model, "context_maps"):
+    model = pack.model(where)
+    if not isinstance(model, ContextMaps):
         msg = f"{pack.file.model} has neither a global context nor reweighted ones to show"
         raise ValueError(msg)
     grid = header.grid
     (index,) = grid.touched((x, y, x + 1, y + 1))
     box = left, top, _, _ = grid.box(index)
     (place,) = _tiles(file, header, {index})
-    tile = container.read_chunk(file, place)
+    tile = tiles.payload_of(header, container.read_chunk(file, place))
     z_size = size(box, HYPER_LATENT)
     with plain_arithmetic(where):
         y_hat = decode([tile], pack, header.quality, z_size, header.guard, where)

@@ -259,7 +259,8 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
     ):
         seen: list[torch.Tensor] = []
         quality = torch.tensor([job["quality"]], dtype=dtype, device=device)
-        model.entropy(quality, z_size, Watching([payload], pack.tables, total))
+        coder: Any = Watching([payload], pack.tables, total)
+        model.entropy(quality, z_size, coder)
         scales.append(torch.cat(seen))
     exact, single = scales
     coded = exact > pack.tables.thresholds[0]

@@ -23,7 +23,7 @@ from ..engines.arithmetic import entropy_device, plain_arithmetic
 from ..engines.torch_walk import EXACT_GUARD, walk
 from ..entropy.walk import DecodingCoder, EncodingCoder
 from ..format.geometry import Box, Grid
-from ..models.base import Latents, Model
+from ..models.base import Latents, Model, Selective
 
 TILE = 1024
 Pixels = NDArray[np.uint8]
@@ -82,7 +82,7 @@ def measure(
     rows = []
     for quality, file in sorted(files.items()):
         pack = packs.load(file)
-        plain = packs.Pack(file, pack.hash, pack.model(device).without_selection(), pack.tables)
+        plain = pack.with_model(_without_selection(pack.model(torch.device("cpu"))))
         row = Row(quality, Costs(), Costs())
         for path in pictures:
             say(f"{path.name} with {file.name}")
@@ -92,6 +92,11 @@ def measure(
                 _code(pixels, which, quality, device, sums)
         rows.append(row)
     return rows
+
+
+def _without_selection(model: Model) -> Model:
+    assert isinstance(model, Selective)  # as its configuration says
+    return model.without_selection()
 
 
 def _code(

@@ -82,5 +82,5 @@ def checksum(steps: Sequence[NDArray[np.int32]]) -> int:
     """CRC-32 of all symbols of a tile as little-endian 32-bit integers in coding order."""
     crc = 0
     for symbols in steps:
-        crc = zlib.crc32(symbols.astype("<i4").tobytes(), crc)
+        crc = zlib.crc32(np.ascontiguousarray(symbols, "<i4").data, crc)
     return crc

@@ -11,7 +11,9 @@ import numpy as np
 
 Points = Sequence[tuple[float, float]]  # (bpp, quality in dB or points), in any order
 Method = Literal["pchip", "cubic"]
-Metric = Literal["psnr", "ms-ssim", "ssimulacra2"]
+Metric = Literal["psnr", "ms-ssim", "ssimulacra2", "flip", "butteraugli"]
+Measure = Metric | Literal["bands"]
+"""What can be measured of a decoded picture; BD-rates are taken over metrics."""
 
 METHODS: tuple[Method, ...] = ("pchip", "cubic")
 _LEAST_POINTS = {"pchip": 2, "cubic": 4}

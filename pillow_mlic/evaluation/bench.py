@@ -19,7 +19,7 @@ from PIL import Image
 from . import codecs as codecs_under_test
 from . import details, report
 from . import memory as peak_memory
-from .bdrate import Metric, published_names
+from .bdrate import Measure, published_names
 from .codecs import Codec
 from .measure import (
     SAMPLE_SIZE,
@@ -33,8 +33,9 @@ from .measure import (
     rows_of,
     save_sample,
 )
+from .metrics import MEASURES
 from .monotony import monotony
-from .results import COLUMNS, TIMES, Curve, Results, SampleImage, Samples, bd_rates
+from .results import TIMES, Curve, Results, SampleImage, Samples, bd_rates, columns_of
 
 DEFAULT_CODECS = ("jpeg", "webp", "avif", "jxl", "mlic")
 DEFAULT_ANCHOR = "avif"
@@ -52,7 +53,7 @@ def run(
     progress: Progress | None = None,
     *,
     workers: int = 1,
-    metrics: Sequence[Metric] = ("psnr",),
+    metrics: Sequence[Measure] = ("psnr",),
     memory: bool = False,
     samples: int = 0,
     anchor: str | None = None,
@@ -60,8 +61,9 @@ def run(
     """Measure each codec at each setting on each picture, and write the report into `out`.
 
     `codecs`: names (see `codecs.create`) or objects. `settings`: for a codec's name the qualities
-    to use instead of its own. `workers`: processes; times are cleanest with 1. `metrics`: PSNR is
-    always measured; MS-SSIM is left out for pictures of less than 161 pixels a side. `memory`:
+    to use instead of its own. `workers`: processes; times are cleanest with 1. `metrics`: of
+    `metrics.MEASURES`; PSNR is always measured; MS-SSIM is left out for pictures of less than 161
+    pixels a side, Butteraugli below 8. `memory`:
     measure each codec's peak memory on the largest picture, where the system tells it. `samples`:
     show details of so many pictures in report.html. `anchor`: what BD-rates compare with, a codec
     of this run or, for the 24 Kodak pictures, one with published points; if None, VTM-17.0 for
@@ -83,7 +85,7 @@ def run(
     _check_names(chosen, settings or {})
     kodak = {path.stem for path in images} == KODAK and len(images) == len(KODAK)
     anchor = _choose_anchor(anchor, [codec.name for codec in chosen], kodak)
-    wanted: tuple[Metric, ...] = tuple(m for m in COLUMNS if m == "psnr" or m in metrics)
+    wanted = tuple(name for name in MEASURES if name == "psnr" or name in metrics)
 
     out.mkdir(parents=True, exist_ok=True)
     pictures = [Picture(path, _sha256(path)) for path in images]
@@ -280,9 +282,9 @@ def _with_original(picture: Picture, images: list[SampleImage], folder: Path) ->
 # ---- means ---------------------------------------------------------------------------------------
 
 
-def _curve(codec: Codec, rows: Sequence[Row], metrics: Sequence[Metric]) -> Curve:
+def _curve(codec: Codec, rows: Sequence[Row], measures: Sequence[Measure]) -> Curve:
     """Means over the pictures for each setting at which none failed."""
-    names = ["bpp", *(COLUMNS[metric] for metric in metrics), *TIMES]
+    names = ["bpp", *(column for each in measures for column in columns_of(each)), *TIMES]
     groups: dict[float, list[Row]] = {}
     for setting in codec.settings:
         group = [row for row in rows if (row["codec"], row["setting"]) == (codec.name, setting)]

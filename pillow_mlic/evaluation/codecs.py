@@ -115,7 +115,9 @@ def _known() -> dict[str, Codec]:
     codecs = [_jpeg(), _webp()]
     avif = {"subsampling": "4:4:4", "speed": 6}  # Pillow's own speed, but not its 4:2:0
     tuned = {"advanced": {"tune": "psnr"}}
+    best = {"speed": 4, "advanced": {"tune": "ssimulacra2"}}
     codecs.append(_avif("avif", "AVIF", avif))
+    codecs.append(_avif("avif-best", "AVIF at its best", avif | best))
     codecs.append(_avif("avif-psnr", "AVIF for PSNR", avif | tuned))
     codecs.append(_avif("avif-psnr-s4", "AVIF for PSNR, speed 4", avif | tuned | {"speed": 4}))
     if importlib.util.find_spec("pillow_jxl") is not None:

@@ -110,14 +110,15 @@ def _code(image: Image.Image, codec: Codec, setting: float) -> Outcome:
 
 
 def _fidelity(image: Image.Image, decoded: Image.Image) -> dict[Metric, float]:
-    """Every metric that is installed and that the picture is large enough for."""
-    found: dict[Metric, float] = {}
-    for name in metrics.available():
-        if name != "ms-ssim":
-            found[name] = metrics.METRICS[name](image, decoded)
-        elif min(image.size) >= metrics.MIN_SIDE:
-            found[name] = metrics.ms_ssim_db(metrics.ms_ssim(image, decoded))
-    return found
+    """Every metric of `_LABELS` that is installed and that the picture is large enough for.
+
+    The others are for benches, where a second a picture does not matter.
+    """
+    return {
+        name: metrics.level(name, metrics.METRICS[name](image, decoded))
+        for name in _LABELS
+        if name in metrics.available() and min(image.size) >= metrics.LEAST_SIDES.get(name, 0)
+    }
 
 
 def _silent(_: str) -> None:

@@ -1,15 +1,20 @@
-"""Settings at which codecs can be compared: equal size or equal PSNR."""
+"""Settings at which codecs can be compared: equal size or equal PSNR.
 
+A .mlic file is searched for by `Image.save` itself (`target_bpp`, `max_bytes`, `target_psnr`):
+whoever wishes the same gets the same file. The other codecs are searched for here.
+"""
+
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 from PIL import Image
 
 from ..coding.search import Scale, search
 from . import metrics
-from .codecs import Codec
-
-Coded = tuple[float, bytes]  # setting, file
+from .codecs import Codec, is_mlic
 
 _TRIALS = 9
 _SIZE_TOLERANCE = math.log(1.004)
@@ -18,49 +23,143 @@ _FINE_STEP = 1 / 1024
 _SIZE_RANGE, _PSNR_RANGE = 3.2, 14.0  # from the lowest quality to the highest: ln of size, dB
 
 
+@dataclass(frozen=True)
+class Wish:
+    """About so many bytes, at most so many bytes, or so many dB of PSNR."""
+
+    kind: Literal["bytes", "max_bytes", "psnr"]
+    value: float
+
+
+class Found(NamedTuple):
+    """A setting and its file, within the wish if it can be had, else as near as can be."""
+
+    setting: float
+    data: bytes
+
+
+class Coder(Protocol):
+    """One picture through one codec; `Matched` is the plain one."""
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture."""
+        ...
+
+    def encode(self, setting: float) -> bytes:
+        """The file at a setting."""
+        ...
+
+    def save(self, **options: Any) -> bytes:
+        """The file that Pillow writes with the codec's options and these."""
+        ...
+
+    def psnr(self, data: bytes) -> float:
+        """Of what is decoded from a file, in dB."""
+        ...
+
+
+class Matched:
+    """A picture through a codec, without any more to it."""
+
+    def __init__(self, codec: Codec, image: Image.Image) -> None:
+        self.codec = codec
+        self.image = image
+
+    def encode(self, setting: float) -> bytes:
+        """See Coder."""
+        return self.codec.encode(self.image, setting)
+
+    def save(self, **options: Any) -> bytes:
+        """See Coder."""
+        buffer = io.BytesIO()
+        self.image.save(buffer, format=self.codec.format, **self.codec.options, **options)
+        return buffer.getvalue()
+
+    def psnr(self, data: bytes) -> float:
+        """See Coder."""
+        return metrics.psnr(self.image, self.codec.decode(data))
+
+
 def to_size(
     codec: Codec, image: Image.Image, size: int, known: Mapping[float, int] | None = None
-) -> Coded:
-    """The setting whose file comes nearest to `size` bytes, and that file.
+) -> Found:
+    """The setting whose file comes nearest to `size` bytes.
 
     `known`: sizes in bytes of settings measured before.
     """
+    return meet(Wish("bytes", size), codec, Matched(codec, image), known)
+
+
+def to_psnr(codec: Codec, image: Image.Image, psnr: float) -> Found:
+    """The setting whose decoded picture comes nearest to `psnr` dB."""
+    return meet(Wish("psnr", psnr), codec, Matched(codec, image))
+
+
+def meet(
+    wish: Wish, codec: Codec, coder: Coder, known: Mapping[float, float] | None = None
+) -> Found:
+    """The file that meets a wish.
+
+    `known`: bytes, or dB, of settings measured before. ValueError where a .mlic file of at most so
+    many bytes cannot be had; other codecs then give their smallest.
+    """
+    if is_mlic(codec.name):
+        return _by_saving(wish, codec, coder)
     files: dict[float, bytes] = {}
-
-    def measure(setting: float) -> float:
-        files[setting] = codec.encode(image, setting)
-        return math.log(len(files[setting]))
-
-    levels = {setting: math.log(found) for setting, found in (known or {}).items()}
-    scale = _scale(codec, _SIZE_RANGE)
+    measure, target, scale, tolerance = _problem(wish, codec, coder, files)
     found = search(
         measure,
-        math.log(size),
+        target,
         scale,
-        tolerance=_SIZE_TOLERANCE,
-        known=levels,
+        tolerance=tolerance,
+        ceiling=wish.kind == "max_bytes",
+        known={s: _level(wish, v) for s, v in (known or {}).items()},
         limit=_TRIALS,
     )
     setting = found.quality
-    return setting, files[setting] if setting in files else codec.encode(image, setting)
+    return Found(setting, files[setting] if setting in files else coder.encode(setting))
 
 
-def to_psnr(codec: Codec, image: Image.Image, psnr: float) -> Coded:
-    """The setting whose decoded picture comes nearest to `psnr` dB, and its file."""
-    files: dict[float, bytes] = {}
+def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> Found:
+    """The file of the format's own search; where the wish is out of reach, the nearer end's."""
+    pixels = coder.image.width * coder.image.height
+    options: dict[str, float] = {
+        "bytes": {"target_bpp": 8 * wish.value / pixels},
+        "max_bytes": {"max_bytes": wish.value},
+        "psnr": {"target_psnr": wish.value},
+    }[wish.kind]
+    try:
+        data = coder.save(**options)
+    except ValueError:
+        if wish.kind == "max_bytes":
+            raise
+        ends = {setting: coder.encode(setting) for setting in (codec.lowest, codec.highest)}
+        reached = {s: coder.psnr(d) if wish.kind == "psnr" else len(d) for s, d in ends.items()}
+        nearest = min(ends, key=lambda setting: abs(reached[setting] - wish.value))
+        return Found(nearest, ends[nearest])
+    with Image.open(io.BytesIO(data)) as image:
+        return Found(image.info["quality"], data)
+
+
+def _problem(
+    wish: Wish, codec: Codec, coder: Coder, files: dict[float, bytes]
+) -> tuple[Callable[[float], float], float, Scale, float]:
+    """What `search` is asked: measure, target, scale and tolerance."""
 
     def measure(setting: float) -> float:
-        files[setting] = codec.encode(image, setting)
-        found = metrics.psnr(image, codec.decode(files[setting]))
-        return min(found, 100.0)  # equal pictures have no finite PSNR
+        data = files[setting] = coder.encode(setting)
+        return _level(wish, coder.psnr(data) if wish.kind == "psnr" else len(data))
 
-    scale = _scale(codec, _PSNR_RANGE)
-    found = search(measure, psnr, scale, tolerance=_PSNR_TOLERANCE, limit=_TRIALS)
-    return found.quality, files[found.quality]
-
-
-def _scale(codec: Codec, rise: float) -> Scale:
-    """The codec's qualities; `rise`: about how much the level rises from the lowest to the last."""
+    by_psnr = wish.kind == "psnr"
     step = _FINE_STEP if codec.continuous else 1
-    slope = rise / (codec.highest - codec.lowest)
-    return Scale(codec.lowest, codec.highest, step, slope)
+    slope = (_PSNR_RANGE if by_psnr else _SIZE_RANGE) / (codec.highest - codec.lowest)
+    scale = Scale(codec.lowest, codec.highest, step, slope)
+    tolerance = _PSNR_TOLERANCE if by_psnr else _SIZE_TOLERANCE
+    return measure, _level(wish, wish.value), scale, tolerance
+
+
+def _level(wish: Wish, value: float) -> float:
+    """What rises nearly linearly with quality: dB, or the logarithm of bytes."""
+    # Equal pictures have no finite PSNR.
+    return min(value, 100.0) if wish.kind == "psnr" else math.log(max(value, 1))

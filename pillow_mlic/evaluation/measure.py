@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import details, matching, memory, metrics
-from .bdrate import Metric
+from . import bands, details, matching, memory, metrics
+from .bdrate import Measure
 from .codecs import MLIC, Codec
-from .results import COLUMNS
+from .results import COLUMNS, columns_of
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -68,10 +68,10 @@ class Job(ABC):
 class Measurement(Job):
     """Size, fidelity and times."""
 
-    metrics: tuple[Metric, ...] = ("psnr",)
+    measures: tuple[Measure, ...] = ("psnr",)
 
     def is_whole(self, row: Row) -> bool:
-        return all(COLUMNS[name] in row for name in self.metrics)
+        return all(column in row for name in self.measures for column in columns_of(name))
 
     def numbers(self) -> Row:
         _warm_up(self.codec)
@@ -87,18 +87,20 @@ class Measurement(Job):
                 f"but got back {decoded.mode} of {decoded.width} x {decoded.height}"
             )
             raise ValueError(msg)
-        return {
+        row = {
             "weights": str(decoded.info.get("weights", "")),
             "width": original.width,
             "height": original.height,
             "bytes": len(data),
             "bpp": 8 * len(data) / (original.width * original.height),
-            **{COLUMNS[name]: _fidelity(name, original, decoded) for name in self.metrics},
             "encoding_time": middle - start,
             "decoding_time": end - middle,
             "encoding_cpu_time": middle_cpu - start_cpu,
             "decoding_cpu_time": end_cpu - middle_cpu,
         }
+        for name in self.measures:
+            row |= _measured(name, original, decoded)
+        return row
 
 
 @dataclass(frozen=True)
@@ -176,11 +178,13 @@ def file_stem(codec: str) -> str:
     return "".join(c if c.isalnum() or c in "._+-" else "-" for c in codec)
 
 
-def _fidelity(name: Metric, original: Image.Image, decoded: Image.Image) -> float | None:
-    """The metric; None where the picture is too small for it."""
-    if name == "ms-ssim" and min(original.size) < metrics.MIN_SIDE:
-        return None
-    return metrics.METRICS[name](original, decoded)
+def _measured(name: Measure, original: Image.Image, decoded: Image.Image) -> Row:
+    """The columns of a measure; None where the picture is too small for it."""
+    if min(original.size) < metrics.LEAST_SIDES.get(name, 0):
+        return dict.fromkeys(columns_of(name))
+    if name == "bands":
+        return dict(zip(columns_of(name), bands.energies(original, decoded), strict=True))
+    return {COLUMNS[name]: metrics.METRICS[name](original, decoded)}
 
 
 @cache

@@ -1,8 +1,12 @@
-"""Fidelity of a decoded picture to its original: PSNR, MS-SSIM, SSIMULACRA2 of 8-bit RGB."""
+"""Fidelity of a decoded picture to its original: the metrics of the bench, of 8-bit RGB.
+
+PSNR, MS-SSIM and SSIMULACRA2 are here, FLIP and Butteraugli in `second_opinions`.
+"""
 
 import importlib.util
 import io
 import math
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .bdrate import Metric
+from .bdrate import Measure, Metric
+from .pixels import Picture, pair
+from .second_opinions import BUTTERAUGLI, BUTTERAUGLI_SIDE, butteraugli, flip
 
-Picture = Image.Image | NDArray[np.uint8]
 Plane = NDArray[np.float64]
 
 PEAK = 255.0
+DISTANCES: tuple[Metric, ...] = ("flip", "butteraugli")
+"""The metrics that are 0 for equal pictures, and fall with quality."""
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first; Wang et al. 2003, 3.2
 WINDOW = 11
 SIGMA = 1.5
@@ -31,7 +38,7 @@ def psnr(a: Picture, b: Picture) -> float:
 
     `a`, `b`: images, or uint8 arrays (H, W, 3) in 0..255. Infinite where they are equal.
     """
-    first, second = _pair(a, b)
+    first, second = pair(a, b)
     total = 0
     for top in range(0, len(first), STRIP):  # strips, so that memory stays small
         difference = first[top : top + STRIP].astype(np.int32) - second[top : top + STRIP]
@@ -47,7 +54,7 @@ def ms_ssim(a: Picture, b: Picture) -> float:
     padding. Scales are halved, and negative terms set to 0, as the package pytorch-msssim does.
     `a`, `b`: images, or uint8 arrays (H, W, 3) in 0..255. ValueError below 161 pixels a side.
     """
-    first, second = _pair(a, b)
+    first, second = pair(a, b)
     height, width = first.shape[:2]
     if min(height, width) < MIN_SIDE:
         msg = (
@@ -66,6 +73,19 @@ def ms_ssim_db(value: float) -> float:
     return -10 * math.log10(1 - value) if value < 1 else math.inf
 
 
+def level(metric: Metric, value: float) -> float:
+    """A metric's value as what curves and BD-rates are drawn over: more is better.
+
+    PSNR (dB) and SSIMULACRA2 (points) as they are, MS-SSIM in dB. FLIP and Butteraugli are
+    distances in units of what is seen: with a minus sign, so that equal steps count equally.
+    """
+    if metric == "ms-ssim":
+        return ms_ssim_db(value)
+    if metric in DISTANCES:
+        return -value
+    return value
+
+
 def ssimulacra2(a: Picture, b: Picture) -> float:
     """SSIMULACRA2 of `b` against the original `a`: 100 for equal pictures, 90 hardly to be seen.
 
@@ -75,7 +95,7 @@ def ssimulacra2(a: Picture, b: Picture) -> float:
     from ssimulacra2 import compute_ssimulacra2
 
     files = []
-    for picture in _pair(a, b):
+    for picture in pair(a, b):
         file = io.BytesIO()
         Image.fromarray(picture).save(file, "PPM")
         file.seek(0)
@@ -87,33 +107,45 @@ METRICS: dict[Metric, Callable[[Picture, Picture], float]] = {
     "psnr": psnr,
     "ms-ssim": ms_ssim,
     "ssimulacra2": ssimulacra2,
+    "flip": flip,
+    "butteraugli": butteraugli,
 }
 
 
-NEEDS: dict[Metric, str] = {"ms-ssim": "scipy", "ssimulacra2": "ssimulacra2"}
-"""Packages that metrics need."""
+MEASURES: tuple[Measure, ...] = (*METRICS, "bands")
+"""All that can be measured; "bands" is described in `bands.energies`."""
+
+NEEDS: dict[Measure, str] = {
+    "ms-ssim": "scipy",
+    "ssimulacra2": "ssimulacra2",
+    "flip": "flip_evaluator",
+    "bands": "scipy",
+}
+"""Packages that measures need."""
+
+LEAST_SIDES: dict[Measure, int] = {"ms-ssim": MIN_SIDE, "butteraugli": BUTTERAUGLI_SIDE}
+"""Pixels a side that measures need."""
+
+PROGRAMS: dict[Measure, str] = {"butteraugli": BUTTERAUGLI}
+"""Programs that measures need, found through PATH."""
 
 
-def available() -> list[Metric]:
-    """The metrics that can be computed with what is installed."""
-    return [m for m in METRICS if m not in NEEDS or importlib.util.find_spec(NEEDS[m]) is not None]
+def available() -> list[Measure]:
+    """What can be measured with what is installed."""
+    return [measure for measure in MEASURES if _is_there(measure)]
 
 
-def _pair(a: Picture, b: Picture) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    first, second = _rgb(a), _rgb(b)
-    if first.shape != second.shape:
-        msg = f"the pictures differ in shape: {first.shape} and {second.shape}"
-        raise ValueError(msg)
-    return first, second
+def _is_there(measure: Measure) -> bool:
+    if measure in PROGRAMS:
+        return shutil.which(PROGRAMS[measure]) is not None
+    return measure not in NEEDS or importlib.util.find_spec(NEEDS[measure]) is not None
 
 
-def _rgb(picture: Picture) -> NDArray[np.uint8]:
-    if isinstance(picture, Image.Image):
-        return np.asarray(picture.convert("RGB"))
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        msg = f"need uint8 (H, W, 3), but got {picture.dtype} {picture.shape}"
-        raise ValueError(msg)
-    return picture
+def how_to_get(measure: Measure) -> str:
+    """What to install for a measure that is not available."""
+    if measure in PROGRAMS:
+        return f"install {PROGRAMS[measure]} of libjxl (in Debian and Ubuntu: libjxl-devtools)"
+    return f"pip install {NEEDS[measure]}"
 
 
 def _ms_ssim_plane(a: Plane, b: Plane) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .bdrate import Metric, published, published_label, published_names
-from .results import Results
+from .metrics import DISTANCES
+from .results import BANDS, COLUMNS, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,8 @@ METRIC_LABELS: dict[Metric, str] = {
     "psnr": "PSNR of RGB (dB)",
     "ms-ssim": "MS-SSIM (dB)",
     "ssimulacra2": "SSIMULACRA2",
+    "flip": "FLIP (distance: higher up is better)",
+    "butteraugli": "Butteraugli, 3-norm (distance: higher up is better)",
 }
 COLOURS = ("#0072b2", "#d55e00", "#00805f", "#b5528e", "#8a6d00", "#2f7fb0", "#6a3fb5", "#c01048")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
@@ -23,6 +26,7 @@ _PUBLISHED_COLOURS = ("#000000", "#5a5a5a", "#7a5c2e", "#843c39", "#3d6b5c")
 _DASHES = ("--", ":", "-.", (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 _LABEL_GAP = 0.047  # of the height of the axes
 _BPP_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_BAND_SIZES = ("finest detail", "fine detail", "middle detail", "coarse detail")
 
 _Style = dict[str, Any]
 _End = tuple[str, str, tuple[float, float]]  # text, colour, last point of the curve
@@ -32,25 +36,48 @@ def rate_distortion(results: Results, metric: Metric, paths: Sequence[Path]) -> 
     """Rate-distortion curves in one metric; the suffixes of `paths` choose the formats.
 
     Measured curves are solid with a marker each and named at the right; for Kodak the published
-    ones are dashed and named at the left.
+    ones are dashed and named at the left. Distances are drawn as they are, on an axis that is
+    upside down, so that better is higher everywhere.
     """
     figure, axes = new_figure()
     axes.set_xscale("log")
+    distance = metric in DISTANCES
+    if distance:
+        axes.invert_yaxis()
     ends: list[_End] = []
     for i, curve in enumerate(results.curves.values()):
-        ends += line(axes, curve.name, curve.points(metric), measured_style(i))
+        points = curve.values(COLUMNS[metric]) if distance else curve.points(metric)
+        ends += line(axes, curve.name, points, measured_style(i))
     others: list[_End] = []
     for i, name in enumerate(published_names() if results.kodak else []):
         others += line(axes, published_label(name), published(name, metric), _published_style(i))
-    if ends or others:
-        plain_ticks(axes, _BPP_TICKS)
-    axes.set_xlabel("bits per pixel (whole file)")
-    axes.set_ylabel(METRIC_LABELS[metric])
-    axes.set_title(results.name)
-    axes.set_ylim(*axes.get_ylim())  # the labels below are placed by these limits
-    labels_right(axes, ends)
+    _finish(axes, results.name, METRIC_LABELS[metric], ends)
     _labels_left(axes, others)
     save(figure, paths)
+
+
+def liveliness(results: Results, band: int, paths: Sequence[Path]) -> None:
+    """The energy of one band (1 to 4, finest first) against bits a pixel, the original's at 1."""
+    figure, axes = new_figure()
+    axes.set_xscale("log")
+    axes.axhline(1, color="#000000", linewidth=1)
+    ends: list[_End] = []
+    for i, curve in enumerate(results.curves.values()):
+        ends += line(axes, curve.name, curve.values(BANDS[band - 1]), measured_style(i))
+    label = f"{_BAND_SIZES[band - 1]} (band {band}), relative to the original"
+    _finish(axes, results.name, label, ends)
+    save(figure, paths)
+
+
+def _finish(axes: "Axes", title: str, label: str, ends: list[_End]) -> None:
+    """Ticks, titles and the names of the measured curves."""
+    if axes.has_data():
+        plain_ticks(axes, _BPP_TICKS)
+    axes.set_xlabel("bits per pixel (whole file)")
+    axes.set_ylabel(label)
+    axes.set_title(title)
+    axes.set_ylim(*axes.get_ylim())  # the labels are placed by these limits
+    labels_right(axes, ends)
 
 
 def new_figure() -> "tuple[Figure, Axes]":

@@ -5,18 +5,35 @@ from pathlib import Path
 from typing import Any
 
 from . import page, plots
+from .bdrate import Metric
 from .measure import file_stem, write_text
 from .metrics import ms_ssim_db
-from .results import TIMES, Curve, Results, codec_json, results_json
+from .results import (
+    BANDS,
+    COLUMNS,
+    DIGITS,
+    NAMES,
+    TIMES,
+    Curve,
+    Results,
+    codec_json,
+    results_json,
+)
 from .tables import markdown_table, percent
 
 TUNING_NOTE = (
     "JPEG XL and AVIF with its default tuning are tuned for perception, not for PSNR: "
-    "PSNR alone does not do them justice, so look at MS-SSIM, SSIMULACRA2 and the pictures too."
+    "PSNR alone does not do them justice, so look at MS-SSIM, SSIMULACRA2 and the pictures too. "
+    "Weights can be trained for SSIMULACRA2: FLIP and Butteraugli are second opinions."
 )
 RANGE_NOTE = (
     "BD-rate: bits more (+) or fewer (-) than the anchor at equal quality, averaged over the range "
-    "of quality that both curves cover. Log rate over quality by PCHIP; by PSNR also by one cubic."
+    "of quality that both curves cover. Log rate over quality by PCHIP; by PSNR also by one cubic. "
+    "FLIP and Butteraugli are distances, less is better: quality is the distance, negated."
+)
+BANDS_NOTE = (
+    "Bands: detail at four sizes, finest first, root mean squares relative to the original's: 1 is "
+    "as lively as the original, less is smoother. Noise counts, too, so this is no fidelity."
 )
 TIME_NOTE = (
     "Means over all images. Times in seconds for one image: elapsed, and processor time over all "
@@ -50,6 +67,12 @@ def write(results: Results, out: Path, samples: Path) -> list[Path]:
         plots.rate_distortion(results, metric, paths)
         drawings.append(paths[1])
         written += paths
+    for number, column in enumerate(BANDS, start=1):
+        if results.has_bands:
+            paths = [out / f"{column}.png", out / f"{column}.svg"]
+            plots.liveliness(results, number, paths)
+            drawings.append(paths[1])
+            written += paths
     write_text(out / "report.html", page.render(results, bd_columns(results), drawings, samples))
     return [*written, out / "report.html"]
 
@@ -73,6 +96,8 @@ def markdown(results: Results) -> str:
         measurement_table(results),
         TIME_NOTE,
     ]
+    if results.has_bands:
+        parts.append(BANDS_NOTE)
     if results.monotonies:
         parts += ["## From quality to quality", *(m.sentence() for m in results.monotonies)]
     if results.errors:
@@ -82,30 +107,46 @@ def markdown(results: Results) -> str:
 
 def measurement_table(results: Results) -> str:
     """Codec, setting, bpp, quality and times as a Markdown table."""
-    header = ["codec", "setting", "bpp", "PSNR dB", "MS-SSIM dB", "SSIMULACRA2"]
+    bands = BANDS if results.has_bands else ()
+    header = ["codec", "setting", "bpp", *map(_with_unit, results.metrics)]
+    header += [band.replace("-", " ") for band in bands]
     header += ["enc s", "dec s", "enc CPU s", "dec CPU s"]
     rows = []
     for curve in results.curves.values():
         for i, setting in enumerate(curve.settings):
             values = {name: column[i] for name, column in curve.columns.items()}
-            row = [curve.name, f"{setting:g}", f"{values['bpp']:.4f}", f"{values['psnr-rgb']:.3f}"]
-            similarity, points = values.get("ms-ssim-rgb"), values.get("ssimulacra2")
-            row.append("-" if similarity is None else f"{ms_ssim_db(similarity):.3f}")
-            row.append("-" if points is None else f"{points:.2f}")
+            row = [curve.name, f"{setting:g}", f"{values['bpp']:.4f}"]
+            for metric in results.metrics:
+                row.append(_figure(metric, values.get(COLUMNS[metric])))
+            row += [f"{values[band]:.3f}" if band in values else "-" for band in bands]
             rows.append(row + [f"{values[name]:.3f}" for name in TIMES])
     return markdown_table(header, rows)
 
 
+def _with_unit(metric: Metric) -> str:
+    return f"{NAMES[metric]} dB" if metric in ("psnr", "ms-ssim") else NAMES[metric]
+
+
+def _figure(metric: Metric, value: float | None) -> str:
+    """A mean as people read it: MS-SSIM in dB, distances as they are."""
+    if value is None:
+        return "-"
+    shown = ms_ssim_db(value) if metric == "ms-ssim" else value
+    return f"{shown:.{DIGITS[metric]}f}"
+
+
 def bd_columns(results: Results) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the BD-rates."""
-    header = ["codec", "PSNR", "PSNR, cubic", "MS-SSIM", "SSIMULACRA2", "range of PSNR, dB", "note"]
+    others = [metric for metric in results.metrics if metric != "psnr"]
+    header = ["codec", "PSNR", "PSNR, cubic", *(NAMES[metric] for metric in others)]
+    header += ["range of PSNR, dB", "note"]
     rows = []
     for rate in results.bd_rates:
         covered = "-"
         if rate.low is not None and rate.high is not None:
             covered = f"{rate.low:.1f} - {rate.high:.1f}"
         pchip, cubic = rate.rates["pchip"], rate.rates["cubic"]
-        figures = [pchip["psnr"], cubic["psnr"], pchip["ms-ssim"], pchip["ssimulacra2"]]
+        figures = [pchip["psnr"], cubic["psnr"], *(pchip[metric] for metric in others)]
         rows.append([rate.name, *map(percent, figures), covered, rate.note])
     if not any(rate.note for rate in results.bd_rates):
         header, rows = header[:-1], [row[:-1] for row in rows]

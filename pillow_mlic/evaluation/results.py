@@ -9,6 +9,7 @@ from typing import Any
 
 from .bdrate import (
     METHODS,
+    Measure,
     Method,
     Metric,
     Points,
@@ -18,25 +19,50 @@ from .bdrate import (
     published_label,
     published_names,
 )
-from .metrics import ms_ssim_db
+from .metrics import level
 from .monotony import Monotony
 
 COLUMNS: dict[Metric, str] = {
     "psnr": "psnr-rgb",
     "ms-ssim": "ms-ssim-rgb",
     "ssimulacra2": "ssimulacra2",
+    "flip": "flip",
+    "butteraugli": "butteraugli",
 }
-"""How CompressAI's result files call the metrics (SSIMULACRA2 is not among theirs)."""
-_NAMES: dict[Metric, str] = {"psnr": "PSNR", "ms-ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2"}
+"""How CompressAI's result files call the metrics (those after MS-SSIM are not among theirs)."""
+BANDS = ("band-1", "band-2", "band-3", "band-4")
+"""The columns of the measure "bands", finest first."""
+NAMES: dict[Metric, str] = {
+    "psnr": "PSNR",
+    "ms-ssim": "MS-SSIM",
+    "ssimulacra2": "SSIMULACRA2",
+    "flip": "FLIP",
+    "butteraugli": "Butteraugli",
+}
+"""The metrics as people write them."""
+DIGITS: dict[Metric, int] = {
+    "psnr": 3,
+    "ms-ssim": 3,
+    "ssimulacra2": 2,
+    "flip": 4,
+    "butteraugli": 3,
+}
+"""Digits after the point in tables."""
 TIMES = ("encoding_time", "decoding_time", "encoding_cpu_time", "decoding_cpu_time")
+
+
+def columns_of(measure: Measure) -> tuple[str, ...]:
+    """The columns that a measure fills."""
+    return BANDS if measure == "bands" else (COLUMNS[measure],)
 
 
 @dataclass(frozen=True)
 class Curve:
     """The means over the pictures of one codec, one entry for each setting.
 
-    `columns`: "bpp" (whole files), "psnr-rgb" in dB, "ms-ssim-rgb" in 0..1 and "ssimulacra2" where
-    they were measured, and `TIMES` in seconds for one picture. `memory`: peak resident MiB of
+    `columns`: "bpp" (whole files), "psnr-rgb" in dB, "ms-ssim-rgb" in 0..1, "ssimulacra2", "flip",
+    "butteraugli" and `BANDS` where they were measured, and `TIMES` in seconds for one picture.
+    `memory`: peak resident MiB of
     "idle", "encoding" and "decoding" processes, or empty.
     """
 
@@ -50,10 +76,19 @@ class Curve:
         """Whether the metric was measured."""
         return bool(self.columns.get(COLUMNS[metric]))
 
+    @property
+    def has_bands(self) -> bool:
+        """Whether the energies of bands were measured."""
+        return all(self.columns.get(name) for name in BANDS)
+
+    def values(self, column: str) -> list[tuple[float, float]]:
+        """Pairs of bpp and a column as it is; none where it was not measured."""
+        found = self.columns.get(column)
+        return list(zip(self.columns["bpp"], found, strict=True)) if found else []
+
     def quality(self, metric: Metric) -> list[float]:
-        """PSNR or MS-SSIM in dB (MS-SSIM is averaged first and turned into dB then), or points."""
-        values = self.columns.get(COLUMNS[metric], [])
-        return [ms_ssim_db(value) for value in values] if metric == "ms-ssim" else values
+        """The metric as `metrics.level` has it: means over pictures first, then dB."""
+        return [level(metric, value) for value in self.columns.get(COLUMNS[metric], [])]
 
     def points(self, metric: Metric = "psnr") -> list[tuple[float, float]]:
         """Pairs of bpp and quality; none where the metric was not measured."""
@@ -123,6 +158,11 @@ class Results:
         return [m for m in COLUMNS if any(curve.has(m) for curve in self.curves.values())]
 
     @property
+    def has_bands(self) -> bool:
+        """Whether the energies of bands were measured of some codec."""
+        return any(curve.has_bands for curve in self.curves.values())
+
+    @property
     def anchor_label(self) -> str:
         """The anchor as people write it."""
         return published_label(self.anchor) if self.anchor in published_names() else self.anchor
@@ -159,7 +199,7 @@ def _bd_rate(name: str, anchor: dict[Metric, Points], test: dict[Metric, Points]
             except ValueError as error:
                 rates[method][metric] = None
                 if method == "pchip":
-                    notes.append(f"{_NAMES[metric]}: {error}")
+                    notes.append(f"{NAMES[metric]}: {error}")
     try:
         low, high = common_range(anchor["psnr"], test["psnr"])
     except ValueError as error:

@@ -1,7 +1,10 @@
 """The models of the MLIC family. A new model is one file here and one line in `REGISTRY`."""
 
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from .base import Model
 
 
 class Entry(NamedTuple):
@@ -43,13 +46,13 @@ def name_of(number: int) -> str | None:
     return next((name for name, entry in REGISTRY.items() if entry.number == number), None)
 
 
-def create(name: str, config: dict[str, Any] | None = None) -> Any:
-    """A fresh model (a torch.nn.Module that is a base.Model); `config` as in a pack, or default.
+def create(name: str, config: dict[str, Any] | None = None) -> "Model":
+    """A fresh model (a torch.nn.Module besides); `config` as in a pack, or default.
 
     Raises ValueError for unknown names.
     """
     model = class_of(name)
-    return model() if config is None else model.from_config(config)
+    return cast("Model", model() if config is None else model.from_config(config))
 
 
 def class_of(name: str) -> Any:

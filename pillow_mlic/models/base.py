@@ -9,8 +9,8 @@ copy of it in float64 is the canonical one. Tensors are channels-last, (B, H, W,
 """
 
 import copy
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -97,10 +97,12 @@ class ZeroCoder:
 
 
 class Model(Protocol):
-    """What the codec needs of a model (a torch.nn.Module)."""
+    """What engines and the trainer need of a model, which is a torch.nn.Module besides."""
 
-    stride: int
-    """Pictures are padded to multiples of this before analysis."""
+    @property
+    def fixed_rows(self) -> int:
+        """Rows of a factorised prior in the model's tables: one a hyper latent, or none."""
+        ...
 
     @property
     def decisions(self) -> int:
@@ -140,6 +142,19 @@ class Model(Protocol):
         """y_hat -> pixels (B, H, W, 3), nominally in 0..1, not clamped."""
         ...
 
+    def latents(self, x: Tensor, quality: Tensor) -> Latents:
+        """Analysis and hyper analysis, for training: pixels (B, H, W, 3), quality (B,)."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """As torch.nn.Module has it, like the others below."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> object: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def eval(self) -> object: ...
+    def requires_grad_(self, requires_grad: bool = True) -> object: ...
     def exact(self) -> "Model":
         """The model whose `entropy`, given a float64 quality, computes all in float64.
 
@@ -148,6 +163,40 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class StartsFromData(Protocol):
+    """A model whose fresh weights are prepared from training pictures."""
+
+    def start_from_data(self, patches: Tensor) -> None:
+        """Prepare fresh weights; `patches` (N, 16, 16, 3) in 0..1."""
+        ...
+
+
+@runtime_checkable
+class HasHyperpriorStage(Protocol):
+    """A model that can be trained without its contexts first."""
+
+    def hyperprior_only(
+        self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder
+    ) -> Tensor:
+        """Like `entropy`, without contexts."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A model that can learn which symbols need not be coded."""
+
+    def add_selection(self) -> Model:
+        """The model with fresh networks that decide."""
+        ...
+
+    def without_selection(self) -> Model:
+        """The model without them: every symbol is coded."""
+        ...
+
+
+@runtime_checkable
 class ContextMaps(Protocol):
     """What a model offers besides, if it has global contexts or reweights its contexts."""
 

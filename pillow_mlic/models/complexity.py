@@ -44,7 +44,8 @@ def complexity(name: str, config: dict[str, Any] | None = None) -> Complexity:
     and refinement. ValueError for unknown names.
     """
     with ShapesOnly(), torch.no_grad():
-        model = create(name, config).requires_grad_(False)
+        model = create(name, config)
+        model.requires_grad_(False)
         x = torch.empty(1, SIDE, SIDE, 3)
         q = torch.full((1,), 3.0)
         y, analysis = _counted(lambda: model.analysis(x, q))

@@ -241,8 +241,8 @@ class Entropy(nn.Module):
 class MlicV2Lite(nn.Module):
     """The bundled model; see the module's docstring for the flow of data."""
 
-    stride = 64
-    """Pictures are padded to multiples of this before analysis."""
+    fixed_rows = 0
+    """Hyper latents have scales, like latents."""
     decisions = 0
     """Nothing is decided but by scales."""
 

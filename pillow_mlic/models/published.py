@@ -84,8 +84,6 @@ class PublishedNetwork(nn.Module):
     g_s: nn.Module
     h_a: nn.Module
     h_s: nn.Module
-    stride = 64
-    """Pictures are padded to multiples of this before analysis."""
     halo: int | None
     """How far, in pixels, the transforms see; None where they see the whole picture."""
     anchor: int
@@ -94,6 +92,11 @@ class PublishedNetwork(nn.Module):
     def config_dict(self) -> dict[str, Any]:
         """Widths and depths as plain JSON values."""
         raise NotImplementedError
+
+    @property
+    def fixed_rows(self) -> int:
+        """Rows of the prior in the tables: one a hyper latent."""
+        return self.channels[1]
 
     @property
     def decisions(self) -> int:

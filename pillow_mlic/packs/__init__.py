@@ -1,25 +1,21 @@
 """Weight packs: what is in one, where they are found, and checkpoints made into them."""
 
+from .file import SUFFIX, PackFile, inspect, write
+from .pack import Pack
 from .store import (
     DEFAULT_MODEL,
-    HASH_BYTES,
-    SUFFIX,
-    Pack,
-    PackFile,
     chosen,
     find,
     find_hash,
     find_header,
     folders,
-    inspect,
     installed,
     load,
-    write,
+    name_in_files,
 )
 
 __all__ = [
     "DEFAULT_MODEL",
-    "HASH_BYTES",
     "SUFFIX",
     "Pack",
     "PackFile",
@@ -31,5 +27,6 @@ __all__ = [
     "inspect",
     "installed",
     "load",
+    "name_in_files",
     "write",
 ]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .. import models
 from ..errors import WeightsError
 from ..files import whole_file
-from . import store
+from . import identity, store
+from .file import SUFFIX, stored, write
+from .file import read as read_pack
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,10 +104,14 @@ def quality_of(lam: float) -> int:
     raise ValueError(msg)
 
 
-def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Path:
+def import_checkpoint(
+    path: Path, lam: float, folder: Path | None = None, force: bool = False
+) -> Path:
     """Make a weight pack of a published checkpoint; -> its path in `folder`, or the first place.
 
-    `lam` is the lambda that the weights were trained for. Tensors are kept as they are.
+    `lam` is the lambda that the weights were trained for. Tensors are kept as they are. Where a
+    pack of that name and another content is there already it is replaced only with `force`;
+    WeightsError otherwise.
     """
     from ..entropy.published import published_tables
 
@@ -113,15 +119,18 @@ def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Pat
     state = read(path)
     try:
         name, model = models.identify(dict(state))
-        tables = published_tables(model.prior)
+        tables = published_tables(model.prior, model.conditional)
     except ValueError as error:
         msg = f"{path}: {error}"
         raise WeightsError(msg) from error
     target = folder or store.folders()[0]
     target.mkdir(parents=True, exist_ok=True)
     kind = "-msssim" if lam > 1 else ""
-    out = target / f"{name}{kind}-{quality}{store.SUFFIX}"
-    store.write(
+    out = target / f"{name}{kind}-{quality}{SUFFIX}"
+    if out.exists() and not force:
+        arrays = {key: value.numpy() for key, value in stored(state, tables).items()}
+        _check_same(out, identity.of(name, model.config_dict(), arrays))
+    write(
         out,
         name,
         model.config_dict(),
@@ -132,6 +141,21 @@ def import_checkpoint(path: Path, lam: float, folder: Path | None = None) -> Pat
         float(quality),
     )
     return out
+
+
+def _check_same(path: Path, who: bytes) -> None:
+    """WeightsError unless the pack at `path` has this identity."""
+    try:
+        _, content = read_pack(path)
+        same = content.identity == who
+    except WeightsError:
+        same = False
+    if not same:
+        msg = (
+            f"{path} is there already and holds other weights, which files may need; import into "
+            "another folder (--folder), or replace it with --force"
+        )
+        raise WeightsError(msg)
 
 
 def export_checkpoint(name: str, path: Path) -> None:

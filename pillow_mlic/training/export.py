@@ -1,6 +1,5 @@
 """From a training state to a weight pack."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def write_half(path: Path, model_name: str, model: Any, card: dict[str, Any]) ->
 def write_network(path: Path, name: str, model: PublishedNetwork, card: dict[str, Any]) -> None:
     """Write a network for one lambda, in float32, with the tables that its prior of z gives."""
     model.prior.fit_tails()
-    tables = published_tables(copy.deepcopy(model.prior).cpu())
+    tables = published_tables(model.prior, model.conditional)
     config, state = model.config_dict(), model.state_dict()
     packs.write(path, name, config, state, tables, card, NETWORK_GUARD, card["quality"])
 

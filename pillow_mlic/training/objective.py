@@ -1,70 +1,21 @@
 """The loss: rate + lambda x distortion over all qualities at once, with relaxed quantisation."""
 
 import contextlib
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..distortion.costs import cost, mse
-from ..models.base import Latents, Select, TableCoder
+from ..entropy.relaxed import RelaxedCoder
+from ..models.base import HasHyperpriorStage, Latents, Model, Select
 from ..models.lambdas import QUALITIES
-from ..models.layers.factorised import FactorisedPrior
 from ..models.layers.quality import lambda_of
-from ..models.layers.quantise import gaussian_bits, round_straight_through
+from ..models.layers.quantise import gaussian_bits
 from ..models.published import PublishedNetwork
 
 LAMBDA_UNIT = 0.02
-
-
-class Trainable(Protocol):
-    """The parts of a model that training needs."""
-
-    def latents(self, x: Tensor, quality: Tensor) -> Latents: ...
-    def entropy(self, quality: Tensor, z_size: tuple[int, int], coder: TableCoder) -> Tensor: ...
-    def synthesis(self, y: Tensor, quality: Tensor) -> Tensor: ...
-
-
-class RelaxedCoder:
-    """Rate from uniform noise, symbols from straight-through rounding; sums bits per sample.
-
-    Everything is coded: what may be skipped is decided by weights that are trained last.
-    """
-
-    def __init__(
-        self, latents: Latents, noise: Latents, prior: FactorisedPrior | None = None
-    ) -> None:
-        self.latents = latents
-        self.noise = noise
-        self.prior = prior
-        self.bits: Tensor | float = 0.0
-
-    def __call__(
-        self,
-        mean: Tensor,
-        scale: Tensor,
-        gain: Tensor,
-        select: Select,
-        coded: Tensor | None = None,
-    ) -> Tensor:
-        del coded
-        deviation = select(self.latents) * gain - mean
-        bits = gaussian_bits(deviation + select(self.noise), scale)
-        self.bits = self.bits + bits.sum(dim=(1, 2, 3))
-        return round_straight_through(deviation)
-
-    def decide(self, odds: Tensor) -> Tensor:
-        """See models.base.Coder."""
-        return torch.ones_like(odds, dtype=torch.bool)
-
-    def fixed(self, mean: Tensor, select: Select) -> Tensor:
-        """Symbols of a factorised prior; see models.base.TableCoder."""
-        assert self.prior is not None  # models that call this have one
-        z = select(self.latents)
-        likelihood = self.prior.likelihood(z + select(self.noise))
-        self.bits = self.bits - likelihood.log2().sum(dim=(1, 2, 3))
-        return round_straight_through(z - mean)
 
 
 class SelectionCoder:
@@ -121,7 +72,7 @@ class Figures(NamedTuple):
 
 
 def rate_distortion(
-    model: Trainable,
+    model: Model,
     x: Tensor,
     quality: Tensor,
     noise: Latents,
@@ -136,9 +87,12 @@ def rate_distortion(
     would take all of the network's attention. `hyperprior_only` leaves out all contexts.
     """
     latents = model.latents(x, quality)
-    prior = getattr(model, "prior", None)
+    prior = model.prior if isinstance(model, PublishedNetwork) else None
     coder = RelaxedCoder(latents, noise, prior)
-    entropy = model.hyperprior_only if hyperprior_only else model.entropy  # type: ignore[attr-defined]
+    entropy = model.entropy
+    if hyperprior_only:
+        assert isinstance(model, HasHyperpriorStage)
+        entropy = model.hyperprior_only
     # Networks with a prior have latents and means in one type; bfloat16 would not do.
     plain = torch.autocast(x.device.type, enabled=False) if prior else contextlib.nullcontext()
     with plain:
@@ -151,7 +105,7 @@ def rate_distortion(
     return Figures(loss.mean(), bpp.detach(), mse(x_hat.detach(), x))
 
 
-def selection(model: PublishedNetwork, x: Tensor, quality: Tensor) -> Figures:
+def selection(model: Model, x: Tensor, quality: Tensor) -> Figures:
     """Loss of what decides which symbols are coded; all else must be frozen."""
     with torch.no_grad():
         latents = model.latents(x, quality)

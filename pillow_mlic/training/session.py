@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from .. import models, packs
 from ..engines import devices
+from ..models.base import HasHyperpriorStage, Model, Selective, StartsFromData
 from ..models.lambdas import quality_of
 from ..models.published import PublishedNetwork
 from .data import Crops, load_folder
@@ -86,13 +88,13 @@ def train(
             model = _started(request.model, request.start, settings.stage)
         else:
             model = models.create(request.model)
-            if hasattr(model, "start_from_data"):
+            if isinstance(model, StartsFromData):
                 patches = Crops(pictures, PATCH, settings.seed + 1).batch(0, START_PATCHES)
                 model.start_from_data(patches.float() / 255)
     if settings.stage == "selection":
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(SELECTION))
-    trainer = Trainer(model, pictures, request.run, settings, device)
+    trainer = Trainer(cast(nn.Module, model), pictures, request.run, settings, device)
     if state is not None:
         trainer.load(state)
     packed = settings.stage != "hyperprior"
@@ -136,9 +138,9 @@ def _settings(request: Request, state: dict[str, Any] | None) -> Settings:
         problem = f"quality is {settings.quality:g}, but must be from 1 to 8"
     elif settings.stage not in STAGES:
         problem = f"there is no stage {settings.stage!r}; there are {', '.join(STAGES)}"
-    elif settings.stage == "hyperprior" and not hasattr(model, "hyperprior_only"):
+    elif settings.stage == "hyperprior" and not issubclass(model, HasHyperpriorStage):
         problem = f"{request.model} has no stage of its hyperprior alone"
-    elif settings.stage == "selection" and not hasattr(model, "add_selection"):
+    elif settings.stage == "selection" and not issubclass(model, Selective):
         problem = f"{request.model} has no selective compression"
     elif settings.stage == "selection" and state is None and request.start is None:
         problem = "selective compression is trained last; say --from which weights"
@@ -154,7 +156,7 @@ def _name(model: str, settings: Settings) -> str:
     return f"{model}{kind}{quality}"
 
 
-def _started(name: str, place: Path, stage: str) -> Any:
+def _started(name: str, place: Path, stage: str) -> Model:
     """A network with the weights of a run (their average) or of a pack."""
     if place.is_dir():
         state = load_state(place / STATE)
@@ -174,7 +176,10 @@ def _started(name: str, place: Path, stage: str) -> Any:
             raise ValueError(msg)
         model = models.create(name, file.config)
         model.load_state_dict(packs.load(file).model(torch.device("cpu")).state_dict())
-    return model.add_selection() if stage == "selection" else model
+    if stage != "selection":
+        return model
+    assert isinstance(model, Selective)  # as `_settings` has checked
+    return model.add_selection()
 
 
 def _local(device: torch.device) -> torch.device:

@@ -11,6 +11,7 @@ import pillow_mlic  # noqa: F401
 from pillow_mlic import packs
 from pillow_mlic.format import container
 from pillow_mlic.format.container import Chunk, ChunkType, Header
+from pillow_mlic.format.tiles import chunk_of, payload_of
 
 from ..coders import coding_of, encode
 from ..conftest import GOLDEN, photograph
@@ -32,7 +33,11 @@ class Seed:
     @property
     def tiles(self) -> list[bytes]:
         """The payloads."""
-        return [data for kind, data in self.chunks if kind & 0x3F == ChunkType.TILE]
+        return [
+            payload_of(self.header, data)
+            for kind, data in self.chunks
+            if kind & 0x3F == ChunkType.TILE
+        ]
 
 
 @cache
@@ -50,7 +55,10 @@ def seeds() -> tuple[Seed, ...]:
         "fast": with_guard_band(photograph(64, 64)),
         "preview": with_preview(saved(photograph(64, 48), quality=1), photograph(64, 48)),
     }
-    made |= {path.stem: path.read_bytes() for path in sorted(GOLDEN.glob("*.mlic"))}
+    made |= {
+        f"{path.parent.name} {path.stem}": path.read_bytes()
+        for path in sorted(GOLDEN.glob("v*/[lr]*.mlic"))
+    }
     return tuple(seed(name, data) for name, data in made.items())
 
 
@@ -107,5 +115,5 @@ def with_guard_band(image: Image.Image) -> bytes:
     quality = container.quality_code(6.0)
     header = Header("RGB", *image.size, 1, pack.hash, quality, guard_code=FAST)
     out = io.BytesIO()
-    container.write(out, header, [Chunk(ChunkType.TILE, tile) for tile in encoded.tiles])
+    container.write(out, header, [chunk_of(header, tile) for tile in encoded.tiles])
     return out.getvalue()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pillow_mlic.format import container, leb128
 from pillow_mlic.format.container import ChunkType
+from pillow_mlic.format.layout import BOUND_TYPES
 
 from .corpus import Seed
 
@@ -101,8 +102,9 @@ class Piece:
     length: int | None = None
     honest: bool = True
 
-    def to_bytes(self) -> bytes:
-        crc = zlib.crc32(self.data, zlib.crc32(bytes([self.kind]))) ^ (not self.honest)
+    def to_bytes(self, covered: bytes = b"") -> bytes:
+        """`covered`: what the CRC covers between type byte and data."""
+        crc = zlib.crc32(self.data, zlib.crc32(bytes([self.kind]) + covered)) ^ (not self.honest)
         length = leb128.encode(len(self.data) if self.length is None else self.length)
         return bytes([self.kind]) + length + self.data + crc.to_bytes(4, "big")
 
@@ -118,23 +120,52 @@ class Parts:
     pack: bytes
     quality: int
     codes: int
+    guard: int
+    texture: int
     pieces: list[Piece]
 
     @classmethod
     def of(cls, seed: Seed) -> "Parts":
         h = seed.header
-        mode = container.VERSION << 4 | container.MODES.index(h.mode)
-        codes = h.tile_code << 4 | h.guard_code
+        mode = h.version << 4 | container.MODES.index(h.mode)
+        codes = h.tile_code << 4 | (h.guard_code if h.version == 1 else h.arithmetic)
         pieces = [Piece(kind, data) for kind, data in seed.chunks]
-        return cls(mode, h.width, h.height, h.model, h.pack, h.quality_code, codes, pieces)
+        return cls(
+            mode,
+            h.width,
+            h.height,
+            h.model,
+            h.pack,
+            h.quality_code,
+            codes,
+            h.guard_code,
+            h.texture,
+            pieces,
+        )
+
+    @property
+    def version(self) -> int:
+        return self.version_mode >> 4 & 0x0F
 
     def to_bytes(self) -> bytes:
         body = container.SIGNATURE + bytes([self.version_mode & 0xFF])
         body += leb128.encode(self.width) + leb128.encode(self.height)
         body += bytes([self.model]) + self.pack + self.quality.to_bytes(2, "big")
-        body += bytes([self.codes])
-        head = body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")
-        return head + b"".join(piece.to_bytes() for piece in self.pieces)
+        body += bytes([self.codes] if self.version == 1 else [self.codes, self.guard, self.texture])
+        head_crc = binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")
+        parts = [body, head_crc]
+        tiles, before = 0, bytes(4)
+        for piece in self.pieces:
+            covered = b""
+            kind = piece.kind & 0x3F
+            if self.version > 1 and kind in BOUND_TYPES:
+                covered = head_crc
+                if kind == ChunkType.TILE:
+                    covered += tiles.to_bytes(8, "big") + before
+            parts.append(piece.to_bytes(covered))
+            if kind == ChunkType.TILE:
+                tiles, before = tiles + 1, parts[-1][-4:]
+        return b"".join(parts)
 
 
 def change_side(value: int, random: Random) -> int:
@@ -144,7 +175,7 @@ def change_side(value: int, random: Random) -> int:
 
 def change_header(parts: Parts, random: Random) -> None:
     """One field."""
-    field = random.randrange(8)
+    field = random.randrange(10)
     if field == 0:
         parts.width = change_side(parts.width, random)
     elif field == 1:
@@ -162,10 +193,14 @@ def change_header(parts: Parts, random: Random) -> None:
         parts.codes = parts.codes & 0x0F | random.randrange(16) << 4
     elif field == 6:
         parts.codes = parts.codes & 0xF0 | random.randrange(16)
+    elif field == 7:
+        parts.guard = random.choice([0, 1, 4, 10, 11, 255])
+    elif field == 8:
+        parts.texture = random.choice([0, 1, 200, 201, 255])
     else:
-        parts.version_mode = random.choice(
-            [0x10 | random.randrange(16), random.randrange(256), 0x10, 0x11, 0x12, 0x13]
-        )
+        same = parts.version_mode & 0xF0
+        modes = [same | mode for mode in (0, 1, 2, 3, random.randrange(16))]
+        parts.version_mode = random.choice([*modes, 0x12, 0x22, random.randrange(256)])
 
 
 def change_payload(data: bytes, random: Random) -> bytes:
@@ -216,8 +251,14 @@ def change_piece(parts: Parts, random: Random, others: Sequence[Seed]) -> tuple[
     type_ = piece.kind & 0x3F
     action = random.randrange(12)
     if action < 6:
-        payload = type_ == ChunkType.TILE and random.random() < 0.8
-        data = (change_payload if payload else scramble)(piece.data, random)
+        data = piece.data
+        if type_ == ChunkType.TILE and random.random() < 0.8:
+            kind = data[:1] if parts.version > 1 else b""
+            data = kind + change_payload(data[len(kind) :], random)
+            if kind and random.random() < 0.1:
+                data = bytes([random.choice([1, 2, 3, 255])]) + data[1:]
+        else:
+            data = scramble(data, random)
         pieces[at] = replace(piece, data=data)
     elif action == 6:
         pieces[at] = replace(piece, kind=piece.kind ^ random.choice([0x80, 0x40, 1, 2, 4, 32]))

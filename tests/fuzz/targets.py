@@ -201,7 +201,7 @@ def walk(seed: Seed, index: int, data: bytes) -> torch.Tensor:
     cpu = torch.device("cpu")
     with plain_arithmetic(cpu):
         exact = seed.header.guard <= EXACT_GUARD
-        pack = packs.load(packs.find_hash(seed.header.pack))
+        pack = packs.load(packs.find_header(seed.header))
         return torch_walk([data], pack, seed.header.quality, z_size, exact, cpu)
 
 

@@ -73,23 +73,6 @@ def test_impossible_sizes_are_refused(raster: Raster, tmp_path: Path) -> None:
         jobs.encode(silent, raster, "jpeg", Goal(GoalKind.MAX_BYTES, 10), None, tmp_path / "x")
 
 
-def test_searches_learn(raster: Raster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs._met.clear()
-    made = []
-    plain = jobs._Coder.encode
-
-    def counted(coder: object, value: float, **options: bytes) -> bytes:
-        made.append(value)
-        return plain(coder, value, **options)
-
-    monkeypatch.setattr(jobs._Coder, "encode", counted)
-    goal = Goal(GoalKind.NEAR_BYTES, 2000)
-    jobs.encode(silent, raster, "webp", goal, None, tmp_path / "a")
-    first = len(made)
-    jobs.encode(silent, raster, "webp", goal, None, tmp_path / "b")
-    assert len(made) <= first + 1  # the file itself
-
-
 def test_transparency(small_weights: Path, tmp_path: Path) -> None:
     image = photograph(80, 64).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))

@@ -29,6 +29,10 @@ BISECTIONS = 40
 class _CountTables(nn.Module):
     """Buffers for the integer tables of a published file, of whatever shape the file has."""
 
+    _offset: Tensor
+    _quantized_cdf: Tensor
+    _cdf_length: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         for name in ("_offset", "_quantized_cdf", "_cdf_length"):
@@ -132,6 +136,7 @@ class GaussianModel(_CountTables):
     """Probability of a latent's quantisation interval under a normal distribution."""
 
     scale_bound: Tensor
+    scale_table: Tensor
 
     def __init__(self) -> None:
         super().__init__()

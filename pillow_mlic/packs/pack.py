@@ -1,0 +1,86 @@
+"""A loaded pack: tables, and the network on the devices that need it."""
+
+import copy
+import threading
+from typing import TYPE_CHECKING, cast
+
+from .. import models
+from ..errors import WeightsError
+from . import identity
+from .file import Content, PackFile
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..entropy.tables import Tables
+    from ..models.base import Model
+
+
+class Pack:
+    """Weights and tables in memory; networks are built when they are first asked for."""
+
+    def __init__(self, file: PackFile, content: Content) -> None:
+        self.file = file
+        self.identity = content.identity
+        self.hash: bytes = content.identity[: identity.SIZE]
+        """What .mlic files call the pack."""
+        self.tables: Tables = content.tables
+        self._arrays = content.arrays
+        self._models: dict[str, Model] = {}
+        self._canonicals: dict[str, Model] = {}
+        self._lock = threading.RLock()
+
+    def model(self, device: "torch.device") -> "Model":
+        """The network in float32 on `device`; WeightsError where the weights are not its own."""
+        with self._lock:
+            if "cpu" not in self._models:
+                self._models["cpu"] = self._built()
+            return self._placed(self._models, device)
+
+    def canonical(self, device: "torch.device") -> "Model":
+        """The network without its transforms in float64, whose choices are the truth of streams."""
+        with self._lock:
+            if "cpu" not in self._canonicals:
+                import torch
+
+                self._canonicals["cpu"] = self.model(torch.device("cpu")).exact()
+            if self._canonicals["cpu"] is self._models["cpu"]:
+                return self.model(device)
+            return self._placed(self._canonicals, device)
+
+    def with_model(self, model: "Model") -> "Pack":
+        """The same pack with another network on the CPU, for comparing what networks do."""
+        other = copy.copy(self)
+        other._models, other._canonicals = {"cpu": model}, {}
+        return other
+
+    def _built(self) -> "Model":
+        import torch
+
+        from ..models.loading import build
+
+        try:
+            tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
+            model = cast("Model", build(self._fresh, tensors, copy=False))
+            if self.tables.fixed != model.fixed_rows:
+                msg = (
+                    f"its tables have {self.tables.fixed} rows for a prior of "
+                    f"{model.fixed_rows} channels"
+                )
+                raise ValueError(msg)
+        except (LookupError, ValueError, TypeError, RuntimeError) as error:
+            msg = f"{self.file.path} is a damaged weight pack: {error}"
+            raise WeightsError(msg) from error
+        model.eval()
+        model.requires_grad_(False)
+        self._arrays = {}  # the network has them now
+        return model
+
+    def _fresh(self) -> "torch.nn.Module":
+        return cast("torch.nn.Module", models.create(self.file.model, self.file.config))
+
+    def _placed(self, modules: "dict[str, Model]", device: "torch.device") -> "Model":
+        if str(device) not in modules:
+            twin = copy.deepcopy(modules["cpu"])
+            modules[str(device)] = cast("torch.nn.Module", twin).to(device)  # type: ignore[assignment]
+        return modules[str(device)]
