@@ -57,7 +57,7 @@ def commands() -> dict[str, list[str]]:
         for match in re.finditer(r"^ *```sh\n(.*?)^ *```$|`([^`\n]+)`", text, re.S | re.M):
             if match[1] is not None:
                 lines += textwrap.dedent(match[1]).replace("\\\n", " ").splitlines()
-            elif re.match(r"(mlic [a-z ]+|python scripts/\w+\.py) (\w+/|[A-Z]{3,}|$)", match[2]):
+            elif re.match(r"mlic [a-z ]+ (\w+/|[A-Z]{3,})|python scripts/\w+\.py\b", match[2]):
                 lines.append(match[2])
         parts = [part.strip() for line in lines for part in re.split("&&", line)]
         found[page_name(page)] = [part for part in parts if part and not part.startswith("#")]

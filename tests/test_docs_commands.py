@@ -53,7 +53,7 @@ SLOW = (
     r"^torchrun",
     r"-m tests\.fuzz",  # tests/test_fuzz.py
     r"-m tests\.(conformance|plain)",  # networks at full width
-    r"scripts/(candidates|count_macs)\.py",
+    r"scripts/(candidates|count_macs|judge|measure_coder|sheets)\.py",
 )
 """What is run with `-m slow` only."""
 
@@ -138,8 +138,10 @@ def things(tmp_path_factory: pytest.TempPathFactory, small_pack_file: Path) -> P
         archive.write(folder / "photo.jpg", "photo.jpg")
     (folder / "docs/images").mkdir(parents=True)
     (folder / "weights").mkdir()
-    for name in ("weights/mlicv2-lite.safetensors", "weights.safetensors"):
-        shutil.copy(small_pack_file, folder / name)
+    own = ".local/share/pillow-mlic/weights"
+    (folder / own).mkdir(parents=True)
+    for name in ("weights/mlicv2-lite", "weights", "a", "b", f"{own}/a", f"{own}/b"):
+        shutil.copy(small_pack_file, folder / f"{name}.safetensors")
     torch.save(small("mlic++").state_dict(), folder / "CHECKPOINT")
     torch.save({"state_dict": small("mlic++").state_dict()}, folder / "mlicpp_mse_q3.pth.tar")
     torch.save(small("mlic++").state_dict(), folder / "standin/mlicpp.pth")
