@@ -35,7 +35,7 @@ def main() -> None:
         pixels = np.asarray(image.convert("RGB"))
     fast = packs.load(packs.find(args.model))
     twin = PlainMlicPlusPlus.twin(fast.model(torch.device("cpu")), torch.float32)
-    for pack in (packs.Pack(fast.file, fast.hash, twin, fast.tables), fast):
+    for pack in (fast.with_model(twin), fast):
         found = speed.measure(pixels, pack, 3.0, args.threads, args.repeats)
         print(f"{speed.table(found)}\n")
 
