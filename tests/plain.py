@@ -45,6 +45,7 @@ class PlainMlicPlusPlus:
 
     stride = 64
     halo = 112
+    decisions = 0
 
     def __init__(
         self, state: Mapping[str, Tensor], config: MlicPlusPlusConfig, dtype: torch.dtype
