@@ -11,7 +11,7 @@ from PIL import Image
 
 from pillow_mlic.files import bytes_text
 
-from . import choices, words
+from . import choices, jobs, words
 from .state import Goal
 from .worker import Ticket, Worker
 
@@ -36,7 +36,7 @@ class Existing(enum.StrEnum):
 
 
 @dataclass
-class Item:
+class QueuedFile:
     """One file of the queue; sizes in bytes, progress 0..1."""
 
     source: Path
@@ -51,7 +51,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Order:
+class ConversionOrder:
     """What to do with all of them. Without `folder` outputs lie beside their sources."""
 
     codec: str
@@ -88,17 +88,17 @@ class Batch:
     def __init__(
         self,
         worker: Worker,
-        changed: Callable[[Item | None], None],
+        changed: Callable[[QueuedFile | None], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.items: list[Item] = []
+        self.items: list[QueuedFile] = []
         self.paused = False
         self.running = False
         self._worker = worker
         self._changed = changed
         self._now = now
         self._clock = Clock(now)
-        self._order: Order | None = None
+        self._order: ConversionOrder | None = None
         self._ticket: Ticket | None = None
 
     # ---- the list --------------------------------------------------------------------------------
@@ -106,14 +106,14 @@ class Batch:
     def add(self, paths: Iterable[Path]) -> int:
         """Add files, and those in folders; what is there already is not added. -> how many."""
         have = {item.source for item in self.items}
-        fresh = [i for i in (Item(*place) for place in expand(paths)) if i.source not in have]
+        fresh = [i for i in (QueuedFile(*place) for place in expand(paths)) if i.source not in have]
         self.items += fresh
         for item in fresh:
             item.before = item.source.stat().st_size if item.source.is_file() else 0
         self._changed(None)
         return len(fresh)
 
-    def remove(self, items: Iterable[Item]) -> None:
+    def remove(self, items: Iterable[QueuedFile]) -> None:
         """Take files that are not being worked on off the list."""
         gone = [item for item in items if item.status != Status.WORKING]
         self.items = [item for item in self.items if item not in gone]
@@ -127,7 +127,7 @@ class Batch:
 
     # ---- the work --------------------------------------------------------------------------------
 
-    def start(self, order: Order) -> None:
+    def start(self, order: ConversionOrder) -> None:
         """Work on all files that are not done."""
         self._order = order
         self._clock = Clock(self._now)
@@ -175,7 +175,7 @@ class Batch:
                 continue
             item.target, item.status = target, Status.WORKING
             self._ticket = self._worker.submit(
-                "convert",
+                jobs.convert,
                 done=partial(self._done, item),
                 failed=partial(self._failed, item),
                 progress=partial(self._progress, item),
@@ -190,7 +190,7 @@ class Batch:
             return
         self._end()
 
-    def _target(self, item: Item, order: Order) -> Path | None:
+    def _target(self, item: QueuedFile, order: ConversionOrder) -> Path | None:
         """Where to write; None where that is there already and is to be left alone."""
         suffix = choices.choice(order.codec).suffix
         folder = order.folder / item.folder if order.folder else item.source.parent
@@ -207,18 +207,18 @@ class Batch:
             return None
         return target
 
-    def _done(self, item: Item, sizes: tuple[int, int]) -> None:
+    def _done(self, item: QueuedFile, sizes: tuple[int, int]) -> None:
         item.status, item.progress = Status.DONE, 1.0
         item.before, item.after = sizes
         self._changed(item)
         self._next()
 
-    def _failed(self, item: Item, reason: str) -> None:
+    def _failed(self, item: QueuedFile, reason: str) -> None:
         item.status, item.reason, item.progress = Status.FAILED, reason, 0.0
         self._changed(item)
         self._next()
 
-    def _progress(self, item: Item, share: float) -> None:
+    def _progress(self, item: QueuedFile, share: float) -> None:
         item.progress = share
         self._changed(item)
 
@@ -242,7 +242,7 @@ class Batch:
             return None
         return spent * (1 - share) / share
 
-    def of(self, status: Status) -> list[Item]:
+    def of(self, status: Status) -> list[QueuedFile]:
         """Files with that status."""
         return [item for item in self.items if item.status == status]
 

@@ -68,7 +68,7 @@ is missing where no desktop needs it."""
 
 
 @dataclass
-class Report:
+class InstallReport:
     """What was written or removed, and what the user may have to do."""
 
     files: list[Path] = field(default_factory=list)
@@ -112,13 +112,13 @@ def _quoted(word: str) -> str:
     return '"' + word.replace("\\", "\\\\") + '"'  # backslashes count twice in these files
 
 
-def install(prefix: Path | None = None) -> Report:
+def install(prefix: Path | None = None) -> InstallReport:
     """Write the files and update the desktop's caches.
 
     With `prefix` they go below `prefix`/share, as a distribution's package wants them: entries call
     `mlic` by its name alone, and the caches are left to whoever installs the package.
     """
-    home, report = data_home() if prefix is None else prefix / "share", Report()
+    home, report = data_home() if prefix is None else prefix / "share", InstallReport()
     for name, text in contents(command() if prefix is None else "mlic").items():
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,9 +129,9 @@ def install(prefix: Path | None = None) -> Report:
     return report
 
 
-def uninstall(prefix: Path | None = None) -> Report:
+def uninstall(prefix: Path | None = None) -> InstallReport:
     """Remove what `install` wrote, and update the caches."""
-    home, report = data_home() if prefix is None else prefix / "share", Report()
+    home, report = data_home() if prefix is None else prefix / "share", InstallReport()
     for name in contents("mlic"):
         path = home / name
         if path.exists():
@@ -142,7 +142,7 @@ def uninstall(prefix: Path | None = None) -> Report:
     return report
 
 
-def _update(home: Path, report: Report) -> None:
+def _update(home: Path, report: InstallReport) -> None:
     for program, folder, package in _UPDATERS:
         if not (home / folder).exists():
             continue

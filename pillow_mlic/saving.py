@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image
 
 from . import models
-from .coding.goals import Coded, Target, find
+from .coding.goals import CodedFile, Target, find
 from .engines import devices, engine_for
 from .format import alpha, container, preview
 from .format import tiles as tile_chunks
@@ -223,7 +223,7 @@ class Prepared:
 
     def file(
         self, coding: "Coding", tiles: list[bytes], chunks: list[Chunk] | None = None
-    ) -> Coded:
+    ) -> CodedFile:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
         header = self.header(coding)
         coded = [tile_chunks.chunk_of(header, tile) for tile in tiles]
@@ -284,7 +284,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     container.write(cast(BinaryIO, fp), *coded)
 
 
-def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> Coded:
+def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> CodedFile:
     """The file that meets the target."""
     # Where the size is the target, the preview is part of it: a little less than it may have.
     size = target.expected_bytes(ready.native.width * ready.native.height)
@@ -311,13 +311,13 @@ class _Maker:
         self.overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
         self.drafts = ready.settings.refine > 0
 
-    def code(self, quality: float, progress: "Progress", draft: bool = False) -> Coded:
+    def code(self, quality: float, progress: "Progress", draft: bool = False) -> CodedFile:
         """The file of a quality; a draft is not refined."""
         coding = self._at(quality)
         tiles = self._ready.encode(coding, progress, refined=not draft)
         return self._ready.file(coding, tiles, self._chunks)
 
-    def show(self, coded: Coded, put: "Put", progress: "Progress") -> None:
+    def show(self, coded: CodedFile, put: "Put", progress: "Progress") -> None:
         """Put what a decoder sees of a file."""
         from .coding.decoder import Decoder
 

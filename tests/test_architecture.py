@@ -36,6 +36,8 @@ def test_dotted_names_are_defined() -> None:
     found = re.findall(r"`((?:\w+\.)+)(\w+)`", PAGE)
     checked = 0
     for path, name in found:
+        if name in ("py", "md", "toml"):
+            continue
         place = ROOT / "pillow_mlic" / (path.rstrip(".").replace(".", "/") + ".py")
         if path == "Engine.":
             place = ROOT / "pillow_mlic/engines/base.py"

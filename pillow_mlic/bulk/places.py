@@ -22,7 +22,7 @@ _MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A file: the name that opens it, its place below its source, and what tells of changes."""
 
     name: str
@@ -41,7 +41,7 @@ def in_this_process(name: str) -> bool:
     return name.startswith("memory:")
 
 
-def find(source: str, suffixes: set[str]) -> list[Found]:
+def find(source: str, suffixes: set[str]) -> list[FoundFile]:
     """Files of a folder (with all below it), a glob, or the one file of that name, sorted.
 
     Folders and globs give files with one of `suffixes`. Raises ValueError where there is none.
@@ -159,7 +159,7 @@ def walk(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names)
 
 
-def _find_local(source: str, suffixes: set[str]) -> Iterator[Found]:
+def _find_local(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
     path = Path(source)
     if path.is_dir():
         base, paths = path, walk(path)
@@ -177,10 +177,10 @@ def _find_local(source: str, suffixes: set[str]) -> Iterator[Found]:
             yield _stat(each, base)
 
 
-def _stat(path: Path, base: Path) -> Found:
+def _stat(path: Path, base: Path) -> FoundFile:
     status = path.stat()
     relative = path.relative_to(base).as_posix()
-    return Found(str(path), relative, status.st_size, str(status.st_mtime_ns))
+    return FoundFile(str(path), relative, status.st_size, str(status.st_mtime_ns))
 
 
 def _first_magic(name: str) -> int:
@@ -209,7 +209,7 @@ def _below(source: str) -> tuple[dict[str, dict[str, Any]], str]:
     return {p: i for p, i in files.items() if i["type"] == "file"}, base
 
 
-def _find_url(source: str, suffixes: set[str]) -> Iterator[Found]:
+def _find_url(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
     try:
         files, base = _below(source)
     except FileNotFoundError as error:
@@ -220,4 +220,4 @@ def _find_url(source: str, suffixes: set[str]) -> Iterator[Found]:
         if PurePosixPath(path).suffix.lower() in suffixes or path == wanted:
             relative = path.removeprefix(base).lstrip("/")
             versions = (str(info[key]) for key in _VERSIONS if info.get(key) is not None)
-            yield Found(_url(source, path), relative, info.get("size"), next(versions, ""))
+            yield FoundFile(_url(source, path), relative, info.get("size"), next(versions, ""))

@@ -19,7 +19,7 @@ from pathlib import Path
 from . import order as orders
 from .manifest import Record
 from .order import Job, Order
-from .work import Worker, reject
+from .work import BatchWorker, reject
 
 TRIES = 2
 """A picture that a worker did not survive this often is rejected."""
@@ -30,7 +30,7 @@ PATIENCE = 10.0
 
 def here(order: Order, jobs: list[Job]) -> Iterator[Record]:
     """Work in this process, one job after another."""
-    worker = Worker(order)
+    worker = BatchWorker(order)
     for job in jobs:
         yield from worker(job)
 
@@ -196,7 +196,7 @@ def worker() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     lines = sys.stdin
-    work = Worker(Order(**json.loads(lines.readline())))
+    work = BatchWorker(Order(**json.loads(lines.readline())))
     try:
         print(READY, file=out, flush=True)
         for line in lines:

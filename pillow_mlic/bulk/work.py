@@ -45,7 +45,7 @@ def suffix_of(to: str) -> str:
     return suffix
 
 
-class Worker:
+class BatchWorker:
     """Works on jobs one after another; weights are loaded once."""
 
     def __init__(self, order: Order) -> None:

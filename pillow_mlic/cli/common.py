@@ -200,14 +200,14 @@ class Bar:
         self._bar.close()
 
 
-class Steps:
+class StepBars:
     """Progress bars on standard error, one for each thing to be done; none where nobody looks."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._what = ""
 
-    def __enter__(self) -> "Steps":
+    def __enter__(self) -> "StepBars":
         return self
 
     def __call__(self, what: str, done: int, total: int) -> None:

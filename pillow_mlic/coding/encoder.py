@@ -16,7 +16,7 @@ from .around import Around
 from .coding import Coding
 from .decoder import decode_tile
 from .latents import DecodedLatents
-from .refinement import Choice, Refiner, Show
+from .refinement import Refiner, Show, TileChoice
 from .tiles import TileEncoder
 from .transforms import Source, Transforms
 from .work import Progress, Steps, where_memory_suffices
@@ -128,7 +128,7 @@ class Encoder:
         refiner = Refiner(
             picture, transforms, self._refine, lambda pixels: steps.done(_REFINING * pixels)
         )
-        choice = Choice(picture, transforms, coding, self._show)
+        choice = TileChoice(picture, transforms, coding, self._show)
         for index, box in enumerate(grid.boxes()):
             touched = transforms.seen(box)
             outer = transforms.seen(touched)

@@ -1,6 +1,6 @@
 """Saving to a wanted size or fidelity: what the user asks for, and the file that meets it.
 
-target -> trial qualities (`rate`) -> files -> bytes or PSNR -> ... -> the file
+target -> trial qualities (`search`) -> files -> bytes or PSNR -> ... -> the file
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from PIL import Image
 from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
-from .search import Found, Scale, search
+from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["target_bpp", "max_bytes", "target_psnr"]
 KINDS: tuple[Kind, ...] = ("target_bpp", "max_bytes", "target_psnr")
-Coded = tuple[Header, list[Chunk]]
+CodedFile = tuple[Header, list[Chunk]]
 Put = Callable[[Box, "NDArray[np.uint8]"], object]
 """Takes the box of a region and its pixels, without alpha: (h, w, 3), or (h, w) of grey."""
 
@@ -108,9 +108,8 @@ class Target:
         if size is None:
             found = search(
                 measure,
-                self.value,
+                Aim(self.value, PSNR_TOLERANCE),
                 Scale(1, 8, _STEP, _SLOPE_OF_PSNR),
-                tolerance=PSNR_TOLERANCE,
                 guess=guess or _where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
                 limit=TRIALS,
             )
@@ -119,10 +118,8 @@ class Target:
             bpp = 8 * wanted / pixels / math.exp(_BPP_EXPONENT * complexity)
             found = search(
                 lambda quality: math.log(measure(quality) - overhead),
-                math.log(wanted),
+                Aim(math.log(wanted), SIZE_TOLERANCE, ceiling=self.kind == "max_bytes"),
                 Scale(1, 8, _STEP, _SLOPE_OF_LOG_SIZE),
-                tolerance=SIZE_TOLERANCE,
-                ceiling=self.kind == "max_bytes",
                 guess=guess or _where([math.log(b) for b in _TYPICAL_BPP], math.log(bpp)),
                 limit=TRIALS,
             )
@@ -130,7 +127,7 @@ class Target:
             self._refuse_beyond_the_ends(found, pixels, overhead)
         return found.quality
 
-    def _refuse_beyond_the_ends(self, found: Found, pixels: int, overhead: int) -> None:
+    def _refuse_beyond_the_ends(self, found: FoundQuality, pixels: int, overhead: int) -> None:
         """ValueError where the lowest quality gives more than was asked, or the highest less."""
         by_psnr = self.kind == "target_psnr"
         got = found.level if by_psnr else math.exp(found.level) + overhead
@@ -190,16 +187,16 @@ class Maker(Protocol):
         """Whether `code` takes so long that a search should begin with drafts."""
         ...
 
-    def code(self, quality: float, progress: "Progress", draft: bool = False) -> Coded:
+    def code(self, quality: float, progress: "Progress", draft: bool = False) -> CodedFile:
         """The file of a quality, or nearly the same file in less time."""
         ...
 
-    def show(self, coded: Coded, put: Put, progress: "Progress") -> None:
+    def show(self, coded: CodedFile, put: Put, progress: "Progress") -> None:
         """Put what a decoder sees of a file."""
         ...
 
 
-def find(target: Target, maker: Maker, progress: "Progress | None") -> Coded:
+def find(target: Target, maker: Maker, progress: "Progress | None") -> CodedFile:
     """The file that meets the target, metadata and alpha counted.
 
     Every trial runs the whole analysis: gains within it depend on quality (Analysis.gain8 in
@@ -226,7 +223,7 @@ class _Trials:
     def __init__(
         self, target: Target, maker: Maker, report: "Progress", draft: bool = False
     ) -> None:
-        self.coded: dict[float, Coded] = {}
+        self.coded: dict[float, CodedFile] = {}
         self._target = target
         self._maker = maker
         self._report = report
@@ -254,7 +251,7 @@ class _Trials:
         return _psnr(self._maker, coded, lambda share: tell(part + part * share))
 
 
-def _psnr(maker: Maker, coded: Coded, progress: "Progress") -> float:
+def _psnr(maker: Maker, coded: CodedFile, progress: "Progress") -> float:
     """PSNR in dB of the colour planes (or of grey); 100 for equal pictures."""
     import numpy as np
 

@@ -74,7 +74,7 @@ class Refiner(NamedTuple):
         return descent.latents()
 
 
-class Choice(NamedTuple):
+class TileChoice(NamedTuple):
     """Chooses between a tile as it is and what refinement makes of it."""
 
     source: Source

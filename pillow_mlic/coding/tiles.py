@@ -6,7 +6,7 @@ latents -> first pass -> gradient of the error -> rounding -> walk -> check of t
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..engines.base import CodedTile, ErrorBits, Floats, LatentArrays, Rounding
+from ..engines.base import CodedTile, ErrorBits, Floats, LatentArrays, RoundingArrays
 from .around import Around
 from .coding import Coding
 from .transforms import Source, Transforms
@@ -32,7 +32,9 @@ class TileEncoder:
         self._coding = coding
         self._estimate = estimate
 
-    def code(self, latents: LatentArrays, rounding: Rounding | None = None) -> list[CodedTile]:
+    def code(
+        self, latents: LatentArrays, rounding: RoundingArrays | None = None
+    ) -> list[CodedTile]:
         """Code a tile of each picture, to the nearest symbols or as `rounding` says."""
         coding = self._coding
         return coding.engine.encode(latents, coding.quality, coding.guard, rounding, self._estimate)
@@ -46,11 +48,11 @@ class TileEncoder:
         first = engine.first_pass(latents, quality)
         plain = bits = self._errors(first.y_hat, around, True)
         for _ in range(rounds - 1):
-            first = engine.first_pass(latents, quality, Rounding(first, bits.gradient))
+            first = engine.first_pass(latents, quality, RoundingArrays(first, bits.gradient))
             bits = self._errors(first.y_hat, around, True)
         spoilt = np.zeros_like(plain.cells)
         for _ in range(CHECKS):
-            coded = self.code(latents, Rounding(first, bits.gradient * (1 - spoilt)))
+            coded = self.code(latents, RoundingArrays(first, bits.gradient * (1 - spoilt)))
             after = self._errors(np.concatenate([tile.y_hat for tile in coded]), around, False)
             worse = after.cells > DEARER * plain.cells + SPOILT
             if not worse.any():

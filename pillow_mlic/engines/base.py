@@ -60,7 +60,7 @@ class FirstPass(Protocol):
         ...
 
 
-class Rounding(NamedTuple):
+class RoundingArrays(NamedTuple):
     """How symbols are chosen: near a first pass, by a gradient (`entropy.rounding`).
 
     `gradient` (B, H/16, W/16, M): bits by which a unit of y makes the error dearer.
@@ -118,7 +118,7 @@ class Engine(Protocol):
         ...
 
     def first_pass(
-        self, latents: LatentArrays, quality: float, rounding: Rounding | None = None
+        self, latents: LatentArrays, quality: float, rounding: RoundingArrays | None = None
     ) -> FirstPass:
         """Walk in float32, to the nearest symbols or as `rounding` says."""
         ...
@@ -128,7 +128,7 @@ class Engine(Protocol):
         latents: LatentArrays,
         quality: float,
         guard: float,
-        rounding: Rounding | None = None,
+        rounding: RoundingArrays | None = None,
         estimate: bool = False,
     ) -> list[CodedTile]:
         """Code B tiles of one size."""

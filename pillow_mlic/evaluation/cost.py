@@ -21,7 +21,7 @@ from PIL import Image
 
 from . import matching, memory, plots
 from .codecs import Codec
-from .measure import Progress, read_rgb, weights_of, write_text
+from .measure import CountProgress, read_rgb, weights_of, write_text
 from .tables import markdown_table
 
 DEFAULT_CODECS = ("mlic", "avif", "jxl")
@@ -41,7 +41,7 @@ def run(
     megapixels: Sequence[float],
     codecs: Sequence[Codec],
     out: Path,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     *,
     quality: float | None = None,
     repeats: int = 3,

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from PIL import Image
 
-from ..coding.search import Scale, search
+from ..coding.search import Aim, Scale, search
 from . import metrics
 from .codecs import Codec, is_mlic
 
@@ -31,7 +31,7 @@ class Wish:
     value: float
 
 
-class Found(NamedTuple):
+class FoundSetting(NamedTuple):
     """A setting and its file, within the wish if it can be had, else as near as can be."""
 
     setting: float
@@ -83,7 +83,7 @@ class Matched:
 
 def to_size(
     codec: Codec, image: Image.Image, size: int, known: Mapping[float, int] | None = None
-) -> Found:
+) -> FoundSetting:
     """The setting whose file comes nearest to `size` bytes.
 
     `known`: sizes in bytes of settings measured before.
@@ -91,14 +91,14 @@ def to_size(
     return meet(Wish("bytes", size), codec, Matched(codec, image), known)
 
 
-def to_psnr(codec: Codec, image: Image.Image, psnr: float) -> Found:
+def to_psnr(codec: Codec, image: Image.Image, psnr: float) -> FoundSetting:
     """The setting whose decoded picture comes nearest to `psnr` dB."""
     return meet(Wish("psnr", psnr), codec, Matched(codec, image))
 
 
 def meet(
     wish: Wish, codec: Codec, coder: Coder, known: Mapping[float, float] | None = None
-) -> Found:
+) -> FoundSetting:
     """The file that meets a wish.
 
     `known`: bytes, or dB, of settings measured before. ValueError where a .mlic file of at most so
@@ -107,21 +107,19 @@ def meet(
     if is_mlic(codec.name):
         return _by_saving(wish, codec, coder)
     files: dict[float, bytes] = {}
-    measure, target, scale, tolerance = _problem(wish, codec, coder, files)
+    measure, aim, scale = _problem(wish, codec, coder, files)
     found = search(
         measure,
-        target,
+        aim,
         scale,
-        tolerance=tolerance,
-        ceiling=wish.kind == "max_bytes",
         known={s: _level(wish, v) for s, v in (known or {}).items()},
         limit=_TRIALS,
     )
     setting = found.quality
-    return Found(setting, files[setting] if setting in files else coder.encode(setting))
+    return FoundSetting(setting, files[setting] if setting in files else coder.encode(setting))
 
 
-def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> Found:
+def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> FoundSetting:
     """The file of the format's own search; where the wish is out of reach, the nearer end's."""
     pixels = coder.image.width * coder.image.height
     options: dict[str, float] = {
@@ -137,15 +135,15 @@ def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> Found:
         ends = {setting: coder.encode(setting) for setting in (codec.lowest, codec.highest)}
         reached = {s: coder.psnr(d) if wish.kind == "psnr" else len(d) for s, d in ends.items()}
         nearest = min(ends, key=lambda setting: abs(reached[setting] - wish.value))
-        return Found(nearest, ends[nearest])
+        return FoundSetting(nearest, ends[nearest])
     with Image.open(io.BytesIO(data)) as image:
-        return Found(image.info["quality"], data)
+        return FoundSetting(image.info["quality"], data)
 
 
 def _problem(
     wish: Wish, codec: Codec, coder: Coder, files: dict[float, bytes]
-) -> tuple[Callable[[float], float], float, Scale, float]:
-    """What `search` is asked: measure, target, scale and tolerance."""
+) -> tuple[Callable[[float], float], Aim, Scale]:
+    """What `search` is asked: measure, aim and scale."""
 
     def measure(setting: float) -> float:
         data = files[setting] = coder.encode(setting)
@@ -156,7 +154,8 @@ def _problem(
     slope = (_PSNR_RANGE if by_psnr else _SIZE_RANGE) / (codec.highest - codec.lowest)
     scale = Scale(codec.lowest, codec.highest, step, slope)
     tolerance = _PSNR_TOLERANCE if by_psnr else _SIZE_TOLERANCE
-    return measure, _level(wish, wish.value), scale, tolerance
+    aim = Aim(_level(wish, wish.value), tolerance, ceiling=wish.kind == "max_bytes")
+    return measure, aim, scale
 
 
 def _level(wish: Wish, value: float) -> float:

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
+from ..engines.base import Pixels
 from ..errors import PICTURE_ERRORS
-
-Pixels = NDArray[np.uint8]
 
 
 def find_images(folder: Path) -> list[Path]:

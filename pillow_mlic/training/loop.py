@@ -19,8 +19,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..distortion.costs import MIN_CROPS
+from ..engines.base import Pixels
 from ..models.base import Latents
-from .data import Crops, Pixels
+from .data import Crops
 from .objective import Figures, rate_distortion, selection, stratified_qualities
 from .optimiser import Average, gradients, make_adam, set_rate
 
@@ -53,7 +54,7 @@ class Settings:
     """Or "hyperprior": without contexts; or "selection": only what decides what is coded."""
 
 
-class Report(NamedTuple):
+class TrainingReport(NamedTuple):
     """Progress of a run: means since the last report."""
 
     step: int
@@ -237,7 +238,7 @@ class Trainer:
         steps: int | None,
         minutes: float | None,
         cooldown: bool,
-        report: Callable[[Report], None],
+        report: Callable[[TrainingReport], None],
         checkpoint: Callable[[], None] | None = None,
         save_minutes: float = 5.0,
         report_seconds: float = 10.0,
@@ -295,7 +296,7 @@ class Trainer:
                 left = spent * (1 - fraction) / fraction if fraction > 0 else math.inf
                 self._log(
                     report,
-                    Report(
+                    TrainingReport(
                         step=self.step,
                         fraction=fraction,
                         seconds=self.seconds + now - begin,
@@ -322,7 +323,7 @@ class Trainer:
         if not cooldown:
             self.save()
 
-    def _log(self, report: Callable[[Report], None], entry: Report) -> None:
+    def _log(self, report: Callable[[TrainingReport], None], entry: TrainingReport) -> None:
         if self.group.rank:
             return
         report(entry)

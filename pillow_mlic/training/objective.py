@@ -13,7 +13,7 @@ from ..models.lambdas import QUALITIES
 from ..models.layers.factorised import FactorisedPrior
 from ..models.layers.quality import lambda_of
 from ..models.layers.quantise import gaussian_bits, round_straight_through
-from ..models.published import PublishedNetwork
+from ..models.published import SingleQualityNetwork
 
 LAMBDA_UNIT = 0.02
 
@@ -128,7 +128,7 @@ def rate_distortion(
     would take all of the network's attention. `hyperprior_only` leaves out all contexts.
     """
     latents = model.latents(x, quality)
-    prior = model.prior if isinstance(model, PublishedNetwork) else None
+    prior = model.prior if isinstance(model, SingleQualityNetwork) else None
     coder = RelaxedCoder(latents, noise, prior)
     entropy = model.entropy
     if hyperprior_only:

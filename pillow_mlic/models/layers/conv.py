@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import winograd
+from . import planar, winograd
 from .blocks import depth_to_space
 
 WIDENED = 1 << 20
@@ -48,6 +48,8 @@ def convolve(
     Heights of `others` are those of the convolution's result, or multiples. With `overwrite` the
     result may take the place of the first of them.
     """
+    if planar.is_planar():
+        return finish(planar.convolve(x, weight, bias, stride, groups), *others)
     if stride != 1 or groups != 1 or not winograd.pays(x, weight):
         return finish(_direct(x, weight, bias, stride, groups), *others)
     batch, height = x.shape[:2]

@@ -6,7 +6,7 @@ from pathlib import Path
 from .batch import expand
 
 
-class Album:
+class OpenedFiles:
     """Paths in order, and the place in them."""
 
     def __init__(self) -> None:
