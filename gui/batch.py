@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pillow_mlic.conversion import InputFile, find, output_of
 from pillow_mlic.files import bytes_text
 
 from . import choices, jobs, words
@@ -17,7 +18,7 @@ from .worker import Ticket, Worker
 
 
 class Status(enum.StrEnum):
-    """Of one file."""
+    """How far one file is."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -39,15 +40,18 @@ class Existing(enum.StrEnum):
 class QueuedFile:
     """One file of the queue; sizes in bytes, progress 0..1."""
 
-    source: Path
-    folder: Path
-    """Relative place below the output folder."""
+    file: InputFile
     status: Status = Status.WAITING
     target: Path | None = None
     progress: float = 0.0
     before: int = 0
     after: int = 0
     reason: str = ""
+
+    @property
+    def source(self) -> Path:
+        """The file that is converted."""
+        return self.file.path
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class Batch:
     def add(self, paths: Iterable[Path]) -> int:
         """Add files, and those in folders; what is there already is not added. -> how many."""
         have = {item.source for item in self.items}
-        fresh = [i for i in (QueuedFile(*place) for place in expand(paths)) if i.source not in have]
+        fresh = [i for i in map(QueuedFile, expand(paths)) if i.source not in have]
         self.items += fresh
         for item in fresh:
             item.before = item.source.stat().st_size if item.source.is_file() else 0
@@ -193,14 +197,13 @@ class Batch:
     def _target(self, item: QueuedFile, order: ConversionOrder) -> Path | None:
         """Where to write; None where that is there already and is to be left alone."""
         suffix = choices.choice(order.codec).suffix
-        folder = order.folder / item.folder if order.folder else item.source.parent
-        target = item.target = folder / (item.source.stem + suffix)
+        target = item.target = output_of(item.file, order.folder, suffix)
         taken = {i.target for i in self.items if i is not item and i.status == Status.DONE}
         taken |= {i.source for i in self.items}
         if target in taken or order.existing == Existing.KEEP_BOTH:
             number = 2
             while target.exists() or target in taken:
-                target = folder / f"{item.source.stem} ({number}){suffix}"
+                target = target.with_name(f"{item.source.stem} ({number}){suffix}")
                 number += 1
             return target
         if target.exists() and order.existing == Existing.SKIP:
@@ -272,21 +275,13 @@ class Batch:
         return "\n".join(lines)
 
 
-def expand(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Files, and the pictures in folders below, each with its folder's place below what was given.
+def expand(paths: Iterable[Path]) -> list[InputFile]:
+    """Files, and the pictures in folders below.
 
     Files are taken as they are: a wrong one fails later with a reason.
     """
     Image.init()
-    suffixes = set(Image.registered_extensions())
-    found = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
-            found += [(p, p.parent.relative_to(path)) for p in inside if p.is_file()]
-        else:
-            found.append((path, Path()))
-    return found
+    return find(paths, set(Image.registered_extensions()), strict=False)
 
 
 def _files(count: int) -> str:

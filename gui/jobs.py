@@ -322,12 +322,8 @@ def convert(
     image, _ = pictures.load(source)
     plain, icc, _ = pictures.to_plain(image)
     chosen = choices.choice(codec)
-    xmp = image.info.get("xmp")
-    entries = {
-        "icc_profile": icc,
-        "exif": image.getexif().tobytes() if keep_metadata and len(image.getexif()) else None,
-        "xmp": (xmp.encode() if isinstance(xmp, str) else xmp) if keep_metadata else None,
-    }
+    exif, xmp = pictures.exif_and_xmp(image) if keep_metadata else (None, None)
+    entries = {"icc_profile": icc, "exif": exif, "xmp": xmp}
     metadata = {name: data for name, data in entries.items() if data}
     _check(chosen, plain.mode)
     metadata = _writable(chosen, metadata)

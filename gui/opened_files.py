@@ -15,7 +15,7 @@ class OpenedFiles:
 
     def fill(self, paths: Iterable[Path]) -> Path | None:
         """Other files; folders stand for the pictures in them. -> the first, if there is one."""
-        found = [path for path, _ in expand(paths)]
+        found = [file.path for file in expand(paths)]
         if not found:
             return None
         self.paths, self.place = found, 0

@@ -1,4 +1,5 @@
-"""From what is wanted to what is there: one declaration of all wishes, and the newest one wins."""
+"""From wanted pictures to encoded ones: all wishes are declared at once, and the newest
+declaration counts."""
 
 import itertools
 from collections import OrderedDict
@@ -77,7 +78,8 @@ class Cache:
 
 
 class Desk:
-    """Takes declarations of what is wanted; cancels what no longer is, asks for what is not there.
+    """Takes declarations of what is wanted: cancels what is no longer wanted, and asks for what is
+    missing.
 
     `outcome`, `failure` and `progress` are called with the request.
     """

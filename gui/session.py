@@ -1,4 +1,4 @@
-"""One picture and what is known of it: state and outcomes in, requests and words out.
+"""The picture at hand: takes settings and outcomes, and gives requests and texts.
 
 change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` at every step
 """

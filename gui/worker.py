@@ -44,7 +44,7 @@ def _nothing(*_: Any) -> None:
 
 @dataclass(eq=False)
 class Ticket:
-    """A job that was asked for, and who wants to hear of it."""
+    """A job that was asked for, and its callbacks."""
 
     number: int
     call: bytes
@@ -107,7 +107,7 @@ class Worker:
         return ticket
 
     def cancel(self, ticket: Ticket | None) -> None:
-        """Nobody hears of this job again; it stops as soon as it can."""
+        """Stop this job as soon as possible; its callbacks are not called any more."""
         if ticket is None or ticket.finished or ticket.cancelled:
             return
         ticket.cancelled = True
@@ -160,7 +160,7 @@ class Worker:
             self._tell("job", ticket.number, ticket.call)
 
     def _tell(self, *message: Any) -> None:
-        """Send to the process, if there is one; that it has died is heard by listening."""
+        """Send to the process, if there is one. Whether it has died, `_listen` finds out."""
         if self._life is not None:
             with contextlib.suppress(OSError), self._life.sending:
                 self._life.line.send(message)
@@ -300,7 +300,7 @@ def _reporter(number: int, desk: _Desk, send: Callable[..., None]) -> Report:
 
 
 EXPECTED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, ImportError)
-"""What pictures, settings and machines are to blame for."""
+"""Errors that come of pictures, settings and machines, not of mistakes in the program."""
 
 
 def sentence(error: BaseException) -> str:

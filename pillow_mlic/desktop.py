@@ -63,8 +63,8 @@ _UPDATERS = (
     ("update-desktop-database", "applications", "desktop-file-utils"),
     ("gtk-update-icon-cache", "icons/hicolor", ""),
 )
-"""Programs that read what was written into the desktop's caches, where, and their package; the last
-is missing where no desktop needs it."""
+"""Programs that update the desktop's caches: their name, the folder they are given, and the
+package that has them (none where no desktop needs the program)."""
 
 
 @dataclass
@@ -76,7 +76,8 @@ class InstallReport:
 
 
 def data_home() -> Path:
-    """The user's data folder. ValueError where desktops are other ones."""
+    """The user's data folder. ValueError on systems whose desktops do not follow
+    freedesktop.org."""
     if sys.platform in ("win32", "darwin"):
         msg = "this is for desktops of Linux and BSD (freedesktop.org); here are others"
         raise ValueError(msg)
@@ -85,7 +86,8 @@ def data_home() -> Path:
 
 
 def contents(program: str) -> dict[str, str]:
-    """The files by their place below the data folder; `program` is `mlic` as entries call it."""
+    """What each file holds, by its path below the data folder; `program`: the command in
+    entries."""
     icon = MIME.replace("/", "-")
     signature = "".join(f"\\x{byte:02x}" for byte in SIGNATURE)
     words = {"mime": MIME, "icon": icon, "command": program, "signature": signature}

@@ -1,4 +1,4 @@
-"""What the actions of the table do. `do_NAME` belongs to the action NAME; `Window` is the rest."""
+"""What the actions of the table do: `do_NAME` does the action NAME. `Window` has the rest."""
 
 from collections.abc import Iterable
 from functools import partial

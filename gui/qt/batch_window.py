@@ -74,7 +74,7 @@ class QueueModel(QAbstractTableModel):
         item = self.item(index)
         if role == Qt.ItemDataRole.DisplayRole:
             return (
-                str(item.folder / item.source.name),
+                str(item.file.relative),
                 words.bytes_text(item.before) if item.before else "",
                 words.bytes_text(item.after) if item.after else "",
                 said(item),

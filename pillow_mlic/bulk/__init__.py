@@ -52,9 +52,9 @@ def batch(
     device, optimize, refine, preview, tile.
 
     The same inputs and options give the same bytes whatever the number of workers, which work with
-    one thread each for that: results of several threads may differ in a last bit. Broken pictures
-    do not stop the job: they are in `BatchSummary.rejects`. Raises ValueError for what makes no job
-    at all, ImportError where the engine is not installed.
+    one thread each: with several threads results may differ in their last bits. Broken pictures do
+    not stop the job: they are in `BatchSummary.rejects`. Raises ValueError for what makes no job at
+    all, ImportError where the engine is not installed.
     """
     from . import run
     from .order import Order

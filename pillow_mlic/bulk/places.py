@@ -5,13 +5,13 @@ only.
 """
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+from ..conversion import files_below, walk
 from ..files import whole_file
 
 _VERSIONS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "modified", "created", "CRC")
@@ -153,26 +153,19 @@ def _file_system(url: str) -> tuple[Any, str]:
         raise ImportError(msg) from error
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below a local folder."""
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names)
-
-
 def _find_local(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
     path = Path(source)
     if path.is_dir():
-        base, paths = path, walk(path)
-    elif path.exists():
+        yield from (_stat(each, path) for each in files_below(path, suffixes))
+        return
+    if path.exists():
         yield _stat(path, path.parent)
         return
-    elif _MAGIC.search(source):
-        base = Path(source[: _first_magic(source)] + "x").parent
-        paths = base.glob(str(path.relative_to(base)))
-    else:
+    if not _MAGIC.search(source):
         msg = f"{source} does not exist"
         raise ValueError(msg)
-    for each in paths:
+    base = Path(source[: _first_magic(source)] + "x").parent
+    for each in base.glob(str(path.relative_to(base))):
         if each.suffix.lower() in suffixes and each.is_file():
             yield _stat(each, base)
 

@@ -1,4 +1,4 @@
-"""One call of `pillow_mlic.batch`: plan, have it done, keep the books."""
+"""One call of `pillow_mlic.batch`: plan the job, have it done, write the manifest."""
 
 import os
 import time
@@ -43,7 +43,7 @@ class BatchProgress(NamedTuple):
     """How far a job is, after each picture."""
 
     done: int
-    """Pictures that this run is through with, rejects among them."""
+    """Pictures that this run has finished, those rejected among them."""
     total: int
     """Pictures that this run has to do."""
     record: Record
@@ -67,7 +67,7 @@ class BatchSummary:
     pixels: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    """Of all workers, without their start."""
+    """CPU time of all workers, without what they took to start."""
     psnr: float | None = None
     """Mean in dB, where it was asked for."""
 
@@ -181,7 +181,7 @@ def _plan(
 ) -> tuple[list[Item], BatchSummary]:
     """All items, those that are done marked, and a summary that knows what is to be done.
 
-    Where a job begins nothing may be in its way; later what is there is its own.
+    When a job begins, ValueError where outputs exist already; later those are its own.
     """
     there = places.sizes(request.target)
     if archive:

@@ -98,11 +98,11 @@ class Target:
     ) -> float:
         """The quality that meets the target on a picture of so many pixels.
 
-        `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality, is called
-        `TRIALS` times at most, and was called for the result. `overhead`: bytes that no quality
-        changes; `complexity`: see there; `guess`: a quality that will be near. ValueError,
-        saying what can be had, where no quality meets the target. Where sizes jump by more than
-        the tolerance, as those of tiny pictures do, the nearest counts.
+        `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality. It is called at
+        most `TRIALS` times, once of them for the quality that is returned. `overhead`: bytes that
+        no quality changes; `complexity`: see there; `guess`: a quality that will be near.
+        Where no quality meets the target there is a ValueError that says what can be had. Sizes of
+        tiny pictures may jump by more than the tolerance: then the nearest one counts.
         """
         size = self.expected_bytes(pixels)
         if size is None:
@@ -158,7 +158,8 @@ def _where(levels: Sequence[float], level: float) -> float:
 
 
 def complexity(image: Image.Image) -> float:
-    """How much there is in a picture: ln of JPEG's bits for its middle, 0 for a typical one."""
+    """How much detail a picture has: ln of the bits that JPEG needs for its middle, 0 for a
+    typical picture."""
     left, top = (max(0, (side - _MIDDLE) // 2) for side in image.size)
     right, bottom = (
         min(side, start + _MIDDLE) for side, start in zip(image.size, (left, top), strict=True)
@@ -199,9 +200,9 @@ class Maker(Protocol):
 def find(target: Target, maker: Maker, progress: "Progress | None") -> CodedFile:
     """The file that meets the target, metadata and alpha counted.
 
-    Every trial runs the whole analysis: gains within it depend on quality (Analysis.gain8 in
-    models/mlicv2_lite.py), and to keep what does not depend on it would take more memory than
-    large pictures leave.
+    Every trial runs the whole analysis, as gains within it depend on quality (Analysis.gain8 in
+    models/mlicv2_lite.py). Keeping the part that does not depend on it would take too much memory
+    for large pictures.
     """
     report = progress or _silent
     guess, done = None, 0.0
@@ -239,7 +240,7 @@ class _Trials:
         number = len(self.coded)
 
         def tell(share: float) -> None:
-            """How many trials there will be nobody knows: each is 0.4 of what is left."""
+            """Nobody knows how many trials there will be, so each counts as 0.4 of what is left."""
             self._report(1 - (1 - 0.4 * share) * 0.6**number)
 
         by_psnr = self._target.kind == "target_psnr"

@@ -1,7 +1,7 @@
 """Finding the quality that gives a wanted size or fidelity, in few trials.
 
-Pure search: it knows neither pictures nor files, only a function of quality that rises, nearly
-linear (the logarithm of a size, a PSNR in dB), and that is dear to call.
+It knows neither pictures nor files, only a function of quality: nearly linear, rising (the
+logarithm of a size, a PSNR in dB), and slow to call.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Scale:
-    """Qualities that can be asked for: `lowest` + k `step`, at most `highest`.
+    """Qualities that can be asked for: lowest, lowest + step, lowest + 2 step ... to highest.
 
     `slope`: about how much the level rises for 1 of quality; only the second trial depends on it.
     """
@@ -62,9 +62,9 @@ class Aim:
 class FoundQuality:
     """The best trial: `quality` gave `level`, within tolerance if `hit`.
 
-    `trials`: levels of all qualities that are known. Without `hit`, either the level jumps between
-    neighbouring qualities, or it takes more trials, or `quality` is an end of the scale and the
-    target lies beyond.
+    `trials`: levels of all qualities that are known. Without `hit` there are three cases: the level
+    jumps between neighbouring qualities, there were too few trials, or the aim lies beyond an end
+    of the scale, and `quality` is that end.
     """
 
     quality: float

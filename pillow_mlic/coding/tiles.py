@@ -12,17 +12,17 @@ from .coding import Coding
 from .transforms import Source, Transforms
 
 DEARER, SPOILT = 1.5, 256.0
-"""Optimised rounding has spoilt a latent's 16x16 pixels where their error costs more than so many
-times what it cost before, and so many bits, one for each pixel. What rounding gives up in one place
-for a smaller file is 90 bits at most (Kodak)."""
+"""When optimised rounding has spoilt the 16x16 pixels of a latent: their error costs more than
+DEARER times what it cost before, plus SPOILT bits (one for each pixel). What is given up on
+purpose for a smaller file is at most 90 bits in one place (Kodak)."""
 NEAR = 5
-"""Latents, along a side, that are then rounded as ever, the spoilt one's in the middle."""
+"""Side of the square of latents around a spoilt one that are then rounded to the nearest."""
 CHECKS = 4
-"""Attempts of which the last may spoil nothing, or the whole tile is rounded as ever."""
+"""Attempts. If the last one still spoils something, the whole tile is rounded to the nearest."""
 
 
 class TileEncoder:
-    """Codes tiles of B pictures of one size (of one without that dimension)."""
+    """Codes tiles of B pictures of one size."""
 
     def __init__(
         self, source: Source, transforms: Transforms, coding: Coding, estimate: bool = False

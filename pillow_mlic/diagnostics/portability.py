@@ -215,7 +215,7 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
 
 @contextlib.contextmanager
 def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
-    """Arithmetic as the setting has it."""
+    """Threads, libraries and memory layout as the setting says."""
     import torch
 
     from ..engines.arithmetic import plain_arithmetic
@@ -276,7 +276,7 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
     generator = torch.Generator().manual_seed(0)
 
     class Disturbed(DecodingCoder):
-        """A decoder whose network is off."""
+        """A decoder whose network computes slightly wrong scales."""
 
         def __call__(self, mean: Any, scale: Any, *others: Any) -> Any:
             return super().__call__(mean, self._moved(scale), *others)

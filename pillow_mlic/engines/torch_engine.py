@@ -65,7 +65,7 @@ class TorchEngine:
 
     @property
     def model(self) -> Model:
-        """The network in float32, for those who know that this is torch."""
+        """The network in float32, for callers that need torch anyway."""
         return self._pack.model(self._device)
 
     @property
@@ -215,8 +215,8 @@ class TorchEngine:
 class TorchDescent:
     """Latents of one tile, moved by Adam in units of their quantisation steps.
 
-    So one learning rate suits all channels and qualities. Noise of the relaxed symbols comes from
-    a generator of its own: the same latents and seed give the same result.
+    In these units one learning rate suits all channels and qualities. Noise of the relaxed symbols
+    comes from a generator of its own: the same latents and seed give the same result.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ _LOG_TERMS = 20
 _SERIES_TERMS = 80
 _FRACTION_TERMS = 120
 _SERIES_END = 3.0
-"""Up to here erf is a power series, beyond it erfc is a continued fraction."""
+"""Up to here erf is computed as a power series, beyond it erfc as a continued fraction."""
 _LARGEST = 700.0
 """exp of more than this, or less than its negative, counts as that of this."""
 

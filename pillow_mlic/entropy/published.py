@@ -31,8 +31,8 @@ TAIL_SCALES = 6.109410204869
 def published_tables(prior: "FactorisedPrior", conditional: "GaussianModel") -> Tables:
     """Gaussian rows for 64 scales, then a row for each channel of `prior`.
 
-    The level of a scale is the smallest that is not below it, the last for those above all.
-    ValueError where a checkpoint's own tables are none.
+    The level of a scale is the smallest that is not below it; for scales above all levels it is the
+    last. ValueError where a checkpoint's own tables are wrong.
     """
     levels = _stored_levels(conditional)
     if levels is None:

@@ -41,7 +41,7 @@ def _rows(
 
 
 def _decided(sides: list[Indexes], odds: Tensor) -> Tensor:
-    """One side a value for each tile, as booleans in the shape of `odds`."""
+    """The tiles' decided sides, stacked, as booleans in the shape of `odds`."""
     return torch.from_numpy(np.stack(sides) > 0).view(odds.shape).to(odds.device)
 
 

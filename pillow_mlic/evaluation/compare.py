@@ -56,10 +56,10 @@ def compare(
 ) -> list[CodecOutcome]:
     """Each codec's version of `image` (RGB), in the order of `codecs`.
 
-    Just one of three says where: at `size` bytes; at `psnr` dB; or at what the first codec has at
-    `quality`, in bytes or PSNR as `match` says. What a codec cannot reach it comes as near to as
-    it can. `progress` hears what is being done. The first use of a codec loads what it needs;
-    that is no part of its times. ValueError for a quality that the first codec does not have.
+    Give one of three: `size` in bytes; `psnr` in dB; or `quality`, of the first codec, whose bytes
+    or PSNR (`match`) the others then aim at. A codec that cannot reach the aim comes as near as it
+    can. `progress` is told what is being done. What a codec loads at its first use does not count
+    in its times. ValueError for a quality that the first codec does not have.
     """
     say = progress or _silent
     outcomes: list[CodecOutcome] = []

@@ -32,7 +32,7 @@ class Wish:
 
 
 class FoundSetting(NamedTuple):
-    """A setting and its file, within the wish if it can be had, else as near as can be."""
+    """A setting and its file, which meets the wish, or comes as near as it can."""
 
     setting: float
     data: bytes
@@ -60,7 +60,7 @@ class Coder(Protocol):
 
 
 class Matched:
-    """A picture through a codec, without any more to it."""
+    """A picture and a codec, and nothing else: the plain `Coder`."""
 
     def __init__(self, codec: Codec, image: Image.Image) -> None:
         self.codec = codec
@@ -120,7 +120,7 @@ def meet(
 
 
 def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> FoundSetting:
-    """The file of the format's own search; where the wish is out of reach, the nearer end's."""
+    """The file that `Image.save` finds; where the wish is out of reach, the nearer end's."""
     pixels = coder.image.width * coder.image.height
     options: dict[str, float] = {
         "bytes": {"target_bpp": 8 * wish.value / pixels},

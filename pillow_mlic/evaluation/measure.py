@@ -160,14 +160,14 @@ def read_rgb(path: Path) -> Image.Image:
 
 
 def save_sample(detail: Image.Image, path: Path) -> None:
-    """Write what the report shows: small, and hardly to be told from the pixels themselves."""
+    """Write a picture for the report: a small file that looks as its pixels do."""
     part = path.with_suffix(".part")
     detail.save(part, "WEBP", quality=_SAMPLE_QUALITY, method=4)
     part.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A whole file, or the one that was there before."""
+    """Write a file as a whole: should that fail, the old one stays."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
@@ -247,7 +247,7 @@ def _key(row: Row) -> Key:
 
 
 def read_rows(store: Path) -> dict[Key, Row]:
-    """The rows without error in `store`; ends its last line, should a stop have cut it short."""
+    """The rows without error in `store`. A last line that a stop has cut short is ended."""
     if not store.exists():
         return {}
     text = store.read_text(encoding="utf-8")

@@ -173,7 +173,7 @@ def _ssim(a: Plane, b: Plane) -> tuple[float, float]:
 
 
 def _ssim_strip(a: Plane, b: Plane) -> tuple[float, float]:
-    """Sums of what `_ssim` has the means of."""
+    """`_ssim` of some rows, as sums in place of means."""
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a**2
     variance_b = _blur(b * b) - mean_b**2

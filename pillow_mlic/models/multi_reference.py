@@ -1,4 +1,4 @@
-"""The frame of the MLIC family's networks: what every paper of it left as it was.
+"""The frame of the MLIC family's networks: what they all have in common.
 
     x -> g_a -> y                            /16, M channels
     y -> h_a -> z                            /64, N channels, coded with a factorised prior

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..conversion import files_below
 from ..engines.base import Pixels
 from ..errors import PICTURE_ERRORS
 
@@ -15,7 +16,7 @@ from ..errors import PICTURE_ERRORS
 def find_images(folder: Path) -> list[Path]:
     """All files below `folder` with an extension that Pillow can open, in a fixed order."""
     known = {e for e, f in Image.registered_extensions().items() if f in Image.OPEN}
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and p.is_file())
+    return sorted(files_below(folder, known))
 
 
 def load_folder(

@@ -35,7 +35,7 @@ STAGES = ("all", "hyperprior", "selection")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is made of; saved in its state, so that resuming needs none of it again."""
+    """The settings of a run. They are saved in its state, so that resuming needs none of them."""
 
     batch: int = 32
     crop: int = 128
@@ -85,7 +85,7 @@ class Group:
             dist.all_reduce(tensor)
 
     def leave(self) -> None:
-        """Take leave of the others: nothing is summed or shared any more."""
+        """Leave the group: nothing is summed or shared any more."""
         if self.size > 1 and dist.is_initialized():
             dist.barrier()  # what the first process still writes, the others may want to read
             dist.destroy_process_group()
@@ -193,7 +193,8 @@ class Trainer:
             quality = torch.full((len(crops),), float(s.quality), device=self.device)
 
         def noise(side: int, channels: int) -> Tensor:
-            """Every process draws the whole batch's, so that their number makes no difference."""
+            """Every process draws the noise of the whole batch, so that the number of processes
+            makes no difference."""
             size = (s.batch, side, side, channels)
             return torch.rand(size, generator=generator, device=self.device)[share] - 0.5
 

@@ -21,7 +21,7 @@ LAMBDA_UNIT = 0.02
 class RelaxedCoder:
     """Rate from uniform noise, symbols from straight-through rounding; sums bits per sample.
 
-    Everything is coded: what may be skipped is decided by weights that are trained last.
+    Every symbol is coded: the weights that decide what is skipped are trained last.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RelaxedCoder:
 
 
 class SelectionCoder:
-    """Rounds, and adds up how wrong decisions about what to code are (MLICv2, equation 13).
+    """Rounds, and adds up the loss of the decisions about what to code (MLICv2, equation 13).
 
     Cross entropy between the last odds and whether the symbol is other than zero, weighted by the
     symbol's size + 1: skipping a large one does more harm. `loss` is a mean over latents.

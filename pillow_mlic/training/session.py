@@ -21,7 +21,7 @@ from .loop import STAGES, STATE, Settings, Trainer, TrainingReport, load_state, 
 START_PATCHES = 4000
 PATCH = 16
 SELECTION = "selection."
-"""What names of the weights begin with that decide what is coded."""
+"""How the names of the weights begin that decide what is coded."""
 
 NETWORK = Settings(batch=16, crop=256, rate=1e-4, bf16=False)
 """How networks for one lambda are trained if nothing else is said (MLICv2, section 4.1.2)."""
@@ -58,7 +58,7 @@ def train(
     branches off the trunk's state, which it leaves alone, and writes its weights to `out`, by
     default RUN/MODEL-cooldown-STEP.safetensors. Names of networks for one quality end in that. The
     stage "hyperprior" writes no pack: -> its state.
-    Raises ValueError for a folder without pictures or a state that is none.
+    Raises ValueError for a folder without pictures, or a file that is no state.
     """
     bounds = [b for b in (request.minutes, request.steps) if b is not None]
     if not bounds or min(bounds) <= 0:
@@ -119,7 +119,8 @@ def train(
 
 
 def _settings(request: TrainingRequest, state: dict[str, Any] | None) -> Settings:
-    """What `request` says, above what is saved and the defaults; ValueError if it cannot be."""
+    """The defaults, changed by what is saved, changed by `request`; ValueError if they cannot
+    be."""
     model = models.class_of(request.model)
     network = issubclass(model, SingleQualityNetwork)
     changes = dict(request.changes)

@@ -73,7 +73,7 @@ def batch(slow: Slow, clock: Time, folder: Path) -> Batch:
 
 
 def test_folders_stand_for_the_pictures_in_them(folder: Path) -> None:
-    names = [(p.name, str(below)) for p, below in expand([folder / "in", folder / "x.txt"])]
+    names = [(p.name, str(below.parent)) for p, below in expand([folder / "in", folder / "x.txt"])]
     assert names == [("a.png", "."), ("b.png", "."), ("c.png", "sub"), ("x.txt", ".")]
 
 
