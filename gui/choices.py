@@ -29,7 +29,7 @@ class CodecChoice:
     fixed: bool = False
     """Its weights are for one quality."""
     refinable: bool = False
-    """Its files can be refined: it is .mlic, with weights for the squared error."""
+    """Its files can be refined: it is .mlic."""
 
     @property
     def neural(self) -> bool:
@@ -77,7 +77,7 @@ def _models() -> list[CodecChoice]:
     for number, name in enumerate(names):
         colour = _MLIC_COLOURS[1 + number % (len(_MLIC_COLOURS) - 1)]
         pack = packs.find(name)
-        fixed, refinable = pack.quality is not None, pack.for_squared_error
+        fixed, refinable = pack.quality is not None, True
         found.append(_mlic(f"{MLIC}:{name}", f".mlic {name}", colour, fixed, refinable))
     return found
 

@@ -105,13 +105,11 @@ def _quality(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _steps(value: object, pack: "PackFile") -> int:
+def _steps(value: object) -> int:
     """The steps of refinement asked for; ValueError for what is no number of steps."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
         msg = f"refine is {value!r}, but must be a whole number of steps from 0 to {MOST_STEPS}"
         raise ValueError(msg)
-    if value:
-        _check_error_counts("refine", pack)
     return value
 
 
@@ -122,20 +120,14 @@ def _optimize(value: object, pack: "PackFile") -> bool:
     """
     if value is None:
         return pack.quality is None and pack.for_squared_error
-    if value:
-        _check_error_counts("optimize", pack)
-    return bool(value)
-
-
-def _check_error_counts(option: str, pack: "PackFile") -> None:
-    """ValueError for weights that were trained for something else than the squared error."""
-    if not pack.for_squared_error:
+    if value and not pack.for_squared_error:
         aim = "MS-SSIM" if pack.distortion == "ms-ssim" else "how pictures look"
         msg = (
-            f"{option} lowers the squared error, but the weights {pack.name} were trained for "
-            f"{aim}; save without {option}"
+            f"optimize lowers the squared error, but the weights {pack.name} were trained for "
+            f"{aim}; save without optimize"
         )
         raise ValueError(msg)
+    return bool(value)
 
 
 @dataclass(frozen=True)
@@ -173,7 +165,7 @@ class SaveSettings:
             target=target,
             tile=_tile(options.get("tile", DEFAULT_TILE)),
             optimize=_optimize(options.get("optimize"), file),
-            refine=_steps(options.get("refine", 0), file),
+            refine=_steps(options.get("refine", 0)),
             preview=bool(options.get("preview", False)),
             device=device,
         )

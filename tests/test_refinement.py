@@ -13,6 +13,8 @@ from PIL import Image
 from pillow_mlic import cli, packs, plugin
 from pillow_mlic.coding import refinement
 from pillow_mlic.coding.encoder import Encoded, Encoder
+from pillow_mlic.distortion import costs
+from pillow_mlic.engines import engine_for
 from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.entropy.annealing import AnnealedCoder, StepSizes, temperature
 from pillow_mlic.entropy.walk import table_bits
@@ -198,15 +200,55 @@ def test_wrong_steps(small_weights: Path, steps: object) -> None:
         photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, refine=steps)
 
 
-def test_weights_for_ms_ssim_are_not_refined(
+def test_weights_for_ms_ssim_are_refined_for_it_but_not_rounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pillow_mlic.packs.store.folders", lambda: [tmp_path / "packs"])
     torch.save(small("lalic").state_dict(), tmp_path / "a.pth")
     import_checkpoint(tmp_path / "a.pth", 8.73)
-    for option in ("refine", "optimize"):
-        with pytest.raises(ValueError, match=f"{option} lowers the squared error.*MS-SSIM"):
-            photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, model="lalic", **{option: 1})
+    with pytest.raises(ValueError, match=r"optimize lowers the squared error.*MS-SSIM"):
+        photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, model="lalic", optimize=True)
+    photograph(64, 64).save(io.BytesIO(), plugin.FORMAT, model="lalic", refine=2)
+
+
+@pytest.mark.parametrize("distortion", ["visual", "ms-ssim"])
+def test_refinement_for_what_the_weights_were_trained_for(
+    distortion: str, bundled: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bits and what the picture costs by the pack's own measure: never more, and less by it."""
+    card = {"distortion": distortion}
+    write_half(tmp_path / "a.safetensors", "mlicv2-lite", bundled.model(CPU), card)
+    pack = packs.load(packs.inspect(tmp_path / "a.safetensors"))
+    picture = crop(192)
+    found = []
+    for refine in (0, 3):
+        coding = coding_of(pack, 4.0)
+        (tile,) = encode(picture, coding, refine=refine).tiles
+        shown = decode([tile], (192, 192), coding)
+        found.append(8 * len(tile) + coding.engine.cost(picture[None], shown[None], 4.0))
+    assert found[1] < found[0]
+
+
+def test_the_gradient_of_the_cost_is_that_of_the_cost(bundled: Pack, tmp_path: Path) -> None:
+    """By finite differences, for the visual measure."""
+    write_half(
+        tmp_path / "a.safetensors", "mlicv2-lite", bundled.model(CPU), {"distortion": "visual"}
+    )
+    pack = packs.load(packs.inspect(tmp_path / "a.safetensors"))
+    engine = engine_for(pack, "cpu")
+    picture = crop(128)[None]
+    y = engine.analysis(picture, 5.0)
+    gradient = engine.cost_gradient(picture, y, 5.0)
+    step = np.random.default_rng(0).normal(0, 1e-3, y.shape).astype(np.float32)
+    model, q = pack.model(CPU), torch.tensor([5.0])
+    x = torch.from_numpy(picture.copy()).float() / 255
+
+    def cost(latents: np.ndarray) -> float:
+        with torch.no_grad():
+            shown = model.synthesis(torch.from_numpy(latents), q)
+            return 128 * 128 * float(costs.cost("visual", shown, x, q))
+
+    assert cost(y + step) - cost(y - step) == pytest.approx(2 * (gradient * step).sum(), rel=0.02)
 
 
 def test_weights_for_how_pictures_look_are_rounded_plainly(

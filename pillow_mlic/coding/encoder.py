@@ -126,7 +126,11 @@ class Encoder:
             coding.engine.channels[0],
         )
         refiner = Refiner(
-            picture, transforms, self._refine, lambda pixels: steps.done(_REFINING * pixels)
+            picture,
+            transforms,
+            self._refine,
+            lambda pixels: steps.done(_REFINING * pixels),
+            coding.pack.file.for_squared_error,
         )
         choice = TileChoice(picture, transforms, coding, self._show)
         for index, box in enumerate(grid.boxes()):

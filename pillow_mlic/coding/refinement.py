@@ -2,9 +2,9 @@
 
     y, z of the analysis -> relaxed symbols -> R + lambda D -> gradient -> y, z -> ... -> y, z
 
-Decoders know nothing of it. The rate is the model's estimate for relaxed symbols
-(`entropy.annealing`), lambda that of the quality. In the end real bytes and real pixels are
-compared, and each tile keeps the better of its plain and its refined latents.
+Decoders know nothing of it. The rate is the model's estimate for relaxed symbols, D what the pack
+was trained for, lambda that of the quality. In the end real bytes and real pixels are compared, and
+each tile keeps the better of its plain and its refined latents.
 """
 
 from collections.abc import Callable
@@ -43,6 +43,8 @@ class Refiner(NamedTuple):
     transforms: Transforms
     steps: int
     report: Callable[[int], object]
+    by_squared_error: bool
+    """Whether that is what the pack was trained for."""
 
     def refined(self, latents: LatentArrays, around: Around) -> LatentArrays:
         """Better latents for the tile `around.box`, whose analysis gave `latents`."""
@@ -69,7 +71,11 @@ class Refiner(NamedTuple):
         descent = engine.descent(latents, quality, self.steps, seed)
         for step in range(self.steps):
             around.put(descent.relaxed(step))
-            descent.move(self.transforms.errors(self.source, around, True).gradient)
+            if self.by_squared_error:
+                gradient = self.transforms.errors(self.source, around, True).gradient
+            else:
+                gradient = self.transforms.cost_gradient(self.source, around)
+            descent.move(gradient)
             self.report(area(around.box))
         return descent.latents()
 
@@ -93,7 +99,10 @@ class TileChoice(NamedTuple):
         plain = LatentArrays(y, self.coding.engine.hyper_analysis(y))
         kept, least = coded, self._cost(coded, around, touched) - LEAST_GAIN
         refined = refiner.refined(plain, around)
-        for latents, rounds in ((plain, ROUNDS), (refined, 0), (refined, ROUNDS)):
+        ways = [(refined, 0)]
+        if refiner.by_squared_error:
+            ways = [(plain, ROUNDS), *ways, (refined, ROUNDS)]
+        for latents, rounds in ways:
             (trial,) = (
                 encoder.optimised(latents, around, rounds) if rounds else encoder.code(latents)
             )
@@ -104,11 +113,10 @@ class TileChoice(NamedTuple):
     def _cost(self, tile: CodedTile, around: Around, touched: Box) -> float:
         """Bits of a tile, and of the error of the pixels that it matters to."""
         around.put(tile.y_hat)
-        error = self._squared_error(around, touched)
-        return 8 * len(tile.stream.payload) + lambda_at(self.coding.quality) * error
+        return 8 * len(tile.stream.payload) + self._distortion(around, touched)
 
-    def _squared_error(self, around: Around, touched: Box) -> float:
-        """Sum over pixels of the mean over planes of the squared error, in squared levels."""
+    def _distortion(self, around: Around, touched: Box) -> float:
+        """What the error of the pixels in `touched` costs, in bits."""
         transforms, grid = self.transforms, self.transforms.grid
         total = 0.0
         whole = self.coding.engine.halo is None
@@ -118,8 +126,16 @@ class TileChoice(NamedTuple):
             )
             inside = overlap(part, (0, 0, grid.width, grid.height))
             if inside is not None:
-                original = self.show(self.source[within(inside, (0, 0, 0, 0), 1)])
-                shown = self.show(pixels[within(inside, part, 1)])
-                difference = original.astype(np.float32) - shown
-                total += float(np.square(difference).mean(dtype=np.float64)) * area(inside)
+                original = self.source[within(inside, (0, 0, 0, 0), 1)]
+                total += self._bits(original, pixels[within(inside, part, 1)])
         return total
+
+    def _bits(self, original: Pixels, shown: Pixels) -> float:
+        """What it costs that `shown` differs from the original, (h, w, 3) each."""
+        quality = self.coding.quality
+        if not self.coding.pack.file.for_squared_error:
+            return self.coding.engine.cost(original[None], shown[None], quality)
+        # The sum over pixels of the mean over planes of what is seen, in squared levels.
+        difference = self.show(original).astype(np.float32) - self.show(shown)
+        pixels = original.shape[0] * original.shape[1]
+        return lambda_at(quality) * float(np.square(difference).mean(dtype=np.float64)) * pixels

@@ -115,6 +115,28 @@ class Transforms:
             self._as_memory_allows(work, region)
         return ErrorBits(cells, gradient)
 
+    def cost_gradient(self, source: Source, around: Around) -> Floats:
+        """Gradient of what the pack was trained for by the latents in `around.box`, in bits.
+
+        Measures that look at more than a pixel see each region, with its halo, as a picture.
+        """
+        gradient = np.empty_like(around.inside())
+
+        def work(region: Box) -> None:
+            outer = overlap(self.seen(region), around.outer)
+            assert outer is not None
+            found = self.engine.cost_gradient(
+                self._read(source, outer),
+                around.y_hat[:, *within(outer, around.outer)],
+                self.quality,
+            )
+            gradient[:, *within(region, around.box)] = found[:, *within(region, outer)]
+
+        whole = self.engine.halo is None
+        for region in [around.box] if whole else pieces(around.box, GRADIENT_SIDE):
+            self._as_memory_allows(work, region)
+        return gradient
+
     def _as_memory_allows(self, work: Callable[[Box], None], box: Box) -> None:
         """Do `work` on the box; where a device's memory does not suffice, on its quarters."""
         try:

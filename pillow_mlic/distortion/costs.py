@@ -20,6 +20,9 @@ SQUARED_SHARE = 0.2
 MIN_CROPS = {"psnr": 64, "ms-ssim": MS_SSIM_CROP, "visual": ssimulacra2.MIN_CROP}
 """Side in pixels of the smallest crops that each can be trained with."""
 
+LEAST_SIDES = {"psnr": 1, "ms-ssim": 176, "visual": 64}
+"""Sides in pixels that pictures must have for each; 176 is that of MS-SSIM's fifth scale."""
+
 
 def cost(distortion: str, shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
     """What `distortion` costs each of (B, H, W, 3) pictures at `quality` (B,), in bits a pixel.

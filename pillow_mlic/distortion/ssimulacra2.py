@@ -180,6 +180,7 @@ def _mirrored(x: Tensor, dim: int) -> Tensor:
 
 @cache
 def _window(dtype: torch.dtype, device: torch.device) -> Tensor:
-    place = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
-    window = torch.exp(-(place**2) / (2 * SIGMA**2))
-    return (window / window.sum()).to(device, dtype)
+    with torch.inference_mode(False):  # it is kept, and gradients may be wanted later
+        place = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
+        window = torch.exp(-(place**2) / (2 * SIGMA**2))
+        return (window / window.sum()).to(device, dtype)

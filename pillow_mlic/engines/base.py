@@ -156,6 +156,17 @@ class Engine(Protocol):
         """What it costs that the pixels of y_hat differ from these."""
         ...
 
+    def cost(self, pixels: Pixels, shown: Pixels, quality: float) -> float:
+        """Bits that it costs that `shown` differs from `pixels`, by what the pack was trained for.
+
+        Both (B, H, W, 3); of the whole batch.
+        """
+        ...
+
+    def cost_gradient(self, pixels: Pixels, y_hat: Floats, quality: float) -> Floats:
+        """Gradient, by y_hat, of what it costs that its pixels differ from these."""
+        ...
+
     def descent(self, latents: LatentArrays, quality: float, steps: int, seed: int) -> Descent:
         """Begin to refine the latents of one tile in so many steps."""
         ...

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..distortion import costs
+from ..distortion.costs import LEAST_SIDES
 from ..entropy import rounding as entropy_rounding
-from ..entropy.annealing import AnnealedCoder, StepSizes, temperature
 from ..entropy.slices import slices_of
 from ..entropy.walk import EncodingCoder
 from ..format.geometry import LATENT
@@ -23,6 +24,7 @@ from . import torch_walk
 from .arithmetic import entropy_device, gradients, memory_errors, plain_arithmetic
 from .base import (
     CodedTile,
+    Descent,
     ErrorBits,
     FirstPass,
     Floats,
@@ -31,9 +33,7 @@ from .base import (
     RoundingArrays,
     TileStream,
 )
-
-REFINEMENT_RATE = 0.02
-"""Learning rate of Adam, in quantisation steps; chosen on two validation pictures."""
+from .torch_descent import AnnealedDescent, GentleDescent
 
 
 class TorchFirstPass:
@@ -116,6 +116,33 @@ class TorchEngine:
             price = error_price(q).view(-1, 1, 1, 1)
             return ErrorBits(_array(sums[..., None] * price), _array(change.detach() * price))
 
+    def cost(self, pixels: Pixels, shown: Pixels, quality: float) -> float:
+        """See base.Engine."""
+        with self._plain():
+            found = self._cost(self._values(shown), self._values(pixels), quality)
+            return float(found.sum())
+
+    def cost_gradient(self, pixels: Pixels, y_hat: Floats, quality: float) -> Floats:
+        """See base.Engine."""
+        with memory_errors(self._device), gradients(self._device):
+            y = self._tensor(y_hat).requires_grad_(True)
+            shown = self.model.synthesis(y, self._q(quality, len(y)))
+            cost = self._cost(shown, self._values(pixels), quality)
+            return _array(torch.autograd.grad(cost.sum(), y)[0])
+
+    def _cost(self, shown: Tensor, original: Tensor, quality: float) -> Tensor:
+        """Bits (B,)."""
+        distortion = self._pack.file.distortion
+        area = original.shape[1] * original.shape[2]
+        missing = [max(LEAST_SIDES[distortion] - side, 0) for side in original.shape[1:3]]
+        if any(missing):
+            size = (0, missing[1], 0, missing[0])
+            shown, original = (
+                F.pad(x.permute(0, 3, 1, 2), size, "replicate").permute(0, 2, 3, 1)
+                for x in (shown, original)
+            )
+        return area * costs.cost(distortion, shown, original, self._q(quality, len(original)))
+
     # ---- the entropy part --------------------------------------------------------------------
 
     def first_pass(
@@ -176,14 +203,11 @@ class TorchEngine:
                 )
             )
 
-    def descent(
-        self, latents: LatentArrays, quality: float, steps: int, seed: int
-    ) -> "TorchDescent":
+    def descent(self, latents: LatentArrays, quality: float, steps: int, seed: int) -> Descent:
         """See base.Engine."""
+        kind = AnnealedDescent if self._pack.file.for_squared_error else GentleDescent
         with memory_errors(self._device):
-            return TorchDescent(
-                self.model, self._pack, self._latents(latents), self._q(quality, 1), steps, seed
-            )
+            return kind(self._pack, self._latents(latents), self._q(quality, 1), steps, seed)
 
     # ---- arrays and tensors ------------------------------------------------------------------
 
@@ -193,7 +217,7 @@ class TorchEngine:
             yield
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
 
     def _latents(self, latents: LatentArrays) -> Latents:
         return Latents(self._tensor(latents.y), self._tensor(latents.z))
@@ -210,64 +234,6 @@ class TorchEngine:
             return None
         assert isinstance(rounding.first, TorchFirstPass)  # an engine's own
         return entropy_rounding.Rounding(rounding.first.coder, self._tensor(rounding.gradient))
-
-
-class TorchDescent:
-    """Latents of one tile, moved by Adam in units of their quantisation steps.
-
-    In these units one learning rate suits all channels and qualities. Noise of the relaxed symbols
-    comes from a generator of its own: the same latents and seed give the same result.
-    """
-
-    def __init__(
-        self, model: Model, pack: Pack, latents: Latents, quality: Tensor, steps: int, seed: int
-    ) -> None:
-        self._model = model
-        self._tables = pack.tables
-        self._steps = steps
-        self._generator = torch.Generator().manual_seed(seed)
-        self._z_size = latents.z_size
-        with torch.inference_mode(False):
-            self._start = Latents(latents.y.clone(), latents.z.clone())
-            self._quality = quality.clone()
-            measure = StepSizes(self._start)
-            with torch.no_grad():
-                model.entropy(self._quality, self._z_size, measure)
-            self._sizes = measure.sizes
-            self._shift = Latents(
-                *(torch.zeros_like(part).requires_grad_(True) for part in self._start)
-            )
-            self._adam = torch.optim.Adam(self._shift, lr=REFINEMENT_RATE)
-        self._rate = self._y_hat = torch.empty(0)
-
-    def relaxed(self, step: int) -> Floats:
-        """See base.Descent."""
-        device = self._quality.device
-        with memory_errors(device), gradients(device):
-            coder = AnnealedCoder(
-                self._moved(), self._tables, temperature(step, self._steps), self._generator
-            )
-            self._y_hat = self._model.entropy(self._quality, self._z_size, coder)
-            self._rate = coder.bits
-        return _array(self._y_hat.detach())
-
-    def move(self, gradient: Floats) -> None:
-        """See base.Descent."""
-        device = self._quality.device
-        with memory_errors(device), gradients(device):
-            slope = torch.from_numpy(np.array(gradient)).to(device)
-            self._adam.zero_grad()
-            torch.autograd.backward([self._rate, self._y_hat], [None, slope])
-            self._adam.step()
-
-    def latents(self) -> LatentArrays:
-        """See base.Descent."""
-        with torch.inference_mode(False), torch.no_grad():
-            return LatentArrays(*map(_array, self._moved()))
-
-    def _moved(self) -> Latents:
-        each = zip(self._start, self._shift, self._sizes, strict=True)
-        return Latents(*(origin + steps * size for origin, steps, size in each))
 
 
 def _array(tensor: Tensor) -> Floats:

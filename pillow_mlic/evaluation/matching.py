@@ -101,8 +101,8 @@ def meet(
 ) -> FoundSetting:
     """The file that meets a wish.
 
-    `known`: bytes, or dB, of settings measured before. ValueError where a .mlic file of at most so
-    many bytes cannot be had; other codecs then give their smallest.
+    `known`: bytes, or dB, of settings measured before. Where a file of at most so many bytes cannot
+    be had it is the smallest.
     """
     if is_mlic(codec.name):
         return _by_saving(wish, codec, coder)
@@ -131,7 +131,7 @@ def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> FoundSetting:
         data = coder.save(**options)
     except ValueError:
         if wish.kind == "max_bytes":
-            raise
+            return FoundSetting(codec.lowest, coder.encode(codec.lowest))
         ends = {setting: coder.encode(setting) for setting in (codec.lowest, codec.highest)}
         reached = {s: coder.psnr(d) if wish.kind == "psnr" else len(d) for s, d in ends.items()}
         nearest = min(ends, key=lambda setting: abs(reached[setting] - wish.value))

@@ -77,14 +77,12 @@ def level(metric: Metric, value: float) -> float:
     """A metric's value as what curves and BD-rates are drawn over: more is better.
 
     PSNR (dB) and SSIMULACRA2 (points) as they are, MS-SSIM in dB. FLIP and Butteraugli are
-    distances: -10 log10 of them, for the same reason that makes errors into dB: along a codec's
-    ladder equal factors of rate go with about equal factors of distance, and a mean over the
-    range weighs all of the ladder instead of its worst end. Infinite for equal pictures.
+    distances in units of what is seen: with a minus sign, so that equal steps count equally.
     """
     if metric == "ms-ssim":
         return ms_ssim_db(value)
     if metric in DISTANCES:
-        return -10 * math.log10(value) if value > 0 else math.inf
+        return -value
     return value
 
 

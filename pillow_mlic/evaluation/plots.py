@@ -26,7 +26,6 @@ _PUBLISHED_COLOURS = ("#000000", "#5a5a5a", "#7a5c2e", "#843c39", "#3d6b5c")
 _DASHES = ("--", ":", "-.", (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 _LABEL_GAP = 0.047  # of the height of the axes
 _BPP_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-_DISTANCE_TICKS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 10, 20)
 _BAND_SIZES = ("finest detail", "fine detail", "middle detail", "coarse detail")
 
 _Style = dict[str, Any]
@@ -37,14 +36,13 @@ def rate_distortion(results: Results, metric: Metric, paths: Sequence[Path]) -> 
     """Rate-distortion curves in one metric; the suffixes of `paths` choose the formats.
 
     Measured curves are solid with a marker each and named at the right; for Kodak the published
-    ones are dashed and named at the left. Distances are drawn as they are, on a logarithmic axis
-    that is upside down: that is what their BD-rates are taken over.
+    ones are dashed and named at the left. Distances are drawn as they are, on an axis that is
+    upside down, so that better is higher everywhere.
     """
     figure, axes = new_figure()
     axes.set_xscale("log")
     distance = metric in DISTANCES
     if distance:
-        axes.set_yscale("log")
         axes.invert_yaxis()
     ends: list[_End] = []
     for i, curve in enumerate(results.curves.values()):
@@ -53,8 +51,6 @@ def rate_distortion(results: Results, metric: Metric, paths: Sequence[Path]) -> 
     others: list[_End] = []
     for i, name in enumerate(published_names() if results.kodak else []):
         others += line(axes, published_label(name), published(name, metric), _published_style(i))
-    if distance:
-        plain_ticks(axes, _DISTANCE_TICKS, "y")
     _finish(axes, results.name, METRIC_LABELS[metric], ends)
     _labels_left(axes, others)
     save(figure, paths)
@@ -119,7 +115,7 @@ def _published_style(index: int) -> _Style:
 
 def plain_ticks(axes: "Axes", ticks: Sequence[float], which: Literal["x", "y"] = "x") -> None:
     """Plain numbers instead of powers of ten, those of `ticks` that lie within the limits."""
-    low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     shown = [tick for tick in ticks if low <= tick <= high]
     set_ticks = axes.set_xticks if which == "x" else axes.set_yticks
     set_ticks(shown, [f"{tick:g}" for tick in shown])

@@ -29,7 +29,7 @@ TUNING_NOTE = (
 RANGE_NOTE = (
     "BD-rate: bits more (+) or fewer (-) than the anchor at equal quality, averaged over the range "
     "of quality that both curves cover. Log rate over quality by PCHIP; by PSNR also by one cubic. "
-    "FLIP and Butteraugli are distances, less is better: quality is -10 log10 of them."
+    "FLIP and Butteraugli are distances, less is better: quality is the distance, negated."
 )
 BANDS_NOTE = (
     "Bands: detail at four sizes, finest first, root mean squares relative to the original's: 1 is "

@@ -8,55 +8,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..distortion.costs import cost, mse
+from ..entropy.relaxed import RelaxedCoder
 from ..models.base import HasHyperpriorStage, Latents, Model, Select
 from ..models.lambdas import QUALITIES
-from ..models.layers.factorised import FactorisedPrior
 from ..models.layers.quality import lambda_of
-from ..models.layers.quantise import gaussian_bits, round_straight_through
+from ..models.layers.quantise import gaussian_bits
 from ..models.published import SingleQualityNetwork
 
 LAMBDA_UNIT = 0.02
-
-
-class RelaxedCoder:
-    """Rate from uniform noise, symbols from straight-through rounding; sums bits per sample.
-
-    Every symbol is coded: the weights that decide what is skipped are trained last.
-    """
-
-    def __init__(
-        self, latents: Latents, noise: Latents, prior: FactorisedPrior | None = None
-    ) -> None:
-        self.latents = latents
-        self.noise = noise
-        self.prior = prior
-        self.bits: Tensor | float = 0.0
-
-    def __call__(
-        self,
-        mean: Tensor,
-        scale: Tensor,
-        gain: Tensor,
-        select: Select,
-        coded: Tensor | None = None,
-    ) -> Tensor:
-        del coded
-        deviation = select(self.latents) * gain - mean
-        bits = gaussian_bits(deviation + select(self.noise), scale)
-        self.bits = self.bits + bits.sum(dim=(1, 2, 3))
-        return round_straight_through(deviation)
-
-    def decide(self, odds: Tensor) -> Tensor:
-        """See models.base.Coder."""
-        return torch.ones_like(odds, dtype=torch.bool)
-
-    def fixed(self, mean: Tensor, select: Select) -> Tensor:
-        """Symbols of a factorised prior; see models.base.TableCoder."""
-        assert self.prior is not None  # models that call this have one
-        z = select(self.latents)
-        likelihood = self.prior.likelihood(z + select(self.noise))
-        self.bits = self.bits - likelihood.log2().sum(dim=(1, 2, 3))
-        return round_straight_through(z - mean)
 
 
 class SelectionCoder:

@@ -63,14 +63,14 @@ class TestPlan:
         wanted = plan(state, SOURCE, lambda _: coded())
         assert {n: r.refine for n, r in wanted.items()} == {n: 30 if n == 1 else 0 for n in wanted}
 
-    def test_weights_for_ms_ssim_are_not_refined(
+    def test_other_weights_are_refined_too(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_pack: Pack
     ) -> None:
         model = small_pack.model(torch.device("cpu"))
         write_half(tmp_path / "a.safetensors", "mlicv2-lite", model, {"distortion": "ms-ssim"})
         monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path))
         state = default_state().replace(refine=30).use_codec(1, "mlic:a")
-        assert plan(state, SOURCE, lambda _: None)[1].refine == 0
+        assert plan(state, SOURCE, lambda _: None)[1].refine == 30
 
     def test_what_is_in_view_comes_first(self) -> None:
         state = default_state().put(1, len(default_state().versions))

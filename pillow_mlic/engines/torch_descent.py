@@ -1,0 +1,125 @@
+"""Latents of one tile on their way to better ones, with torch's gradients (`coding.refinement`)."""
+
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..entropy.annealing import AnnealedCoder, StepSizes, temperature
+from ..entropy.relaxed import RelaxedCoder
+from ..models.base import Latents, TableCoder
+from ..models.published import SingleQualityNetwork
+from ..packs import Pack
+from .arithmetic import gradients, memory_errors
+from .base import Floats, LatentArrays
+
+
+class TorchDescent:
+    """Latents moved by Adam in units of their quantisation steps; see base.Descent.
+
+    So one learning rate suits all channels and qualities. Noise comes from a generator of its own:
+    the same latents and seed give the same result. Subclasses say how symbols are relaxed.
+    """
+
+    rate: float
+    """Learning rate, in quantisation steps."""
+
+    def __init__(
+        self, pack: Pack, latents: Latents, quality: Tensor, steps: int, seed: int
+    ) -> None:
+        self._model = pack.model(quality.device)
+        self._tables = pack.tables
+        self._steps = steps
+        self._generator = torch.Generator().manual_seed(seed)
+        self._z_size = latents.z_size
+        with torch.inference_mode(False):
+            self._start = Latents(latents.y.clone(), latents.z.clone())
+            self._quality = quality.clone()
+            measure = StepSizes(self._start)
+            with torch.no_grad():
+                self._model.entropy(self._quality, self._z_size, measure)
+            self._sizes = measure.sizes
+            self._shift = Latents(
+                *(torch.zeros_like(part).requires_grad_(True) for part in self._start)
+            )
+            self._adam = torch.optim.Adam(self._shift, lr=self.rate)
+        self._bits = self._y_hat = torch.empty(0)
+
+    def relaxed(self, step: int) -> Floats:
+        """See base.Descent."""
+        device = self._quality.device
+        with memory_errors(device), gradients(device):
+            self._before(step)
+            self._bits, self._y_hat = self._walk(self._moved(), step)
+        return _array(self._y_hat.detach())
+
+    def move(self, gradient: Floats) -> None:
+        """See base.Descent."""
+        device = self._quality.device
+        with memory_errors(device), gradients(device):
+            slope = torch.from_numpy(np.array(gradient)).to(device)
+            self._adam.zero_grad()
+            torch.autograd.backward([self._bits, self._y_hat], [None, slope])
+            self._adam.step()
+
+    def latents(self) -> LatentArrays:
+        """See base.Descent."""
+        with torch.inference_mode(False), torch.no_grad():
+            return LatentArrays(*map(_array, self._moved()))
+
+    def _walk(self, latents: Latents, step: int) -> tuple[Tensor, Tensor]:
+        """Bits of the relaxed symbols, and the latents that they stand for."""
+        raise NotImplementedError
+
+    def _before(self, step: int) -> None:
+        """Set the learning rate of a step."""
+
+    def _moved(self) -> Latents:
+        each = zip(self._start, self._shift, self._sizes, strict=True)
+        return Latents(*(origin + steps * size for origin, steps, size in each))
+
+
+class AnnealedDescent(TorchDescent):
+    """For the squared error: a long way, under symbols that are annealed (`entropy.annealing`)."""
+
+    rate = 0.02  # chosen on two validation pictures
+
+    def _walk(self, latents: Latents, step: int) -> tuple[Tensor, Tensor]:
+        warmth = temperature(step, self._steps)
+        coder = AnnealedCoder(latents, self._tables, warmth, self._generator)
+        y_hat = self._model.entropy(self._quality, self._z_size, coder)
+        return coder.bits, y_hat
+
+
+class GentleDescent(TorchDescent):
+    """For measures that bend within a step: a short way, under symbols relaxed as in training.
+
+    Latents must not wander, a tenth of a step in all, not a third: Adam moves those without a
+    gradient, too. So the rate is small, and falls over the second half of the steps.
+    """
+
+    rate = 0.004
+
+    def _before(self, step: int) -> None:
+        left = (self._steps - step) / max(self._steps / 2, 1)
+        for group in self._adam.param_groups:
+            group["lr"] = self.rate * min(1.0, left)
+
+    def _walk(self, latents: Latents, step: int) -> tuple[Tensor, Tensor]:
+        del step  # all steps are alike
+        model = self._model
+        noise = Latents(*map(self._noise, latents))
+        prior = model.prior if isinstance(model, SingleQualityNetwork) else None
+        coder = RelaxedCoder(latents, noise, prior)
+        y_hat = model.entropy(self._quality, self._z_size, cast(TableCoder, coder))
+        assert isinstance(coder.bits, Tensor)
+        return coder.bits.sum(), y_hat
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """Uniform, drawn on the CPU: the same sequence on every device."""
+        return (torch.rand(like.shape, generator=self._generator) - 0.5).to(like)
+
+
+def _array(tensor: Tensor) -> Floats:
+    return cast(Floats, tensor.cpu().numpy())
