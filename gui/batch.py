@@ -9,15 +9,16 @@ from pathlib import Path
 
 from PIL import Image
 
+from pillow_mlic.conversion import InputFile, find, output_of
 from pillow_mlic.files import bytes_text
 
-from . import choices, words
+from . import choices, jobs, words
 from .state import Goal
 from .worker import Ticket, Worker
 
 
 class Status(enum.StrEnum):
-    """Of one file."""
+    """How far one file is."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -36,12 +37,10 @@ class Existing(enum.StrEnum):
 
 
 @dataclass
-class Item:
+class QueuedFile:
     """One file of the queue; sizes in bytes, progress 0..1."""
 
-    source: Path
-    folder: Path
-    """Relative place below the output folder."""
+    file: InputFile
     status: Status = Status.WAITING
     target: Path | None = None
     progress: float = 0.0
@@ -49,9 +48,14 @@ class Item:
     after: int = 0
     reason: str = ""
 
+    @property
+    def source(self) -> Path:
+        """The file that is converted."""
+        return self.file.path
+
 
 @dataclass(frozen=True)
-class Order:
+class ConversionOrder:
     """What to do with all of them. Without `folder` outputs lie beside their sources."""
 
     codec: str
@@ -88,17 +92,17 @@ class Batch:
     def __init__(
         self,
         worker: Worker,
-        changed: Callable[[Item | None], None],
+        changed: Callable[[QueuedFile | None], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.items: list[Item] = []
+        self.items: list[QueuedFile] = []
         self.paused = False
         self.running = False
         self._worker = worker
         self._changed = changed
         self._now = now
         self._clock = Clock(now)
-        self._order: Order | None = None
+        self._order: ConversionOrder | None = None
         self._ticket: Ticket | None = None
 
     # ---- the list --------------------------------------------------------------------------------
@@ -106,14 +110,14 @@ class Batch:
     def add(self, paths: Iterable[Path]) -> int:
         """Add files, and those in folders; what is there already is not added. -> how many."""
         have = {item.source for item in self.items}
-        fresh = [i for i in (Item(*place) for place in expand(paths)) if i.source not in have]
+        fresh = [i for i in map(QueuedFile, expand(paths)) if i.source not in have]
         self.items += fresh
         for item in fresh:
             item.before = item.source.stat().st_size if item.source.is_file() else 0
         self._changed(None)
         return len(fresh)
 
-    def remove(self, items: Iterable[Item]) -> None:
+    def remove(self, items: Iterable[QueuedFile]) -> None:
         """Take files that are not being worked on off the list."""
         gone = [item for item in items if item.status != Status.WORKING]
         self.items = [item for item in self.items if item not in gone]
@@ -127,7 +131,7 @@ class Batch:
 
     # ---- the work --------------------------------------------------------------------------------
 
-    def start(self, order: Order) -> None:
+    def start(self, order: ConversionOrder) -> None:
         """Work on all files that are not done."""
         self._order = order
         self._clock = Clock(self._now)
@@ -175,7 +179,7 @@ class Batch:
                 continue
             item.target, item.status = target, Status.WORKING
             self._ticket = self._worker.submit(
-                "convert",
+                jobs.convert,
                 done=partial(self._done, item),
                 failed=partial(self._failed, item),
                 progress=partial(self._progress, item),
@@ -190,35 +194,34 @@ class Batch:
             return
         self._end()
 
-    def _target(self, item: Item, order: Order) -> Path | None:
+    def _target(self, item: QueuedFile, order: ConversionOrder) -> Path | None:
         """Where to write; None where that is there already and is to be left alone."""
         suffix = choices.choice(order.codec).suffix
-        folder = order.folder / item.folder if order.folder else item.source.parent
-        target = item.target = folder / (item.source.stem + suffix)
+        target = item.target = output_of(item.file, order.folder, suffix)
         taken = {i.target for i in self.items if i is not item and i.status == Status.DONE}
         taken |= {i.source for i in self.items}
         if target in taken or order.existing == Existing.KEEP_BOTH:
             number = 2
             while target.exists() or target in taken:
-                target = folder / f"{item.source.stem} ({number}){suffix}"
+                target = target.with_name(f"{item.source.stem} ({number}){suffix}")
                 number += 1
             return target
         if target.exists() and order.existing == Existing.SKIP:
             return None
         return target
 
-    def _done(self, item: Item, sizes: tuple[int, int]) -> None:
+    def _done(self, item: QueuedFile, sizes: tuple[int, int]) -> None:
         item.status, item.progress = Status.DONE, 1.0
         item.before, item.after = sizes
         self._changed(item)
         self._next()
 
-    def _failed(self, item: Item, reason: str) -> None:
+    def _failed(self, item: QueuedFile, reason: str) -> None:
         item.status, item.reason, item.progress = Status.FAILED, reason, 0.0
         self._changed(item)
         self._next()
 
-    def _progress(self, item: Item, share: float) -> None:
+    def _progress(self, item: QueuedFile, share: float) -> None:
         item.progress = share
         self._changed(item)
 
@@ -242,7 +245,7 @@ class Batch:
             return None
         return spent * (1 - share) / share
 
-    def of(self, status: Status) -> list[Item]:
+    def of(self, status: Status) -> list[QueuedFile]:
         """Files with that status."""
         return [item for item in self.items if item.status == status]
 
@@ -272,21 +275,13 @@ class Batch:
         return "\n".join(lines)
 
 
-def expand(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Files, and the pictures in folders below, each with its folder's place below what was given.
+def expand(paths: Iterable[Path]) -> list[InputFile]:
+    """Files, and the pictures in folders below.
 
     Files are taken as they are: a wrong one fails later with a reason.
     """
     Image.init()
-    suffixes = set(Image.registered_extensions())
-    found = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
-            found += [(p, p.parent.relative_to(path)) for p in inside if p.is_file()]
-        else:
-            found.append((path, Path()))
-    return found
+    return find(paths, set(Image.registered_extensions()), strict=False)
 
 
 def _files(count: int) -> str:

@@ -13,7 +13,7 @@ FILE = "file"
 
 
 @dataclass(frozen=True)
-class Choice:
+class CodecChoice:
     """A codec as the viewer offers it: what it is called, and the range of its quality."""
 
     codec: str
@@ -37,29 +37,29 @@ class Choice:
         return codecs.is_mlic(self.codec)
 
 
-_JPEG = Choice("jpeg", "JPEG", ".jpg", "#c98a00", 1, 95, 1, 75, transparency=False)
-_WEBP = Choice("webp", "WebP", ".webp", "#1f9d61", 0, 100, 1, 75)
-_AVIF = Choice("avif", "AVIF", ".avif", "#d6336c", 0, 100, 1, 60)
-_TUNED = Choice("avif-psnr", "AVIF for PSNR", ".avif", "#a61e4d", 0, 100, 1, 60)
+_JPEG = CodecChoice("jpeg", "JPEG", ".jpg", "#c98a00", 1, 95, 1, 75, transparency=False)
+_WEBP = CodecChoice("webp", "WebP", ".webp", "#1f9d61", 0, 100, 1, 75)
+_AVIF = CodecChoice("avif", "AVIF", ".avif", "#d6336c", 0, 100, 1, 60)
+_TUNED = CodecChoice("avif-psnr", "AVIF for PSNR", ".avif", "#a61e4d", 0, 100, 1, 60)
 # The Pillow plugin of JPEG XL refuses 100, and does not write colour profiles.
-_JXL = Choice("jxl", "JPEG XL", ".jxl", "#1188b5", 1, 99, 1, 75, profiles=False)
+_JXL = CodecChoice("jxl", "JPEG XL", ".jxl", "#1188b5", 1, 99, 1, 75, profiles=False)
 _MLIC_COLOURS = ("#5b5bf0", "#8f5bf0", "#3b7ff0", "#b04be0")
 
 
-def choices() -> list[Choice]:
+def choices() -> list[CodecChoice]:
     """What can be compared here: .mlic with every model that has weights, then the others."""
     return list(_choices(os.environ.get("MLIC_WEIGHTS")))
 
 
 @functools.cache
-def _choices(weights: str | None) -> list[Choice]:
+def _choices(weights: str | None) -> list[CodecChoice]:
     del weights  # another place for weights is another answer
     known = codecs.names()
     others = [c for c in (_AVIF, _TUNED, _JXL, _WEBP, _JPEG) if c.codec in known]
     return [*_models(), *others]
 
 
-def choice(codec: str) -> Choice:
+def choice(codec: str) -> CodecChoice:
     """The choice of that name; ValueError where this machine has none."""
     for candidate in choices():
         if candidate.codec == codec:
@@ -68,7 +68,7 @@ def choice(codec: str) -> Choice:
     raise ValueError(msg)
 
 
-def _models() -> list[Choice]:
+def _models() -> list[CodecChoice]:
     found = [_mlic(MLIC, ".mlic", _MLIC_COLOURS[0], fixed=False, refinable=True)]
     names = []
     for pack in packs.installed():
@@ -82,6 +82,6 @@ def _models() -> list[Choice]:
     return found
 
 
-def _mlic(codec: str, label: str, colour: str, fixed: bool, refinable: bool) -> Choice:
+def _mlic(codec: str, label: str, colour: str, fixed: bool, refinable: bool) -> CodecChoice:
     scale = (1, 8, 0.01, 3)
-    return Choice(codec, label, ".mlic", colour, *scale, fixed=fixed, refinable=refinable)
+    return CodecChoice(codec, label, ".mlic", colour, *scale, fixed=fixed, refinable=refinable)

@@ -35,7 +35,7 @@ WISHES: dict[GoalKind, Literal["bytes", "max_bytes", "psnr"]] = {
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedPicture:
     """A picture as a codec keeps it. Times in seconds; `encode_seconds` None for found files."""
 
     codec: str
@@ -168,7 +168,7 @@ def encode(
     device: str | None,
     target: Path,
     refine: int = 0,
-) -> Coded:
+) -> CodedPicture:
     """A picture through a codec at the quality that meets `goal`; pixels go to `target`.
 
     With `refine` a .mlic file is refined in so many steps; where a quality is searched for, that
@@ -182,7 +182,7 @@ def encode(
     start = time.perf_counter()
     decoded = coder.decode(data)
     seconds = time.perf_counter() - start
-    return Coded(
+    return CodedPicture(
         codec=codec,
         quality=quality,
         data=data,
@@ -193,14 +193,14 @@ def encode(
     )
 
 
-def _check(chosen: choices.Choice, mode: str) -> None:
+def _check(chosen: choices.CodecChoice, mode: str) -> None:
     """ValueError where the codec cannot hold pictures of this mode."""
     if mode == "RGBA" and not chosen.transparency:
         msg = f"{chosen.label} cannot hold transparency"
         raise ValueError(msg)
 
 
-def _writable(chosen: choices.Choice, metadata: dict[str, bytes]) -> dict[str, bytes]:
+def _writable(chosen: choices.CodecChoice, metadata: dict[str, bytes]) -> dict[str, bytes]:
     """What of the metadata the codec can write; ValueError where colours would change without."""
     if chosen.profiles or "icc_profile" not in metadata:
         return metadata
@@ -223,7 +223,7 @@ def point(
     return len(data), _psnr(coder.image, coder.decode(data))
 
 
-def load_version(report: Report, source: Raster, path: Path, target: Path) -> Coded:
+def load_version(report: Report, source: Raster, path: Path, target: Path) -> CodedPicture:
     """A file of the user's, compared with the original; ValueError where sizes differ."""
     report(0.0)
     data = path.read_bytes()
@@ -238,7 +238,7 @@ def load_version(report: Report, source: Raster, path: Path, target: Path) -> Co
         raise ValueError(msg)
     plain = pictures.to_plain(image)[0].convert(source.mode)
     quality = image.info.get("quality") if "weights" in image.info else None
-    return Coded(
+    return CodedPicture(
         codec=choices.FILE,
         quality=quality,
         data=data,
@@ -256,7 +256,7 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
     return bits.bit_map(io.BytesIO(data), device, report)
 
 
-def _meet(goal: Goal, coder: _Coder, chosen: choices.Choice) -> tuple[float, bytes]:
+def _meet(goal: Goal, coder: _Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
     """The quality that meets the goal, searched for unless it is one, and its file."""
     if goal.kind == GoalKind.QUALITY:
         steps = round((goal.value - chosen.lowest) / chosen.step)
@@ -322,12 +322,8 @@ def convert(
     image, _ = pictures.load(source)
     plain, icc, _ = pictures.to_plain(image)
     chosen = choices.choice(codec)
-    xmp = image.info.get("xmp")
-    entries = {
-        "icc_profile": icc,
-        "exif": image.getexif().tobytes() if keep_metadata and len(image.getexif()) else None,
-        "xmp": (xmp.encode() if isinstance(xmp, str) else xmp) if keep_metadata else None,
-    }
+    exif, xmp = pictures.exif_and_xmp(image) if keep_metadata else (None, None)
+    entries = {"icc_profile": icc, "exif": exif, "xmp": xmp}
     metadata = {name: data for name, data in entries.items() if data}
     _check(chosen, plain.mode)
     metadata = _writable(chosen, metadata)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from . import choices
-from .jobs import Coded
+from .jobs import CodedPicture
 from .raster import Raster
 from .requests import Request
 from .state import Goal, GoalKind, Match, State
 
-Known = Callable[[Request], Coded | None]
+Known = Callable[[Request], CodedPicture | None]
 
 
 def plan(
@@ -40,7 +40,7 @@ def plan(
     return wanted
 
 
-def common_goal(match: Match, model: Coded) -> Goal:
+def common_goal(match: Match, model: CodedPicture) -> Goal:
     """What the others are to have in common with the reference."""
     if match == Match.SIZE:
         return Goal(GoalKind.NEAR_BYTES, model.size)

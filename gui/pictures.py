@@ -63,8 +63,7 @@ def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
         msg = "this picture has no pixels"
         raise ValueError(msg)
     plain, icc, notes = to_plain(image)
-    info = image.info
-    xmp = info.get("xmp")
+    exif, xmp = exif_and_xmp(image)
     return Picture(
         name=name,
         path=source if isinstance(source, Path) else None,
@@ -72,9 +71,18 @@ def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
         raster=raster.write(plain, target),
         file_bytes=len(source) if isinstance(source, bytes) else source.stat().st_size,
         icc=icc,
-        exif=image.getexif().tobytes() if len(image.getexif()) else None,
-        xmp=xmp.encode() if isinstance(xmp, str) else xmp,
+        exif=exif,
+        xmp=xmp,
         notes=notes,
+    )
+
+
+def exif_and_xmp(image: Image.Image) -> tuple[bytes | None, bytes | None]:
+    """What an upright picture says besides its colour profile."""
+    xmp = image.info.get("xmp")
+    return (
+        image.getexif().tobytes() if len(image.getexif()) else None,
+        xmp.encode() if isinstance(xmp, str) else xmp,
     )
 
 

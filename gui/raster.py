@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.uint8]
+RasterPixels = NDArray[np.uint8]
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 SMALLEST = 512
@@ -61,7 +61,7 @@ class Raster:
         """Size of the file."""
         return sum(width * height for width, height in self.levels) * self.channels
 
-    def level(self, number: int) -> Pixels:
+    def level(self, number: int) -> RasterPixels:
         """Pixels (H, W, C) of one level, mapped, not to be written to."""
         sizes = self.levels
         offset = sum(width * height for width, height in sizes[:number]) * self.channels

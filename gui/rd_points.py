@@ -22,7 +22,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curve:
+class ChartCurve:
     """Points of one codec or paper, in order of their rate."""
 
     name: str
@@ -59,10 +59,10 @@ def published_apply(size: tuple[int, int]) -> bool:
     return size in KODAK_SIZES
 
 
-def published() -> list[Curve]:
+def published() -> list[ChartCurve]:
     """Published curves of the MLIC family and VTM: means over the 24 Kodak pictures."""
     return [
-        Curve(
+        ChartCurve(
             name,
             bdrate.published_label(name),
             tuple(Point(bpp, psnr) for bpp, psnr in sorted(bdrate.published(name))),

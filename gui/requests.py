@@ -1,4 +1,5 @@
-"""From what is wanted to what is there: one declaration of all wishes, and the newest one wins."""
+"""From wanted pictures to encoded ones: all wishes are declared at once, and the newest
+declaration counts."""
 
 import itertools
 from collections import OrderedDict
@@ -9,10 +10,11 @@ from typing import Any, Protocol
 
 from pillow_mlic.evaluation import codecs
 
-from .jobs import Coded
+from . import jobs
+from .jobs import CodedPicture
 from .raster import Raster
 from .state import Goal
-from .worker import Ticket, Worker
+from .worker import JobFunction, Ticket, Worker
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Request:
     refine: int = 0
 
 
-class Staff(Protocol):
+class Workers(Protocol):
     """The worker processes, by what they are for."""
 
     pictures: Worker
@@ -44,16 +46,16 @@ class Cache:
 
     def __init__(self, limit: int = 1_500_000_000) -> None:
         self.limit = limit
-        self._kept: OrderedDict[Request, Coded] = OrderedDict()
-        self.in_use: Callable[[], Iterable[Coded]] = lambda: ()
+        self._kept: OrderedDict[Request, CodedPicture] = OrderedDict()
+        self.in_use: Callable[[], Iterable[CodedPicture]] = lambda: ()
 
-    def get(self, request: Request) -> Coded | None:
+    def get(self, request: Request) -> CodedPicture | None:
         """The outcome, if it is there."""
         if request in self._kept:
             self._kept.move_to_end(request)
         return self._kept.get(request)
 
-    def put(self, request: Request, coded: Coded) -> None:
+    def put(self, request: Request, coded: CodedPicture) -> None:
         """Keep an outcome."""
         self._kept[request] = coded
         shown = {id(c) for c in self.in_use()} | {id(coded)}
@@ -76,21 +78,22 @@ class Cache:
 
 
 class Desk:
-    """Takes declarations of what is wanted; cancels what no longer is, asks for what is not there.
+    """Takes declarations of what is wanted: cancels what is no longer wanted, and asks for what is
+    missing.
 
     `outcome`, `failure` and `progress` are called with the request.
     """
 
     def __init__(
         self,
-        staff: Staff,
+        workers: Workers,
         folder: Path,
-        outcome: Callable[[Request, Coded], None],
+        outcome: Callable[[Request, CodedPicture], None],
         failure: Callable[[Request, str], None],
         progress: Callable[[Request, float], None],
     ) -> None:
         self.cache = Cache()
-        self._staff = staff
+        self._workers = workers
         self._folder = folder
         self._outcome = outcome
         self._failure = failure
@@ -115,18 +118,18 @@ class Desk:
 
     def worker_for(self, codec: str) -> Worker:
         """Who does the work of this codec."""
-        return self._staff.neural if codecs.is_mlic(codec) else self._staff.peers
+        return self._workers.neural if codecs.is_mlic(codec) else self._workers.peers
 
     def reader_for(self, path: Path) -> Worker:
         """Who opens a file: .mlic needs torch."""
-        return self._staff.neural if path.suffix.lower() == ".mlic" else self._staff.pictures
+        return self._workers.neural if path.suffix.lower() == ".mlic" else self._workers.pictures
 
     def new_file(self) -> Path:
         """A name for pixels that nothing else has."""
         return self._folder / f"{next(self._names)}.pixels"
 
     def _submit(self, request: Request) -> tuple[Worker, Ticket]:
-        def done(coded: Coded) -> None:
+        def done(coded: CodedPicture) -> None:
             self._running.pop(request, None)
             self.cache.put(request, coded)
             self._outcome(request, coded)
@@ -135,12 +138,13 @@ class Desk:
             self._running.pop(request, None)
             self._failure(request, reason)
 
+        job: JobFunction
         arguments: dict[str, Any]
         if request.path is not None:
-            job, arguments = "load_version", {"path": Path(request.path)}
+            job, arguments = jobs.load_version, {"path": Path(request.path)}
             worker = self.reader_for(arguments["path"])
         else:
-            job, arguments = "encode", {"codec": request.codec, "goal": request.goal}
+            job, arguments = jobs.encode, {"codec": request.codec, "goal": request.goal}
             arguments |= {"device": request.device, "refine": request.refine}
             worker = self.worker_for(request.codec)
         ticket = worker.submit(

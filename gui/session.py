@@ -1,4 +1,4 @@
-"""One picture and what is known of it: state and outcomes in, requests and words out.
+"""The picture at hand: takes settings and outcomes, and gives requests and texts.
 
 change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` at every step
 """
@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pillow_mlic.evaluation import codecs
 from pillow_mlic.format.container import is_mlic as is_mlic_file
 
-from . import choices, words
-from .jobs import Coded
+from . import choices, jobs, words
+from .curves import Curves
+from .jobs import CodedPicture
 from .matching import plan
 from .pictures import Picture
 from .rd_points import RdPoints
-from .requests import Desk, Request, Staff
+from .requests import Desk, Request, Workers
 from .state import ORIGINAL, GoalKind, History, Lens, Match, State
 from .worker import Ticket
 
-LATER, LAST = 1, 2
-"""Priorities behind what the user waits for: further measures, and points for the chart."""
+LATER = 1
+"""Priority of further measures: behind what the user waits for."""
 
 
 class Session:
@@ -33,23 +33,24 @@ class Session:
 
     def __init__(
         self,
-        staff: Staff,
+        workers: Workers,
         folder: Path,
         state: State,
         changed: Callable[[], None],
         say: Callable[[str, bool], None],
     ) -> None:
-        self.staff = staff
+        self.workers = workers
         self.state = state
         self.picture: Picture | None = None
         self.opening: str | None = None
         self.requests: dict[int, Request | None] = {}
-        self.shown: dict[int, Coded] = {}
+        self.shown: dict[int, CodedPicture] = {}
         self.failures: dict[int, str] = {}
         self.progress: dict[int, float] = {}
         self.points = RdPoints()
-        self.desk = Desk(staff, folder, self._outcome, self._failure, self._progress)
+        self.desk = Desk(workers, folder, self._outcome, self._failure, self._progress)
         self.desk.cache.in_use = self.shown.values
+        self.curves = Curves(self.desk, self.points, changed)
         self._changed = changed
         self._say = say
         self._history = History()
@@ -57,7 +58,6 @@ class Session:
         self._similarities: dict[Path, float | None] = {}
         self._similarity_tickets: dict[Path, Ticket] = {}
         self._bits: dict[Path, NDArray[np.float32] | None] = {}
-        self._curve_tickets: list[tuple[str, Ticket]] = []
         self._failed: dict[Request, str] = {}
         self.saves_running = 0
 
@@ -75,11 +75,11 @@ class Session:
             self._say(f"{name}: {reason}", True)
             self._changed()
 
-        worker = self.staff.neural if neural else self.staff.pictures
+        worker = self.workers.neural if neural else self.workers.pictures
         target = self.desk.new_file()
         self._opening = (
             worker.submit(
-                "open_picture",
+                jobs.open_picture,
                 priority=-1,
                 done=self._opened,
                 failed=failed,
@@ -95,7 +95,7 @@ class Session:
         """Stay with the picture that is shown."""
         if self._opening is not None:
             ticket, neural = self._opening
-            (self.staff.neural if neural else self.staff.pictures).cancel(ticket)
+            (self.workers.neural if neural else self.workers.pictures).cancel(ticket)
             self.opening = self._opening = None
             self._changed()
 
@@ -112,9 +112,9 @@ class Session:
             old.raster.delete()
 
     def _forget(self) -> None:
-        self.stop_curves()
+        self.curves.stop()
         for ticket in self._similarity_tickets.values():
-            self.staff.pictures.cancel(ticket)
+            self.workers.pictures.cancel(ticket)
         self._similarity_tickets.clear()
         self._similarities.clear()
         self._bits.clear()
@@ -182,7 +182,7 @@ class Session:
     def _numbers(self, request: Request) -> list[int]:
         return [number for number, r in self.requests.items() if r == request]
 
-    def _outcome(self, request: Request, coded: Coded) -> None:
+    def _outcome(self, request: Request, coded: CodedPicture) -> None:
         if coded.codec != choices.FILE and not request.refine:  # curves are of plain files
             self.points.add(coded.codec, coded.quality, coded.bpp, coded.psnr)
         for number in self._numbers(request):
@@ -222,11 +222,11 @@ class Session:
         current = {c.raster.path: c for n, c in self.shown.items() if self.current(n)}
         for path in list(self._similarity_tickets):
             if path not in current:
-                self.staff.pictures.cancel(self._similarity_tickets.pop(path))
+                self.workers.pictures.cancel(self._similarity_tickets.pop(path))
         for path, coded in current.items():
             if path not in self._similarities and path not in self._similarity_tickets:
-                self._similarity_tickets[path] = self.staff.pictures.submit(
-                    "similarity",
+                self._similarity_tickets[path] = self.workers.pictures.submit(
+                    jobs.similarity,
                     priority=LATER,
                     done=partial(self._similar, path),
                     failed=partial(self._dissimilar, path),
@@ -235,8 +235,8 @@ class Session:
                 )
             if self.state.lens == Lens.BITS and self.has_bits(coded) and path not in self._bits:
                 self._bits[path] = None
-                self.staff.neural.submit(
-                    "bit_map",
+                self.workers.neural.submit(
+                    jobs.bit_map,
                     priority=LATER,
                     done=partial(self._mapped, path),
                     failed=lambda reason: self._say(f"no bit map: {reason}", True),
@@ -245,7 +245,7 @@ class Session:
                 )
 
     @staticmethod
-    def has_bits(coded: Coded) -> bool:
+    def has_bits(coded: CodedPicture) -> bool:
         """Whether a version has a bit map: .mlic files have."""
         return is_mlic_file(coded.data)
 
@@ -262,7 +262,7 @@ class Session:
         self._bits[path] = bits
         self._changed()
 
-    def similarity(self, coded: Coded) -> float | None:
+    def similarity(self, coded: CodedPicture) -> float | None:
         """MS-SSIM of a version, if it is known."""
         return self._similarities.get(coded.raster.path)
 
@@ -271,51 +271,11 @@ class Session:
         coded = self.shown.get(number)
         return self._bits.get(coded.raster.path) if coded is not None else None
 
-    # ---- curves ----------------------------------------------------------------------------------
-
-    @property
-    def curves_left(self) -> int:
-        """Points of curves that are still to come."""
-        return len(self._curve_tickets)
-
     def start_curves(self) -> None:
         """Measure every codec in use at its ladder of qualities, behind all other work."""
-        if self.picture is None:
-            return
-        used = dict.fromkeys(v.codec for v in self.state.versions if v.path is None)
-        for codec in used:
-            for quality in codecs.create(codec).settings:
-                if not self.points.has(codec, float(quality)):
-                    self._start_point(codec, float(quality), self.picture)
-        self._changed()
-
-    def _start_point(self, codec: str, quality: float, picture: Picture) -> None:
-        def done(found: tuple[int, float]) -> None:
-            size, psnr = found
-            self.points.add(codec, quality, 8 * size / picture.pixels, psnr)
-            over("")
-
-        def over(_: str) -> None:
-            self._curve_tickets = [(c, t) for c, t in self._curve_tickets if not t.finished]
-            self._changed()
-
-        ticket = self.desk.worker_for(codec).submit(
-            "point",
-            priority=LAST,
-            done=done,
-            failed=over,
-            source=picture.raster,
-            codec=codec,
-            quality=quality,
-            device=self.state.device,
-        )
-        self._curve_tickets.append((codec, ticket))
-
-    def stop_curves(self) -> None:
-        """No further points."""
-        tickets, self._curve_tickets = self._curve_tickets, []
-        for codec, ticket in tickets:
-            self.desk.worker_for(codec).cancel(ticket)
+        if self.picture is not None:
+            used = [v.codec for v in self.state.versions if v.path is None]
+            self.curves.start(self.picture, used, self.state.device)
 
     # ---- saving ----------------------------------------------------------------------------------
 
@@ -351,7 +311,7 @@ class Session:
 
         self.saves_running += 1
         self.desk.worker_for(coded.codec).submit(
-            "save",
+            jobs.save,
             priority=-1,
             done=done,
             failed=failed,
@@ -396,7 +356,7 @@ class Session:
             return f"At the same {words.psnr(reference.psnr)}", parts
         return "", parts
 
-    def _comparison(self, coded: Coded, reference: Coded) -> str:
+    def _comparison(self, coded: CodedPicture, reference: CodedPicture) -> str:
         size, psnr = words.bytes_text(coded.size), words.psnr(coded.psnr)
         if self.state.match == Match.SIZE:
             near = abs(coded.size - reference.size) <= 0.05 * reference.size

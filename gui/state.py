@@ -246,7 +246,7 @@ def from_json(data: Any) -> State:
 
 
 def _problem(state: State) -> bool:
-    """Whether the state names what is not here (any more)."""
+    """Whether the state names something that is not here, or not any more."""
     known = {c.codec for c in choices.choices()}
     numbers = {v.number for v in state.versions} | {ORIGINAL}
     return (
@@ -272,7 +272,7 @@ class History:
         self._limit = limit
 
     def note(self, before: State, kind: str) -> None:
-        """A change of this kind was made to `before`."""
+        """Remember `before`, to which a change of this kind was made."""
         if kind != self._kind or not self._past:
             self._past = [*self._past[-self._limit + 1 :], before]
         self._kind = kind

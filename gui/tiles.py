@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms
 
-from .raster import Pixels, Raster, level_for
-from .view_transform import Box, View
+from .raster import Raster, RasterPixels, level_for
+from .view_transform import ScreenBox, View
 
 TILE = 512
 
@@ -21,10 +21,10 @@ class Tile(NamedTuple):
     top: int
     right: int
     bottom: int
-    target: Box
+    target: ScreenBox
 
 
-def visible(raster: Raster, view: View, pane: Box, clip: Box) -> Iterator[Tile]:
+def visible(raster: Raster, view: View, pane: ScreenBox, clip: ScreenBox) -> Iterator[Tile]:
     """Tiles that cover what `clip` shows of the picture. Neighbours share whole screen pixels."""
     levels = raster.levels
     level = level_for(view.zoom, len(levels))
@@ -53,7 +53,7 @@ def visible(raster: Raster, view: View, pane: Box, clip: Box) -> Iterator[Tile]:
                 top,
                 right,
                 bottom,
-                Box(
+                ScreenBox(
                     screen_left,
                     screen_top,
                     screen_right - screen_left,
@@ -62,13 +62,13 @@ def visible(raster: Raster, view: View, pane: Box, clip: Box) -> Iterator[Tile]:
             )
 
 
-def cut(raster: Raster, tile: Tile) -> Pixels:
+def cut(raster: Raster, tile: Tile) -> RasterPixels:
     """The tile's pixels (h, w, C)."""
     part = raster.level(tile.level)[tile.top : tile.bottom, tile.left : tile.right]
     return np.ascontiguousarray(part)
 
 
-def difference(a: Pixels, b: Pixels, gain: int) -> Pixels:
+def difference(a: RasterPixels, b: RasterPixels, gain: int) -> RasterPixels:
     """(h, w, C) twice -> |a - b| of the colours, enlarged `gain` times, (h, w, 3) or (h, w, 1)."""
     colours = min(a.shape[2], b.shape[2], 3)
     apart = np.abs(a[..., :colours].astype(np.int16) - b[..., :colours])
@@ -88,7 +88,7 @@ class Painter:
         """Whether there is a profile that works and is not sRGB itself."""
         return bool(self._transforms)
 
-    def paint(self, pixels: Pixels) -> tuple[bytes, bool]:
+    def paint(self, pixels: RasterPixels) -> tuple[bytes, bool]:
         """(h, w, C) -> BGRX or premultiplied BGRA, 4 bytes a pixel, and whether it has alpha."""
         channels = pixels.shape[2]
         mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
@@ -100,7 +100,7 @@ class Painter:
             return image.convert("RGBa").tobytes("raw", "BGRa"), True
         return image.convert("RGB").tobytes("raw", "BGRX"), False
 
-    def colour(self, pixel: Pixels) -> tuple[int, int, int]:
+    def colour(self, pixel: RasterPixels) -> tuple[int, int, int]:
         """One pixel (C,) as the screen has it, for a swatch."""
         data, _ = self.paint(pixel[None, None, : min(len(pixel), 3)])
         return data[2], data[1], data[0]

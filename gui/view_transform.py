@@ -17,7 +17,7 @@ STEP = math.sqrt(2)
 """From one zoom level to the next: two steps double."""
 
 
-class Box(NamedTuple):
+class ScreenBox(NamedTuple):
     """A rectangle on the screen: left, top, width, height."""
 
     left: float
@@ -42,24 +42,24 @@ class View:
     y: float = 0.0
     fitted: bool = True
 
-    def origin(self, pane: Box) -> tuple[float, float]:
+    def origin(self, pane: ScreenBox) -> tuple[float, float]:
         """Where the picture's corner is on screen, on whole screen pixels."""
         return (
             round(pane.left + pane.width / 2 - self.x * self.zoom),
             round(pane.top + pane.height / 2 - self.y * self.zoom),
         )
 
-    def to_picture(self, pane: Box, x: float, y: float) -> tuple[float, float]:
+    def to_picture(self, pane: ScreenBox, x: float, y: float) -> tuple[float, float]:
         """Screen -> picture."""
         left, top = self.origin(pane)
         return (x - left) / self.zoom, (y - top) / self.zoom
 
-    def to_screen(self, pane: Box, x: float, y: float) -> tuple[float, float]:
+    def to_screen(self, pane: ScreenBox, x: float, y: float) -> tuple[float, float]:
         """Picture -> screen."""
         left, top = self.origin(pane)
         return left + x * self.zoom, top + y * self.zoom
 
-    def zoomed(self, zoom: float, pane: Box, x: float, y: float) -> "View":
+    def zoomed(self, zoom: float, pane: ScreenBox, x: float, y: float) -> "View":
         """Another zoom, the screen's point (x, y) staying where it is in the picture."""
         zoom = min(max(zoom, LOWEST), HIGHEST)
         if abs(zoom - 1) < 1e-6:
@@ -85,7 +85,7 @@ class View:
         )
 
 
-def fit(size: tuple[int, int], pane: Box, margin: float = 0) -> View:
+def fit(size: tuple[int, int], pane: ScreenBox, margin: float = 0) -> View:
     """The whole picture, as large as the pane allows, but not enlarged."""
     width, height = size
     zoom = min(
@@ -101,10 +101,12 @@ def next_zoom(zoom: float, up: bool) -> float:
     return float(min(max(STEP**level, LOWEST), HIGHEST))
 
 
-def panes(layout: Layout, count: int, width: float, height: float, gap: float = 0) -> list[Box]:
+def panes(
+    layout: Layout, count: int, width: float, height: float, gap: float = 0
+) -> list[ScreenBox]:
     """Where the panes are in a window: one over the other in split view and flicker."""
     if layout != Layout.SIDE:
-        return [Box(0, 0, width, height)] * 2
+        return [ScreenBox(0, 0, width, height)] * 2
     columns = 2 if count == 4 or (count > 2 and width < 1.6 * height) else count
     rows = -(-count // columns)
     boxes = []
@@ -112,5 +114,5 @@ def panes(layout: Layout, count: int, width: float, height: float, gap: float = 
         row, column = divmod(number, columns)
         left, right = (round((width + gap) * c / columns) for c in (column, column + 1))
         top, bottom = (round((height + gap) * r / rows) for r in (row, row + 1))
-        boxes.append(Box(left, top, right - left - gap, bottom - top - gap))
+        boxes.append(ScreenBox(left, top, right - left - gap, bottom - top - gap))
     return boxes

@@ -10,8 +10,8 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -28,6 +28,8 @@ from PIL import Image, UnidentifiedImageError
 Post = Callable[[Callable[[], None]], None]
 Report = Callable[[float], None]
 """Given to every job: called with the share done, 0..1; raises CancelledError if unwanted."""
+JobFunction = Callable[..., Any]
+"""A function of a module, so that the process can import it; it is given a `Report` first."""
 
 _context = multiprocessing.get_context("spawn")
 
@@ -42,11 +44,11 @@ def _nothing(*_: Any) -> None:
 
 @dataclass(eq=False)
 class Ticket:
-    """A job that was asked for, and who wants to hear of it."""
+    """A job that was asked for, and its callbacks."""
 
     number: int
-    job: str
-    arguments: dict[str, Any]
+    call: bytes
+    """The job and its arguments, pickled."""
     priority: int
     done: Callable[[Any], None]
     failed: Callable[[str], None]
@@ -65,18 +67,16 @@ class _Life:
 
 
 class Worker:
-    """See the module. `jobs` names the module whose functions are the jobs."""
+    """See the module."""
 
     def __init__(
         self,
         post: Post,
         *,
-        jobs: str = f"{__package__}.jobs",
         environ: Mapping[str, str] | None = None,
         patience: float = 1.0,
     ) -> None:
         self._post = post
-        self._jobs = jobs
         self._environ = dict(environ or {})
         self._patience = patience
         self._numbers = itertools.count(1)
@@ -90,7 +90,7 @@ class Worker:
 
     def submit(
         self,
-        job: str,
+        job: JobFunction,
         *,
         priority: int = 0,
         done: Callable[[Any], None] = _nothing,
@@ -99,14 +99,15 @@ class Worker:
         **arguments: Any,
     ) -> Ticket:
         """Ask for a job; lower priorities go first, equal ones in the order of asking."""
-        ticket = Ticket(next(self._numbers), job, arguments, priority, done, failed, progress)
+        call = pickle.dumps((job, arguments))
+        ticket = Ticket(next(self._numbers), call, priority, done, failed, progress)
         self._waiting.append(ticket)
         self._waiting.sort(key=lambda t: (t.priority, t.number))
         self._next()
         return ticket
 
     def cancel(self, ticket: Ticket | None) -> None:
-        """Nobody hears of this job again; it stops as soon as it can."""
+        """Stop this job as soon as possible; its callbacks are not called any more."""
         if ticket is None or ticket.finished or ticket.cancelled:
             return
         ticket.cancelled = True
@@ -134,9 +135,7 @@ class Worker:
         """Start the process now rather than with the first job."""
         if self._life is None and not self._closed:
             here, there = _context.Pipe()
-            process = _context.Process(
-                target=serve, args=(there, self._jobs, self._environ), daemon=True
-            )
+            process = _context.Process(target=serve, args=(there, self._environ), daemon=True)
             process.start()
             there.close()
             self._life = _Life(process, here)
@@ -158,10 +157,10 @@ class Worker:
         if self._running is None and self._waiting and not self._paused and not self._closed:
             self.start()
             self._running = ticket = self._waiting.pop(0)
-            self._tell("job", ticket.number, ticket.job, ticket.arguments)
+            self._tell("job", ticket.number, ticket.call)
 
     def _tell(self, *message: Any) -> None:
-        """Send to the process, if there is one; that it has died is heard by listening."""
+        """Send to the process, if there is one. Whether it has died, `_listen` finds out."""
         if self._life is not None:
             with contextlib.suppress(OSError), self._life.sending:
                 self._life.line.send(message)
@@ -236,7 +235,7 @@ class _Desk:
         self.going.set()
 
 
-def serve(line: Connection, jobs: str, environ: Mapping[str, str]) -> None:
+def serve(line: Connection, environ: Mapping[str, str]) -> None:
     """The process: does what comes in over `line` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the window
     os.environ.update(environ)
@@ -245,7 +244,7 @@ def serve(line: Connection, jobs: str, environ: Mapping[str, str]) -> None:
     if hasattr(os, "nice"):
         os.nice(5)  # the window goes first
     desk = _Desk()
-    queue: list[tuple[int, str, dict[str, Any]]] = []
+    queue: list[tuple[int, bytes]] = []
     ready = threading.Semaphore(0)
     sending = threading.Lock()
 
@@ -265,15 +264,16 @@ def serve(line: Connection, jobs: str, environ: Mapping[str, str]) -> None:
             elif kind == "pause":
                 desk.going.clear() if rest[0] else desk.going.set()
             else:
-                queue.append(tuple(rest))
+                queue.append((rest[0], rest[1]))
                 ready.release()
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
         ready.acquire()
-        number, name, arguments = queue.pop(0)
+        number, call = queue.pop(0)
         try:
-            job = getattr(sys.modules.get(jobs) or __import__(jobs, fromlist=["_"]), name)
+            # Here, not where it was received: what this imports may take seconds.
+            job, arguments = pickle.loads(call)
             send("done", number, job(_reporter(number, desk, send), **arguments))
         except CancelledError:
             send("failed", number, "cancelled")  # which nobody hears
@@ -300,7 +300,7 @@ def _reporter(number: int, desk: _Desk, send: Callable[..., None]) -> Report:
 
 
 EXPECTED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, ImportError)
-"""What pictures, settings and machines are to blame for."""
+"""Errors that come of pictures, settings and machines, not of mistakes in the program."""
 
 
 def sentence(error: BaseException) -> str:

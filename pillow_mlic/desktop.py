@@ -63,12 +63,12 @@ _UPDATERS = (
     ("update-desktop-database", "applications", "desktop-file-utils"),
     ("gtk-update-icon-cache", "icons/hicolor", ""),
 )
-"""Programs that read what was written into the desktop's caches, where, and their package; the last
-is missing where no desktop needs it."""
+"""Programs that update the desktop's caches: their name, the folder they are given, and the
+package that has them (none where no desktop needs the program)."""
 
 
 @dataclass
-class Report:
+class InstallReport:
     """What was written or removed, and what the user may have to do."""
 
     files: list[Path] = field(default_factory=list)
@@ -76,7 +76,8 @@ class Report:
 
 
 def data_home() -> Path:
-    """The user's data folder. ValueError where desktops are other ones."""
+    """The user's data folder. ValueError on systems whose desktops do not follow
+    freedesktop.org."""
     if sys.platform in ("win32", "darwin"):
         msg = "this is for desktops of Linux and BSD (freedesktop.org); here are others"
         raise ValueError(msg)
@@ -85,7 +86,8 @@ def data_home() -> Path:
 
 
 def contents(program: str) -> dict[str, str]:
-    """The files by their place below the data folder; `program` is `mlic` as entries call it."""
+    """What each file holds, by its path below the data folder; `program`: the command in
+    entries."""
     icon = MIME.replace("/", "-")
     signature = "".join(f"\\x{byte:02x}" for byte in SIGNATURE)
     words = {"mime": MIME, "icon": icon, "command": program, "signature": signature}
@@ -112,13 +114,13 @@ def _quoted(word: str) -> str:
     return '"' + word.replace("\\", "\\\\") + '"'  # backslashes count twice in these files
 
 
-def install(prefix: Path | None = None) -> Report:
+def install(prefix: Path | None = None) -> InstallReport:
     """Write the files and update the desktop's caches.
 
     With `prefix` they go below `prefix`/share, as a distribution's package wants them: entries call
     `mlic` by its name alone, and the caches are left to whoever installs the package.
     """
-    home, report = data_home() if prefix is None else prefix / "share", Report()
+    home, report = data_home() if prefix is None else prefix / "share", InstallReport()
     for name, text in contents(command() if prefix is None else "mlic").items():
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,9 +131,9 @@ def install(prefix: Path | None = None) -> Report:
     return report
 
 
-def uninstall(prefix: Path | None = None) -> Report:
+def uninstall(prefix: Path | None = None) -> InstallReport:
     """Remove what `install` wrote, and update the caches."""
-    home, report = data_home() if prefix is None else prefix / "share", Report()
+    home, report = data_home() if prefix is None else prefix / "share", InstallReport()
     for name in contents("mlic"):
         path = home / name
         if path.exists():
@@ -142,7 +144,7 @@ def uninstall(prefix: Path | None = None) -> Report:
     return report
 
 
-def _update(home: Path, report: Report) -> None:
+def _update(home: Path, report: InstallReport) -> None:
     for program, folder, package in _UPDATERS:
         if not (home / folder).exists():
             continue

@@ -29,4 +29,4 @@ class WeightsError(MlicError):
 
 
 class DeviceMemoryError(MemoryError):
-    """The memory of a device does not suffice; the CPU's, or smaller regions, may."""
+    """The memory of a device does not suffice. The CPU's may, or that for smaller regions."""

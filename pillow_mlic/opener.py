@@ -19,8 +19,8 @@ def register_mlic_opener(
 
     `device`: as `set_device`. `threads`: CPU threads that decoding uses. `weights_dir`: a folder
     of weight packs, searched before the usual ones. `max_pixels`: larger .mlic files raise
-    DecompressionBombError when opened, whatever Pillow's own limit is. Each call sets all
-    options: what is not given is as before the first. Raises ValueError for values that cannot be.
+    DecompressionBombError when opened, whatever Pillow's own limit is. Each call sets all options:
+    one that is not given gets its default again. Raises ValueError for values that cannot be.
     """
     folder = None if weights_dir is None else Path(weights_dir)
     chosen = settings.Opening(threads, folder, max_pixels)

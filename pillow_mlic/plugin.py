@@ -38,7 +38,7 @@ class MlicImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "MLIC learned image compression"
     _pending = False
-    """Whether the pixels are still to be decoded; copies that were pickled have them."""
+    """Whether the pixels are still to be decoded. They never are in a copy made by pickle."""
 
     def _open(self) -> None:
         fp = self._stream()
@@ -103,11 +103,11 @@ class MlicImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Become the preview, where the file has one that makes a thumbnail of half of `size`.
+        """Become the preview, if the file has one with at least half of `size`.
 
-        That is what `Image.thumbnail` needs, which asks for twice the size of what it makes. Needs
-        no torch. Returns None, and changes nothing, where the picture itself is needed: also where
-        `mode` is another one or the preview is damaged.
+        Half is enough: `Image.thumbnail` asks for twice the size that it makes. Needs no torch.
+        Returns None, and changes nothing, where the picture itself is needed: where there is no
+        such preview, where it is damaged, and where `mode` is another one.
         """
         if not self._pending or mode not in (None, self.mode) or size is None:
             return None
@@ -266,10 +266,10 @@ def decode_slices(
 ) -> Image.Image:
     """A preview of a .mlic file from the first `slices` slices of its latents.
 
-    Latents are coded in slices, the bundled model's from the ones that tell most to those that
-    tell least; what is not read is taken to be what the model expects. 0 reads the hyper latents
-    alone, all slices give the picture itself. Raises ValueError where there are not so many,
-    ContainerError or DecodeError for a broken file.
+    Latents are coded in slices; in the bundled model the first slices say most about the picture.
+    In place of slices that are not read stands what the model expects of them. With 0 only the
+    hyper latents are read, with all slices the picture is whole. Raises ValueError where there are
+    not so many, ContainerError or DecodeError for a broken file.
     """
     with MlicImageFile(fp) as image:
         return image.decode_region((0, 0, *image.size), device, progress, slices)
@@ -298,7 +298,7 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
 
 
 def _check_slices(slices: object, coding: "Coding") -> None:
-    """ValueError unless the weights code latents in so many slices, or in more."""
+    """ValueError where the weights do not have so many slices."""
     most = coding.engine.slices
     if isinstance(slices, bool) or not isinstance(slices, int) or not 0 <= slices <= most:
         msg = f"slices is {slices!r}, but {coding.pack.file.model} has {most}: give 0 to {most}"
@@ -306,7 +306,7 @@ def _check_slices(slices: object, coding: "Coding") -> None:
 
 
 def _accept(prefix: bytes) -> bool | str:
-    """Whether a file that begins so is ours; a string says why it is, but cannot be read."""
+    """Whether a file that begins so is ours; a string: it is, but cannot be read, and why."""
     if not container.is_mlic(prefix):
         return False
     return container.prefix_problem(prefix) or True

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image
 
 from . import models
-from .coding.goals import Coded, Target, find
+from .coding.goals import CodedFile, Target, find
 from .engines import devices, engine_for
 from .format import alpha, container, preview
 from .format import tiles as tile_chunks
@@ -26,7 +26,7 @@ DEFAULT_QUALITY = 3.0
 MOST_STEPS = 100_000
 """Most steps of refinement. More are of no use: whoever asks for them has mistyped."""
 GUARD = container.GUARD_BANDS[0]
-"""Exact: the decoder's entropy part runs in float64, too."""
+"""The narrowest guard band: the decoder's entropy part runs in float64, as the encoder's does."""
 DEFAULT_TILE = 1024
 """So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
@@ -35,7 +35,7 @@ WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
-    """(H, W, 3) -> what `mode` has besides alpha: (H, W, 3), or the mean of the planes (H, W)."""
+    """(H, W, 3) -> the same for RGB and RGBA; the mean of the planes (H, W) for L and LA."""
     if mode.startswith("RGB"):
         return pixels
     import numpy as np
@@ -116,7 +116,7 @@ def _steps(value: object) -> int:
 def _optimize(value: object, pack: "PackFile") -> bool:
     """Whether rounding is to be optimised.
 
-    Published weights are for one quality, and give what was published unless told otherwise.
+    By default it is not with weights for one quality: they give what was published.
     """
     if value is None:
         return pack.quality is None and pack.for_squared_error
@@ -132,12 +132,12 @@ def _optimize(value: object, pack: "PackFile") -> bool:
 
 @dataclass(frozen=True)
 class SaveSettings:
-    """The options of saving, checked; they say how to code a picture, whichever it is."""
+    """The options of saving, checked; the same for any picture."""
 
     file: "PackFile"
     """The weights."""
     quality: float
-    """1 to 8, of no account where there is a target."""
+    """1 to 8; not used where there is a target."""
     target: Target | None
     tile: int
     optimize: bool
@@ -181,7 +181,7 @@ class SaveSettings:
 
 
 def check_options(options: dict[str, Any]) -> None:
-    """Raise what saving with these options would raise, before there is anything to save."""
+    """Raise, before there is a picture, what saving with these options would raise."""
     SaveSettings.of(options)
 
 
@@ -196,7 +196,7 @@ class Prepared:
     coding: "Coding"
 
     def header(self, coding: "Coding") -> Header:
-        """The header of the file that is coded so."""
+        """The header of a file of this picture with this coding."""
         return Header(
             mode=self.native.mode,
             width=self.native.width,
@@ -215,7 +215,7 @@ class Prepared:
 
     def file(
         self, coding: "Coding", tiles: list[bytes], chunks: list[Chunk] | None = None
-    ) -> Coded:
+    ) -> CodedFile:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
         header = self.header(coding)
         coded = [tile_chunks.chunk_of(header, tile) for tile in tiles]
@@ -226,7 +226,8 @@ class Prepared:
     def encode(
         self, coding: "Coding", progress: "Progress | None" = None, refined: bool = True
     ) -> list[bytes]:
-        """The payloads of the tiles, coded so; those of a draft are not refined."""
+        """The payloads of the tiles; without `refined` (a draft) the steps of refinement are
+        left out."""
         from .coding.encoder import Encoder
 
         settings, mode = self.settings, self.native.mode
@@ -260,10 +261,10 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     preview, progress, exif, icc_profile, xmp, tile.
 
     `refine` is a number of steps, 0 by default, in which the encoder searches better latents for
-    this picture (`coding.refinement`); each takes about as long as plain encoding. Only what makes
-    the file better, by its real bytes and pixels, is kept. Together with a target the quality is
-    first searched for without refinement; then the two or three trials around it are refined, as a
-    refined file has another size and fidelity at the same quality.
+    this picture (`coding.refinement`); each takes about as long as plain encoding. A tile keeps its
+    refined latents only if its real bytes and pixels are better for it. Together with a target the
+    quality is first searched for without refinement; then the two or three trials around it are
+    refined, as a refined file has another size and fidelity at the same quality.
     """
     options: dict[str, Any] = image.encoderinfo
     ready = prepare(image, options)
@@ -276,7 +277,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     container.write(cast(BinaryIO, fp), *coded)
 
 
-def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> Coded:
+def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> CodedFile:
     """The file that meets the target."""
     # Where the size is the target, the preview is part of it: a little less than it may have.
     size = target.expected_bytes(ready.native.width * ready.native.height)
@@ -291,7 +292,7 @@ def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> Code
 
 
 class _Maker:
-    """Files of a prepared picture, for a target to be searched with; see goals.Maker.
+    """Makes the files that a search for a target tries; see goals.Maker.
 
     `chunks` are those before the tiles, by default as `Prepared.file` has them.
     """
@@ -303,13 +304,13 @@ class _Maker:
         self.overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
         self.drafts = ready.settings.refine > 0
 
-    def code(self, quality: float, progress: "Progress", draft: bool = False) -> Coded:
+    def code(self, quality: float, progress: "Progress", draft: bool = False) -> CodedFile:
         """The file of a quality; a draft is not refined."""
         coding = self._at(quality)
         tiles = self._ready.encode(coding, progress, refined=not draft)
         return self._ready.file(coding, tiles, self._chunks)
 
-    def show(self, coded: Coded, put: "Put", progress: "Progress") -> None:
+    def show(self, coded: CodedFile, put: "Put", progress: "Progress") -> None:
         """Put what a decoder sees of a file."""
         from .coding.decoder import Decoder
 
@@ -325,7 +326,7 @@ class _Maker:
 
 
 class _Picture:
-    """An image as `codec.encode` reads it, piece by piece: RGB pixels of some rows and columns."""
+    """An image that the encoder reads piece by piece: RGB pixels of some rows and columns."""
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
@@ -340,7 +341,7 @@ class _Picture:
 
 
 def _tile(size: object) -> int:
-    """The side of a tile; ValueError where it is none of those that a header can say."""
+    """The side of a tile; ValueError for a side that headers cannot say."""
     sides = [64 << code for code in range(container.MAX_TILE_CODE + 1)]
     if not isinstance(size, int) or size not in sides:
         msg = (

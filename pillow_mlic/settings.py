@@ -32,7 +32,7 @@ _device: str | None = None
 
 
 def choose(opening: Opening) -> None:
-    """Open files so from now on."""
+    """Use these options for all files that are opened from now on."""
     global _chosen
     _chosen = opening
 

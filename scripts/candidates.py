@@ -35,7 +35,7 @@ from pillow_mlic.models.complexity import complexity
 from pillow_mlic.models.layers.quality import lambda_of
 from pillow_mlic.training.data import Crops, load_folder
 from pillow_mlic.training.export import write_half
-from pillow_mlic.training.loop import Report, Settings, Trainer
+from pillow_mlic.training.loop import Settings, Trainer, TrainingReport
 
 MODEL = "mlicv2-lite"
 SETTINGS = {field.name for field in fields(Settings)}
@@ -87,7 +87,7 @@ def train(candidate: Candidate, args: argparse.Namespace) -> None:
     run.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(model, pictures, run, settings, torch.device("cpu"))
 
-    def report(entry: Report) -> None:
+    def report(entry: TrainingReport) -> None:
         print(
             f"{name}: {100 * entry.fraction:.0f} % step {entry.step}, {entry.loss:.4f}", flush=True
         )

@@ -25,7 +25,7 @@ from pillow_mlic.cli import common
 from pillow_mlic.evaluation import bench, codecs, metrics
 from pillow_mlic.evaluation.bdrate import Metric, bd_rate
 from pillow_mlic.evaluation.codecs import Codec
-from pillow_mlic.evaluation.measure import Measurement, Picture, rows_of
+from pillow_mlic.evaluation.measure import BenchPicture, Measurement, rows_of
 from pillow_mlic.evaluation.results import COLUMNS, NAMES, Curve
 
 ANCHOR = "avif"
@@ -51,7 +51,7 @@ def codec_of(pack: Path, folder: Path, args: argparse.Namespace) -> Codec:
 
 
 def curve(
-    codec: Codec, pictures: list[Picture], wanted: tuple[Metric, ...], args: argparse.Namespace
+    codec: Codec, pictures: list[BenchPicture], wanted: tuple[Metric, ...], args: argparse.Namespace
 ) -> Curve:
     """Means over the pictures, measured as far as the cache does not have them."""
     jobs = [
@@ -104,7 +104,7 @@ def main() -> None:
         print(f"no {NAMES[metric]} here: {metrics.how_to_get(metric)}", file=sys.stderr)
     args.cache.mkdir(parents=True, exist_ok=True)
     pictures = [
-        Picture(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        BenchPicture(path, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in spread(bench.find_images([args.on]), args.pictures)
     ]
     anchor = curve(codecs.create(ANCHOR), pictures, wanted, args)

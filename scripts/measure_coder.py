@@ -30,7 +30,7 @@ from pillow_mlic.evaluation.tables import markdown_table
 Steps = list[tuple[NDArray[np.int32], NDArray[np.int32]]]
 
 
-class Recorder(range_coder.Decoder):
+class Recorder(range_coder.StreamDecoder):
     """A decoder that notes all that it is asked for."""
 
     streams: ClassVar[list["Recorder"]] = []
@@ -62,20 +62,20 @@ def load(file: bytes) -> None:
 
 def recorded(file: bytes) -> list[Recorder]:
     """The streams of a file, decoded, and the steps in which that was done."""
-    plain = range_coder.Decoder
+    plain = range_coder.StreamDecoder
     Recorder.streams.clear()
-    range_coder.Decoder = Recorder
+    range_coder.StreamDecoder = Recorder
     try:
         load(file)
     finally:
-        range_coder.Decoder = plain
+        range_coder.StreamDecoder = plain
     return list(Recorder.streams)
 
 
 def decode(streams: list[Recorder], backend: str) -> None:
     """All symbols of the streams again."""
     for stream in streams:
-        decoder = range_coder.Decoder(stream.data, stream.total, stream.tables, backend)
+        decoder = range_coder.StreamDecoder(stream.data, stream.total, stream.tables, backend)
         for _, indexes in stream.steps:
             decoder.take(indexes)
         decoder.finish()

@@ -57,12 +57,12 @@ class Studio:
     def __init__(self, folder: Path, out: Path) -> None:
         from PySide6.QtWidgets import QApplication
 
-        from pillow_mlic_gui.qt.memory import Memory
-        from pillow_mlic_gui.qt.staff import QtStaff
+        from pillow_mlic_gui.qt.memory import ViewerMemory
         from pillow_mlic_gui.qt.window import Window
+        from pillow_mlic_gui.qt.workers import WorkerProcesses
 
         self.app = QApplication.instance() or QApplication(sys.argv[:1])
-        self.window = Window(QtStaff(), Memory(folder / "settings.ini"))
+        self.window = Window(WorkerProcesses(), ViewerMemory(folder / "settings.ini"))
         self.out = out
         out.mkdir(parents=True, exist_ok=True)
         self.window.setGeometry(0, 0, 1400, 880)
@@ -81,8 +81,8 @@ class Studio:
 
     def rest(self) -> None:
         """Wait until nothing is going on."""
-        staff, session = self.window.staff, self.window.session
-        workers = (staff.pictures, staff.peers, staff.neural)
+        processes, session = self.window.workers, self.window.session
+        workers = (processes.pictures, processes.peers, processes.neural)
         self.wait(lambda: not session.busy and not any(w.busy for w in workers))
         pause = time.monotonic() + 0.3
         self.wait(lambda: time.monotonic() > pause)

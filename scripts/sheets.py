@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pillow_mlic.cli import common
 from pillow_mlic.evaluation import bench, codecs, compare, details
 from pillow_mlic.evaluation.codecs import Codec
-from pillow_mlic.evaluation.compare import GAP, INK, PAPER, SOFT, Outcome
+from pillow_mlic.evaluation.compare import GAP, INK, PAPER, SOFT, CodecOutcome
 from pillow_mlic.evaluation.details import Box
 from pillow_mlic.evaluation.measure import read_rgb
 
@@ -104,7 +104,7 @@ def box_of(path: Path, picture: Image.Image, given: dict[str, Box]) -> Box:
     return details.most_detailed(picture, (SIDE, SIDE))
 
 
-def versions(picture: Image.Image, mine: Sequence[Codec], quality: float) -> list[Outcome]:
+def versions(picture: Image.Image, mine: Sequence[Codec], quality: float) -> list[CodecOutcome]:
     """Ours, AVIF and JPEG XL in as many bytes each, and AVIF in twice as many."""
     best = codecs.create("avif-best")
     about = len(mine[0].encode(picture, quality))
@@ -119,7 +119,7 @@ def versions(picture: Image.Image, mine: Sequence[Codec], quality: float) -> lis
 
 
 def sheet(
-    picture: Image.Image, outcomes: Sequence[Outcome], box: Box, zoom: int, columns: int
+    picture: Image.Image, outcomes: Sequence[CodecOutcome], box: Box, zoom: int, columns: int
 ) -> Image.Image:
     """Crops of the original and the outcomes, `zoom` times as large, in so many columns."""
     cells = [("original", "", picture)]
@@ -141,7 +141,7 @@ def sheet(
     return out
 
 
-def legend(outcome: Outcome) -> str:
+def legend(outcome: CodecOutcome) -> str:
     """Two lines: size, and fidelity of the whole picture."""
     bpp = 8 * outcome.size / (outcome.image.width * outcome.image.height)
     points = outcome.fidelity.get("ssimulacra2")

@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pillow_mlic.training.loop import LOG, STATE, Report
-from pillow_mlic.training.session import Request, train
+from pillow_mlic.training.loop import LOG, STATE, TrainingReport
+from pillow_mlic.training.session import TrainingRequest, train
 
 PART = 15 << 20
 SECONDS_TO_SAVE = 20
@@ -78,11 +78,11 @@ def main() -> None:
         if minutes <= 0:
             parser.error("there is no time left to train")
 
-        def report(entry: Report) -> None:
+        def report(entry: TrainingReport) -> None:
             print(json.dumps(entry._asdict()), flush=True)
 
         pack = train(
-            Request(
+            TrainingRequest(
                 data=pictures,
                 run=run,
                 minutes=minutes,

@@ -125,7 +125,7 @@ def words_beyond(data: list[int], rows: list[int], tables: Tables, call: int) ->
 
 
 def started(words: list[int]) -> list[int]:
-    """The words with a first state that Decoder lets through."""
+    """The words with a first state that StreamDecoder lets through."""
     return [words[0], words[1] & 0x7FFFFFFF or 1, *words[2:]]
 
 

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from pillow_mlic.entropy import compressai_coder
-from pillow_mlic.entropy.range_coder import Decoder, StreamError, encode
+from pillow_mlic.entropy.range_coder import StreamDecoder, StreamError, encode
 from pillow_mlic.entropy.rows import rows_of
 
 from .coder_model import GAUSSIAN, STEEP, Attack, attacks, sample
@@ -52,7 +52,7 @@ def decode_checked(attack: Attack) -> None:
     data, total = np.array(attack.words, "<u4").tobytes(), len(attack.rows)
     rows = np.array(attack.rows)
     with contextlib.suppress(StreamError):
-        decoder = Decoder(data, total, attack.tables, "compressai")
+        decoder = StreamDecoder(data, total, attack.tables, "compressai")
         for start in range(0, total, 997):
             decoder.take(rows[start : start + 997])
         decoder.finish()

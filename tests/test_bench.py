@@ -18,7 +18,7 @@ from PIL import Image
 from pillow_mlic import cli
 from pillow_mlic.cli import bench as command
 from pillow_mlic.evaluation import bench, codecs, measure, memory, metrics, plots
-from pillow_mlic.evaluation.monotony import monotony
+from pillow_mlic.evaluation.monotonicity import monotonicity
 
 from .test_evaluation import picture
 
@@ -543,17 +543,17 @@ def test_monotony() -> None:
         return {"codec": "mlic", "image": image, "setting": setting, "bpp": bpp, "psnr-rgb": psnr}
 
     rows = [row("a", 2, 0.5, 31), row("a", 1, 0.4, 30), row("b", 1, 0.2, 33), row("b", 2, 0.3, 34)]
-    found = monotony("mlic", rows)
+    found = monotonicity("mlic", rows)
     assert found is not None
     assert not found.falls
     assert found.sentence() == (
         "mlic: bytes and PSNR rise at all 2 steps, by 25.00 % and 1.000 dB at least."
     )
-    found = monotony("mlic", [*rows, row("a", 2.25, 0.6, 30.5)])
+    found = monotonicity("mlic", [*rows, row("a", 2.25, 0.6, 30.5)])
     assert found is not None
     assert [(step.image, step.lower, step.higher) for step in found.falls] == [("a", 2, 2.25)]
     assert "1 of 3 steps do not rise: a from 2 to 2.25: +20.00 % bytes, -0.500 dB" in (
         found.sentence()
     )
-    assert monotony("avif", rows) is None
-    assert monotony("mlic", [row("a", 1, 1, 1), {**row("a", 2, 1, 1), "error": "no"}]) is None
+    assert monotonicity("avif", rows) is None
+    assert monotonicity("mlic", [row("a", 1, 1, 1), {**row("a", 2, 1, 1), "error": "no"}]) is None

@@ -19,8 +19,8 @@ import pillow_mlic
 from pillow_mlic import cli
 from pillow_mlic.bulk import places, pool
 from pillow_mlic.bulk.order import GROUP, SMALL_FILE, Item, Order, jobs_of
-from pillow_mlic.bulk.run import Progress
-from pillow_mlic.bulk.work import TOGETHER, Worker
+from pillow_mlic.bulk.run import BatchProgress
+from pillow_mlic.bulk.work import TOGETHER, BatchWorker
 
 from .conftest import GOLDEN, photograph
 
@@ -80,7 +80,7 @@ def rejects(folder: Path) -> list[dict]:
 @inline
 def test_a_tree_there_and_back(source: Path, tmp_path: Path) -> None:
     out, back = tmp_path / "out", tmp_path / "back"
-    seen: list[Progress] = []
+    seen: list[BatchProgress] = []
     summary = pillow_mlic.batch(source, out, workers=1, psnr=True, quality=4, progress=seen.append)
     names = {p.relative_to(source).with_suffix(".mlic").as_posix() for p in source.rglob("*.png")}
     assert set(outputs(out)) == names - {"broken.mlic"}
@@ -278,11 +278,11 @@ def test_groups_give_the_same_when_some_are_done(source: Path, tmp_path: Path) -
         ]
 
     order = Order(options={"optimize": False})
-    assert len(list(Worker(order)(job(set())))) == 5
+    assert len(list(BatchWorker(order)(job(set())))) == 5
     whole = outputs(out)
     (out / "p0.png").unlink()
     done = {f.relative for f in found} - {"p0.png"}
-    (record,) = Worker(order)(job(done))
+    (record,) = BatchWorker(order)(job(done))
     assert record["output"] == str(out / "p0.png")
     assert outputs(out) == whole
 
@@ -343,7 +343,7 @@ def test_workers_that_cannot_start_are_an_error(
 def test_progress_can_cancel(source: Path, tmp_path: Path) -> None:
     written = []
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: BatchProgress) -> None:
         if "error" not in progress.record:
             written.append(progress.record["output"])
         if len(written) == 2:
@@ -465,7 +465,7 @@ def test_a_cut_manifest(source: Path, tmp_path: Path) -> None:
 def test_one_job_at_a_time(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
 
-    def twice(progress: Progress) -> None:
+    def twice(progress: BatchProgress) -> None:
         pillow_mlic.batch(source, out, workers=1)
 
     with pytest.raises(ValueError, match="running already"):
@@ -560,7 +560,7 @@ def test_an_archive_as_destination(source: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("other.txt", "kept")
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: BatchProgress) -> None:
         if progress.done == 3:
             raise InterruptedError
 

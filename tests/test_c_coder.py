@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pillow_mlic.entropy import c_coder, rans
-from pillow_mlic.entropy.range_coder import Decoder, StreamError, encode
+from pillow_mlic.entropy.range_coder import StreamDecoder, StreamError, encode
 from pillow_mlic.entropy.rows import rows_of
 
 from .coder_model import GAUSSIAN, STEEP, attacks, sample
@@ -115,11 +115,11 @@ def test_a_long_stream_grows() -> None:
     data = encode([(symbols, rows)], STEEP, "c")
     assert data == encode([(symbols, rows)], STEEP, "numpy")
     assert len(data) > 4 * 6000
-    decoder = Decoder(data, 5000, STEEP, "c")
+    decoder = StreamDecoder(data, 5000, STEEP, "c")
     assert np.array_equal(decoder.take(rows), symbols)
     decoder.finish()
     with pytest.raises(StreamError, match=rans.TOO_EARLY):
-        Decoder(data[:-4], 5000, STEEP, "c").take(rows)
+        StreamDecoder(data[:-4], 5000, STEEP, "c").take(rows)
 
 
 # --- under sanitizers ---------------------------------------------------------------------------

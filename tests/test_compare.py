@@ -16,7 +16,7 @@ from pillow_mlic_gui.state import Goal, GoalKind
 from .conftest import photograph
 
 
-def encode(image: Image.Image, names: list[str], **where) -> list[compare.Outcome]:
+def encode(image: Image.Image, names: list[str], **where) -> list[compare.CodecOutcome]:
     return compare.compare(image, [codecs.create(name) for name in names], **where)
 
 

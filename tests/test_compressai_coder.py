@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pillow_mlic.entropy import compressai_coder, rans
-from pillow_mlic.entropy.range_coder import Decoder, encode
+from pillow_mlic.entropy.range_coder import StreamDecoder, encode
 from pillow_mlic.entropy.rows import rows_of
 
 from .coder_model import (
@@ -104,14 +104,16 @@ def test_the_twin_steps_in_where_padding_would_be_huge(monkeypatch: pytest.Monke
     used = []
     for most in (1 << 25, 1000):
         monkeypatch.setattr(compressai_coder, "MOST_PADDING", most)
-        decoder = Decoder(data, 5000, GAUSSIAN, "compressai")
+        decoder = StreamDecoder(data, 5000, GAUSSIAN, "compressai")
         used.append(type(decoder._reader))
         assert np.array_equal(decoder.take(rows), symbols)
         decoder.finish()
     assert used == [compressai_coder.CompressaiDecoder, rans.RansDecoder]
     forged = np.array(started([ONES] * 3_000_000), "<u4").tobytes()
     monkeypatch.undo()
-    assert type(Decoder(forged, 4_000_000, GAUSSIAN, "compressai")._reader) is rans.RansDecoder
+    assert (
+        type(StreamDecoder(forged, 4_000_000, GAUSSIAN, "compressai")._reader) is rans.RansDecoder
+    )
 
 
 @needs_extension

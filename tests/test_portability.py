@@ -18,10 +18,11 @@ from torch.nn import functional as F
 
 from pillow_mlic import cli, packs
 from pillow_mlic.diagnostics import portability
-from pillow_mlic.diagnostics.portability import Outcome, Setting, Summary
+from pillow_mlic.diagnostics.portability import PortabilitySummary, Setting, SettingOutcome
 from pillow_mlic.engines import torch_walk
 from pillow_mlic.engines.torch_walk import EXACT_GUARD
 from pillow_mlic.models.layers.conv import Conv2d
+from pillow_mlic.models.layers.planar import planar_memory
 from pillow_mlic.packs.checkpoints import import_checkpoint
 
 from .coders import coding_of, encode
@@ -54,7 +55,7 @@ def jobs_of(pack: packs.Pack, image: Image.Image, qualities: tuple[float, ...]) 
     return jobs
 
 
-def check(pack: packs.Pack, jobs: list[Any], settings: list[Setting]) -> list[Outcome]:
+def check(pack: packs.Pack, jobs: list[Any], settings: list[Setting]) -> list[SettingOutcome]:
     outcomes = [portability.decode_all(setting, pack, jobs) for setting in settings]
     for outcome in outcomes:
         assert outcome.streams == len(jobs)
@@ -122,7 +123,7 @@ def test_the_other_layout_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.inference_mode():
         usual = layer(x)
         assert not seen  # Winograd's
-        with portability._other_layout():
+        with planar_memory():
             other = layer(x)
         assert seen == [True]
         layer(x[:, :8, :8])
@@ -135,14 +136,14 @@ def test_the_other_layout_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table() -> None:
-    outcome = Outcome(
+    outcome = SettingOutcome(
         "abacus",
         7,
         {"exact": 0, "fast": 0, "naive": 3},
         {"exact": 0.25, "fast": 0.125, "naive": 0.1},
         3e-6,
     )
-    text = portability.table(Summary([outcome], 1000, 1008, 0.0, 12.5, 1e-5))
+    text = portability.table(PortabilitySummary([outcome], 1000, 1008, 0.0, 12.5, 1e-5))
     assert "| abacus | 7 | 0 | 0 | 3 | 0.250 | 0.125 | 3.0e-06 |" in text
     assert "Guard band 1e-05: 12.5 latents listed a stream, +0.800% bytes." in text
 
@@ -155,7 +156,7 @@ def test_the_command_says_whether_streams_are_portable(
 ) -> None:
     """In this process, and with two settings; the real ones take one process each."""
 
-    def here(setting: Setting, pack: Path, jobs: Path) -> Outcome:
+    def here(setting: Setting, pack: Path, jobs: Path) -> SettingOutcome:
         loaded = packs.load(packs.inspect(pack))
         return portability.decode_all(setting, loaded, json.loads(jobs.read_text()))
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pillow_mlic.entropy import c_coder, compressai_coder, range_coder
-from pillow_mlic.entropy.range_coder import Decoder, StreamError, available_backends, encode
+from pillow_mlic.entropy.range_coder import StreamDecoder, StreamError, available_backends, encode
 from pillow_mlic.entropy.rows import RAW_END, _laid_out, rows_of
 
 from .coder_model import (
@@ -31,7 +31,7 @@ QUICK = settings(deadline=None, max_examples=60)
 
 
 def decode(data: bytes, steps: Steps, tables: Tables, backend: str | None = None) -> list[Ints]:
-    decoder = Decoder(data, sum(len(rows) for _, rows in steps), tables, backend)
+    decoder = StreamDecoder(data, sum(len(rows) for _, rows in steps), tables, backend)
     taken = [decoder.take(rows) for _, rows in steps]
     decoder.finish()
     return taken
@@ -98,7 +98,7 @@ def test_integer_types(dtype: Any) -> None:
     for backend in available_backends():
         assert encode([(symbols.astype(dtype), rows.astype(dtype))], GAUSSIAN, backend) == want
         assert np.array_equal(
-            Decoder(want, 20, GAUSSIAN, backend).take(rows.astype(dtype)), symbols
+            StreamDecoder(want, 20, GAUSSIAN, backend).take(rows.astype(dtype)), symbols
         )
 
 
@@ -158,20 +158,20 @@ def test_wrong_arguments(backend: str) -> None:
         with pytest.raises(ValueError, match="row indexes must be"):
             encode([(symbols, wrong)], GAUSSIAN, backend)
         with pytest.raises(ValueError, match="row indexes must be"):
-            Decoder(data, 10, GAUSSIAN, backend).take(wrong)
+            StreamDecoder(data, 10, GAUSSIAN, backend).take(wrong)
     halves: Any = symbols / 2
     with pytest.raises(ValueError, match="symbols must be a flat array of integers"):
         encode([(halves, rows)], GAUSSIAN, backend)
     with pytest.raises(ValueError, match="needs one row index"):
         encode([(symbols, rows[1:]), (symbols[1:], rows)], GAUSSIAN, backend)
     with pytest.raises(ValueError, match="cannot be negative"):
-        Decoder(data, -1, GAUSSIAN, backend)
+        StreamDecoder(data, -1, GAUSSIAN, backend)
 
 
 @each_backend
 def test_no_more_symbols_than_announced(backend: str) -> None:
     symbols, rows = sample(10)
-    decoder = Decoder(encode([(symbols, rows)], GAUSSIAN), 10, GAUSSIAN, backend)
+    decoder = StreamDecoder(encode([(symbols, rows)], GAUSSIAN), 10, GAUSSIAN, backend)
     assert np.array_equal(decoder.take(rows[:6]), symbols[:6])
     with pytest.raises(ValueError, match="5 symbols asked for where 4"):
         decoder.take(rows[:5])
@@ -214,19 +214,19 @@ def test_backend_names(monkeypatch: pytest.MonkeyPatch) -> None:
         encode([], GAUSSIAN, "zip")
     monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, "zap")
     with pytest.raises(ValueError, match="no range coder 'zap'"):
-        Decoder(b"", 0, GAUSSIAN)
+        StreamDecoder(b"", 0, GAUSSIAN)
 
 
 @each_backend
 def test_the_environment_chooses(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And without it the first one that is available is used."""
     data = encode([sample(100)], GAUSSIAN)
-    wanted = type(Decoder(data, 100, GAUSSIAN, backend)._reader)
+    wanted = type(StreamDecoder(data, 100, GAUSSIAN, backend)._reader)
     monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, backend)
-    assert type(Decoder(data, 100, GAUSSIAN)._reader) is wanted
+    assert type(StreamDecoder(data, 100, GAUSSIAN)._reader) is wanted
     monkeypatch.setenv(range_coder.ENVIRONMENT_VARIABLE, "")
     is_first = backend == available_backends()[0]
-    assert (type(Decoder(data, 100, GAUSSIAN)._reader) is wanted) == is_first
+    assert (type(StreamDecoder(data, 100, GAUSSIAN)._reader) is wanted) == is_first
 
 
 def test_without_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +238,7 @@ def test_without_extensions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert available_backends() == ("numpy",)
     check([sample(100)], GAUSSIAN)
     with pytest.raises(ImportError, match="compressai, which is not installed"):
-        Decoder(b"", 0, GAUSSIAN, "compressai")
+        StreamDecoder(b"", 0, GAUSSIAN, "compressai")
 
 
 # --- streams that nobody wrote ------------------------------------------------------------------
@@ -249,12 +249,12 @@ def test_impossible_data(backend: str) -> None:
     fine = encode([sample(100)], GAUSSIAN)
     for data in (fine[:-1], fine[:7], fine[:4], fine + b"\0", b"\0"):
         with pytest.raises(StreamError, match="bytes cannot be the stream"):
-            Decoder(data, 100, GAUSSIAN, backend)
+            StreamDecoder(data, 100, GAUSSIAN, backend)
     with pytest.raises(StreamError, match="of 0 symbols"):
-        Decoder(fine, 0, GAUSSIAN, backend)
+        StreamDecoder(fine, 0, GAUSSIAN, backend)
     for state in (0, 2**31 - 1, 2**63, 2**64 - 1):
         with pytest.raises(StreamError, match="impossible state"):
-            Decoder(state.to_bytes(8, "little") + fine, 100, GAUSSIAN, backend)
+            StreamDecoder(state.to_bytes(8, "little") + fine, 100, GAUSSIAN, backend)
 
 
 @each_backend
@@ -264,12 +264,12 @@ def test_more_words_than_its_symbols_could_fill(backend: str) -> None:
     longest = encode([(rows + (1 << 27) - 1, rows)], table([65535, 1]))
     assert len(longest) // 4 <= range_coder.most_words(4) == 10
     with pytest.raises(StreamError, match="44 bytes cannot be the stream of 4 symbols"):
-        Decoder(longest[:8] + bytes(36), 4, GAUSSIAN, backend)
+        StreamDecoder(longest[:8] + bytes(36), 4, GAUSSIAN, backend)
 
 
 @each_backend
 def test_an_empty_stream_holds_nothing_whatever_the_total(backend: str) -> None:
-    decoder = Decoder(b"", 100, GAUSSIAN, backend)
+    decoder = StreamDecoder(b"", 100, GAUSSIAN, backend)
     assert decoder.take(np.zeros(0, np.int32)).dtype == np.int32
     with pytest.raises(StreamError, match="holds no symbols"):
         decoder.take(np.zeros(1, np.int32))
@@ -285,7 +285,7 @@ def test_a_wrong_end_is_seen(backend: str) -> None:
     other[200] = (other[200] + 1) % 5
 
     def read(data: bytes, rows: Ints) -> None:
-        decoder = Decoder(data, 500, GAUSSIAN, backend)
+        decoder = StreamDecoder(data, 500, GAUSSIAN, backend)
         decoder.take(rows)
         decoder.finish()
 
@@ -302,7 +302,7 @@ def test_a_wrong_end_is_seen(backend: str) -> None:
 @each_backend
 def test_nothing_is_given_after_an_error(backend: str) -> None:
     rows = np.random.default_rng(0).integers(0, 6, 5000).astype(np.int32)
-    decoder = Decoder(bytes.fromhex("0123456789abcd0f"), 10_000, STEEP, backend)
+    decoder = StreamDecoder(bytes.fromhex("0123456789abcd0f"), 10_000, STEEP, backend)
     with pytest.raises(StreamError, match=r"too early|escaped value"):
         decoder.take(rows)
     with pytest.raises(ValueError, match="where 0 can be left"):
@@ -315,7 +315,7 @@ def test_the_twin_reads_anything(data: bytes, tables: Tables, seed: int) -> None
     rows = np.random.default_rng(seed).integers(0, len(tables.cdfs), 300).astype(np.int32)
     for backend in available_backends():
         try:
-            decoder = Decoder(data, 300, tables, backend)
+            decoder = StreamDecoder(data, 300, tables, backend)
             decoder.take(rows)
             decoder.finish()
         except StreamError:

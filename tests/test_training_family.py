@@ -19,7 +19,7 @@ from pillow_mlic.models.layers.factorised import FactorisedPrior
 from pillow_mlic.training.export import export
 from pillow_mlic.training.loop import Settings, Trainer, load_state, settings_from
 from pillow_mlic.training.objective import SelectionCoder
-from pillow_mlic.training.session import Request, train
+from pillow_mlic.training.session import TrainingRequest, train
 
 from .coders import coding_of, encode
 from .conftest import photograph
@@ -116,7 +116,9 @@ def test_ms_ssim_of_the_bundled_model(
     photograph(256, 256).save(tmp_path / "photos" / "a.png")
     changes = {"distortion": "ms-ssim", "crop": 192, "batch": 1}
     photos, run = tmp_path / "photos", tmp_path / "run"
-    pack = train(Request(photos, run, steps=1, start=small_pack_file, changes=changes), silent)
+    pack = train(
+        TrainingRequest(photos, run, steps=1, start=small_pack_file, changes=changes), silent
+    )
     assert pack.name == "mlicv2-lite-msssim.safetensors"
     monkeypatch.setenv("MLIC_WEIGHTS", str(run))
     files = [io.BytesIO(), io.BytesIO()]
@@ -156,7 +158,7 @@ def test_the_recipe_of_mlicv2(tmp_path: Path) -> None:
 
     def stage(run: str, start: Path, **changes: Any) -> Path:
         folder = tmp_path / run
-        request = Request(
+        request = TrainingRequest(
             photos, folder, "mlicv2", steps=3, start=start, changes={**quick, **changes}
         )
         return train(request, silent)
@@ -174,7 +176,7 @@ def test_the_recipe_of_mlicv2(tmp_path: Path) -> None:
         elif "quantiles" not in name:
             assert torch.equal(tensor, before[name]), name
     # It goes on by itself, as what it was.
-    again = train(Request(photos, tmp_path / "third", "mlicv2", steps=1), silent)
+    again = train(TrainingRequest(photos, tmp_path / "third", "mlicv2", steps=1), silent)
     assert packs.inspect(again).card["steps"] == 4
     # Only the hyperprior and the transforms learnt in the first stage.
     start, end = load_state(tmp_path / "first" / "state.pt")["model"], make("mlicv2").state_dict()
@@ -215,9 +217,11 @@ def test_requests_that_cannot_be(tmp_path: Path) -> None:
         ("mlicv3", {"quality": 3.0}, "no model"),
     ):
         with pytest.raises(ValueError, match=message):
-            train(Request(tmp_path, tmp_path / "run", model, steps=1, changes=changes), silent)
+            train(
+                TrainingRequest(tmp_path, tmp_path / "run", model, steps=1, changes=changes), silent
+            )
     write_pack(make("mlic"), "mlic", tmp_path / "a.safetensors")
-    request = Request(
+    request = TrainingRequest(
         tmp_path,
         tmp_path / "run",
         "mlic+",

@@ -9,9 +9,9 @@ from pathlib import Path
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
-from .memory import Memory
-from .staff import QtStaff
+from .memory import ViewerMemory
 from .window import Window
+from .workers import WorkerProcesses
 
 
 def run(paths: Sequence[Path], settings: Path | None = None) -> int:
@@ -23,7 +23,7 @@ def run(paths: Sequence[Path], settings: Path | None = None) -> int:
     assert isinstance(app, QApplication)
     app.setApplicationName("pillow-mlic")
     app.setDesktopFileName("pillow-mlic")
-    window = Window(QtStaff(), Memory(settings))
+    window = Window(WorkerProcesses(), ViewerMemory(settings))
     _close_on_signals(window)
     window.show()
     if paths:

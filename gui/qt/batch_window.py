@@ -4,8 +4,6 @@ from pathlib import Path
 
 from PySide6.QtCore import (
     QAbstractTableModel,
-    QModelIndex,
-    QPersistentModelIndex,
     QRectF,
     Qt,
     QTimer,
@@ -33,18 +31,18 @@ from PySide6.QtWidgets import (
 )
 
 from .. import choices, words
-from ..batch import Batch, Existing, Item, Order, Status
+from ..batch import Batch, ConversionOrder, Existing, QueuedFile, Status
 from ..state import Goal, GoalKind
 from ..worker import Worker
 from . import drops
-from .controls import AIMS
+from .encode_controls import AIMS
 from .theme import LIGHT, Colours
+from .versions import ModelIndex
 
-Index = QModelIndex | QPersistentModelIndex
 COLUMNS = ("File", "Before", "After", "")
 
 
-class Rows(QAbstractTableModel):
+class QueueModel(QAbstractTableModel):
     """The queue as a table."""
 
     def __init__(self, parent: QWidget) -> None:
@@ -52,10 +50,10 @@ class Rows(QAbstractTableModel):
         self.batch: Batch | None = None
         self._count = 0
 
-    def rowCount(self, parent: Index | None = None) -> int:
+    def rowCount(self, parent: ModelIndex | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else self._count
 
-    def columnCount(self, parent: Index | None = None) -> int:
+    def columnCount(self, parent: ModelIndex | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(COLUMNS)
 
     def headerData(
@@ -67,16 +65,16 @@ class Rows(QAbstractTableModel):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
 
-    def item(self, index: Index) -> Item:
+    def item(self, index: ModelIndex) -> QueuedFile:
         """The file of a row."""
         assert self.batch is not None
         return self.batch.items[index.row()]
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+    def data(self, index: ModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         item = self.item(index)
         if role == Qt.ItemDataRole.DisplayRole:
             return (
-                str(item.folder / item.source.name),
+                str(item.file.relative),
                 words.bytes_text(item.before) if item.before else "",
                 words.bytes_text(item.after) if item.after else "",
                 said(item),
@@ -87,7 +85,7 @@ class Rows(QAbstractTableModel):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
 
-    def refresh(self, item: Item | None) -> None:
+    def refresh(self, item: QueuedFile | None) -> None:
         """One row, or everything."""
         assert self.batch is not None
         if item is None and len(self.batch.items) != self._count:
@@ -101,7 +99,7 @@ class Rows(QAbstractTableModel):
             self.dataChanged.emit(self.index(row, 0), self.index(row, 3))
 
 
-def said(item: Item) -> str:
+def said(item: QueuedFile) -> str:
     """How a file stands."""
     if item.status == Status.DONE:
         return words.change(item.before, item.after)
@@ -110,14 +108,14 @@ def said(item: Item) -> str:
     return "" if item.status == Status.WAITING else str(item.status)
 
 
-class Progress(QStyledItemDelegate):
+class ProgressDelegate(QStyledItemDelegate):
     """The last column: a bar while a file is worked on, words otherwise."""
 
     colours: Colours = LIGHT
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: ModelIndex) -> None:
         rows = index.model()
-        assert isinstance(rows, Rows)
+        assert isinstance(rows, QueueModel)
         item = rows.item(index)
         if item.status == Status.WORKING:
             painter.save()
@@ -179,7 +177,7 @@ class BatchWindow(QDialog):
         self.metadata = QCheckBox("Keep metadata")
         self.metadata.setChecked(True)
 
-        self.rows = Rows(self)
+        self.rows = QueueModel(self)
         self.rows.batch = self.batch
         self.table = QTableView()
         self.table.setModel(self.rows)
@@ -189,7 +187,7 @@ class BatchWindow(QDialog):
         self.table.verticalHeader().setDefaultSectionSize(30)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setWordWrap(False)
-        self.progress_column = Progress(self.table)
+        self.progress_column = ProgressDelegate(self.table)
         self.table.setItemDelegateForColumn(3, self.progress_column)
         header = self.table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -201,7 +199,7 @@ class BatchWindow(QDialog):
 
         self.bar = QProgressBar(textVisible=False)
         self.bar.setRange(0, 1000)
-        self.bar.setAccessibleName("Progress of all files")
+        self.bar.setAccessibleName("ProgressDelegate of all files")
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.left = QLabel()
@@ -296,11 +294,11 @@ class BatchWindow(QDialog):
             self.value.setSuffix(" dB")
             self.value.setValue(35)
 
-    def order(self) -> Order:
+    def order(self) -> ConversionOrder:
         """What is chosen."""
         kind = GoalKind(self.aim.currentData())
         value = self.value.value() * (1000 if kind == GoalKind.MAX_BYTES else 1)
-        return Order(
+        return ConversionOrder(
             codec=self.codec.currentData(),
             goal=Goal(kind, value),
             folder=self.folder,
@@ -329,7 +327,7 @@ class BatchWindow(QDialog):
         self.batch.start(self.order())
         self._clock.start()
 
-    def _batch_changed(self, item: Item | None) -> None:
+    def _batch_changed(self, item: QueuedFile | None) -> None:
         if not hasattr(self, "rows"):
             return
         self.rows.refresh(item)

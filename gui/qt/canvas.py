@@ -1,6 +1,5 @@
 """The pictures: panes, split line, zoom and pan, overlays, and what lies under the pointer."""
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
 
@@ -22,16 +21,16 @@ from .. import bitmap, tiles, words
 from ..raster import Raster
 from ..session import Session
 from ..state import MAX_PANES, ORIGINAL, Layout, Lens
-from ..view_transform import STEP, Box, View, fit, next_zoom, panes
+from ..view_transform import STEP, ScreenBox, View, fit, next_zoom, panes
 from . import marks
 from .panes import PaneButton, colour_of, dot
 from .theme import LIGHT, Colours
+from .tile_images import TileImages
 
 HANDLE = 9
 """Logical pixels beside the split line in which it can be taken."""
 GAP = 2
 MARGIN = 16
-CACHE_BYTES = 384_000_000
 
 
 class Canvas(QWidget):
@@ -49,9 +48,7 @@ class Canvas(QWidget):
         self.split = 0.5
         self.flicked = 0
         """Which of A and B flicker shows."""
-        self._painter = tiles.Painter()
-        self._tiles: OrderedDict[object, tuple[QImage, bytes]] = OrderedDict()
-        self._tile_bytes = 0
+        self.images = TileImages()
         self._picture: Raster | None = None
         self._drag: QPointF | None = None
         self._drag_split = False
@@ -74,9 +71,7 @@ class Canvas(QWidget):
         raster = picture.raster if picture is not None else None
         if raster != self._picture:
             self._picture = raster
-            self._tiles.clear()
-            self._tile_bytes = 0
-            self._painter = tiles.Painter(picture.icc if picture is not None else None)
+            self.images = TileImages(picture.icc if picture is not None else None)
             self.flicked = 0
             self.fit()
         self._place_buttons()
@@ -128,12 +123,12 @@ class Canvas(QWidget):
     def _device(self, length: float) -> float:
         return length * self.devicePixelRatioF()
 
-    def _pane_boxes(self) -> list[Box]:
+    def _pane_boxes(self) -> list[ScreenBox]:
         state = self.session.state
         width, height = self._device(self.width()), self._device(self.height())
         return panes(state.layout, state.panes, width, height, self._device(GAP))
 
-    def panes(self) -> Iterator[tuple[int, int, Box, Box]]:
+    def panes(self) -> Iterator[tuple[int, int, ScreenBox, ScreenBox]]:
         """Slot, version, pane, and the part of the pane that the version has, in device pixels."""
         state, boxes = self.session.state, self._pane_boxes()
         if state.layout == Layout.SIDE:
@@ -144,10 +139,10 @@ class Canvas(QWidget):
         else:
             box = boxes[0]
             line = round(box.width * self.split)
-            yield 0, state.slots[0], box, Box(0, 0, line, box.height)
-            yield 1, state.slots[1], box, Box(line, 0, box.width - line, box.height)
+            yield 0, state.slots[0], box, ScreenBox(0, 0, line, box.height)
+            yield 1, state.slots[1], box, ScreenBox(line, 0, box.width - line, box.height)
 
-    def _spot(self, at: QPointF | None) -> tuple[Box, float, float]:
+    def _spot(self, at: QPointF | None) -> tuple[ScreenBox, float, float]:
         """The pane at a point of the window (the first without one), and the point on screen."""
         boxes = self._pane_boxes()
         if at is None:
@@ -242,7 +237,9 @@ class Canvas(QWidget):
             marks.split_line(painter, x, self.height())
         self._paint_legend(painter)
 
-    def _paint_version(self, painter: QPainter, number: int, pane: Box, clip: Box) -> None:
+    def _paint_version(
+        self, painter: QPainter, number: int, pane: ScreenBox, clip: ScreenBox
+    ) -> None:
         session = self.session
         assert session.picture is not None
         original = session.picture.raster
@@ -283,7 +280,12 @@ class Canvas(QWidget):
         return max((bitmap.most(bits) for bits in maps if bits is not None), default=1.0)
 
     def _paint_raster(
-        self, painter: QPainter, raster: Raster, other: Raster | None, pane: Box, clip: Box
+        self,
+        painter: QPainter,
+        raster: Raster,
+        other: Raster | None,
+        pane: ScreenBox,
+        clip: ScreenBox,
     ) -> None:
         """A picture, or what it differs from `other` in."""
         if raster.channels == 4 and other is None:
@@ -291,32 +293,11 @@ class Canvas(QWidget):
             size = (raster.width * self.view.zoom, raster.height * self.view.zoom)
             marks.checkers(painter, QRectF(left, top, *size), round(self._device(8)))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.view.zoom < 1)
+        gain = self.session.state.gain
         for tile in tiles.visible(raster, self.view, pane, clip):
-            painter.drawImage(QRectF(*tile.target), self._tile(raster, other, tile))
+            painter.drawImage(QRectF(*tile.target), self.images.image(raster, tile, other, gain))
 
-    def _tile(self, raster: Raster, other: Raster | None, tile: tiles.Tile) -> QImage:
-        gain = self.session.state.gain if other is not None else 0
-        key = (raster.path, other is not None, gain, tile.level, tile.left, tile.top)
-        if key in self._tiles:
-            self._tiles.move_to_end(key)
-            return self._tiles[key][0]
-        pixels = tiles.cut(raster, tile)
-        if other is not None:
-            apart = tiles.difference(pixels, tiles.cut(other, tile), gain)
-            data, alpha = tiles.Painter().paint(apart)
-        else:
-            data, alpha = self._painter.paint(pixels)
-        height, width = pixels.shape[:2]
-        form = QImage.Format.Format_ARGB32_Premultiplied if alpha else QImage.Format.Format_RGB32
-        image = QImage(data, width, height, 4 * width, form)
-        self._tiles[key] = image, data  # QImage does not keep the bytes alive
-        self._tile_bytes += len(data)
-        while self._tile_bytes > CACHE_BYTES:
-            _, (_, old) = self._tiles.popitem(last=False)
-            self._tile_bytes -= len(old)
-        return image
-
-    def _paint_note(self, painter: QPainter, text: str, clip: Box) -> None:
+    def _paint_note(self, painter: QPainter, text: str, clip: ScreenBox) -> None:
         """A sentence in the middle of a pane, in logical pixels."""
         painter.save()
         ratio = self.devicePixelRatioF()

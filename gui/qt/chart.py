@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPen, QP
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from .. import choices, rd_points, words
-from ..rd_points import Curve, Point
+from ..rd_points import ChartCurve, Point
 from ..session import Session
 from .panes import GREY, colour_of
 from .theme import LIGHT, Colours
@@ -26,14 +26,14 @@ class Chart(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(190)
         self.setAccessibleName("Chart of PSNR over bits per pixel")
-        self._published: list[Curve] | None = None
+        self._published: list[ChartCurve] | None = None
         self._spots: list[tuple[QPointF, str]] = []
 
     def sizeHint(self) -> QSize:
         return QSize(340, 230)
 
     @property
-    def published(self) -> list[Curve]:
+    def published(self) -> list[ChartCurve]:
         """Published curves, where they are wanted and say something of this picture."""
         picture = self.session.picture
         if not self.session.state.published or picture is None:

@@ -10,7 +10,7 @@ from ..state import State, from_json
 MOST_RECENT = 12
 
 
-class Memory:
+class ViewerMemory:
     """Settings in a file of the user's; what is broken in it counts as not there."""
 
     def __init__(self, file: Path | None = None) -> None:

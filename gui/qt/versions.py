@@ -27,7 +27,7 @@ from ..state import ORIGINAL
 from .panes import colour_of
 from .theme import LIGHT, Colours
 
-Index = QModelIndex | QPersistentModelIndex
+ModelIndex = QModelIndex | QPersistentModelIndex
 HEIGHT = 46
 
 
@@ -49,10 +49,10 @@ class Model(QAbstractListModel):
         else:
             self.dataChanged.emit(self.index(0), self.index(len(numbers) - 1))
 
-    def rowCount(self, parent: Index | None = None) -> int:
+    def rowCount(self, parent: ModelIndex | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.numbers)
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+    def data(self, index: ModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         number = self.numbers[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return self.session.name(number)
@@ -116,11 +116,11 @@ class Delegate(QStyledItemDelegate):
         self.model = model
         self.colours: Colours = LIGHT
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+    def sizeHint(self, option: QStyleOptionViewItem, index: ModelIndex) -> QSize:
         del option, index
         return QSize(200, HEIGHT)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: ModelIndex) -> None:
         session, c = self.model.session, self.colours
         number = self.model.numbers[index.row()]
         (name, size, psnr), (details, times) = self.model.lines(number)

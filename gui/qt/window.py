@@ -1,4 +1,4 @@
-"""The main window: made, dressed and shown; what it does is in `deeds`."""
+"""The main window: made, dressed and shown; what it does is in `action_handlers`."""
 
 import contextlib
 import json
@@ -27,8 +27,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from .. import actions
-from ..album import Album
+from .. import actions, jobs
+from ..opened_files import OpenedFiles
 from ..session import Session
 from ..state import (
     MAX_PANES,
@@ -38,27 +38,27 @@ from ..state import (
     Theme,
 )
 from . import drops, icons, theme
+from .action_handlers import ActionHandlers
 from .bars import Banner, Headline, Tools
 from .batch_window import BatchWindow
 from .canvas import Canvas
 from .controls import Panel
-from .deeds import Deeds
 from .help import Help
 from .inspector import Inspector
-from .memory import Memory
-from .staff import QtStaff
+from .memory import ViewerMemory
 from .welcome import Welcome
+from .workers import WorkerProcesses
 
 
-class Window(Deeds):
+class Window(ActionHandlers):
     """See the module."""
 
-    def __init__(self, staff: QtStaff, memory: Memory) -> None:
+    def __init__(self, workers: WorkerProcesses, memory: ViewerMemory) -> None:
         super().__init__()
-        self.staff = staff
+        self.workers = workers
         self.memory = memory
-        self.album = Album()
-        self.session = Session(staff, staff.folder, memory.state(), self._changed, self.say)
+        self.opened_files = OpenedFiles()
+        self.session = Session(workers, workers.folder, memory.state(), self._changed, self.say)
         self.colours = theme.LIGHT
         self.batch_window: BatchWindow | None = None
         self._left_before = self.session.state.reference.number
@@ -242,7 +242,7 @@ class Window(Deeds):
         self.actions_[f"match-{self.state.match}"].setChecked(True)
         self.actions_[f"theme-{self.state.theme}"].setChecked(True)
         self.actions_["published"].setChecked(self.state.published)
-        self.actions_["curves"].setChecked(bool(session.curves_left))
+        self.actions_["curves"].setChecked(bool(session.curves.left))
         self.actions_["panel"].setChecked(self.panel.isVisible())
         self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
         for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "curves"):
@@ -256,9 +256,9 @@ class Window(Deeds):
             return
         facts = [
             picture.name,
-            self.album.words(),
+            self.opened_files.words(),
             f"{picture.raster.width} × {picture.raster.height}",
-            "colour-managed" if self.canvas._painter.managed else "",
+            "colour-managed" if self.canvas.images.managed else "",
         ]
         self.facts.setText("   ".join(fact for fact in facts if fact))
         self.setWindowTitle(f"{picture.name} – pillow-mlic")
@@ -298,8 +298,8 @@ class Window(Deeds):
             self.banner.hide()
         elif self.session.opening is not None:
             self.session.cancel_opening()
-        elif self.session.curves_left:
-            self.session.stop_curves()
+        elif self.session.curves.left:
+            self.session.curves.stop()
             self._changed()
         elif self.isFullScreen():
             self.do_full_screen()
@@ -317,15 +317,15 @@ class Window(Deeds):
             encode.devices = devices
             self._changed()
 
-        self.staff.neural.submit(
-            "warm_up",
+        self.workers.neural.submit(
+            jobs.warm_up,
             priority=-2,
             done=ready,
             failed=lambda reason: self.say(f".mlic cannot be used: {reason}", True),
             codec=self.state.reference.codec,
             device=self.state.device,
         )
-        self.staff.pictures.start()
+        self.workers.pictures.start()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.memory.save_state(self.state)
@@ -336,5 +336,5 @@ class Window(Deeds):
         if self.batch_window is not None:
             self.batch_window.batch.cancel()
             self.batch_window.close()
-        self.staff.close()
+        self.workers.close()
         super().closeEvent(event)

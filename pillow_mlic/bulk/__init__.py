@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .run import Progress, Summary
+    from .run import BatchProgress, BatchSummary
 
 Place = str | os.PathLike[str]
 
@@ -32,9 +32,9 @@ def batch(
     huge: bool = False,
     force: bool = False,
     dry_run: bool = False,
-    progress: "Callable[[Progress], object] | None" = None,
+    progress: "Callable[[BatchProgress], object] | None" = None,
     **options: Any,
-) -> "Summary":
+) -> "BatchSummary":
     """Convert pictures to .mlic, or .mlic files to another format, in several processes.
 
     `src`: folders (with all below them), globs, files or fsspec URLs (`s3://bucket/photos`,
@@ -52,8 +52,8 @@ def batch(
     device, optimize, refine, preview, tile.
 
     The same inputs and options give the same bytes whatever the number of workers, which work with
-    one thread each for that: results of several threads may differ in a last bit. Broken pictures
-    do not stop the job: they are in `Summary.rejects`. Raises ValueError for what makes no job at
+    one thread each: with several threads results may differ in their last bits. Broken pictures do
+    not stop the job: they are in `BatchSummary.rejects`. Raises ValueError for what makes no job at
     all, ImportError where the engine is not installed.
     """
     from . import run
@@ -61,7 +61,7 @@ def batch(
 
     order = Order(to, options, threads, psnr, strip, huge)
     sources = [src] if isinstance(src, str | os.PathLike) else list(src)
-    job = run.Request(
+    job = run.BatchRequest(
         sources=[os.fspath(source) for source in sources],
         target=os.fspath(dst),
         order=order,

@@ -1,13 +1,15 @@
 """A zip archive as destination.
 
-Several processes cannot write one archive, and one that is cut short has lost all. So outputs
-gather in a folder beside it, where a job can be stopped like any other, and are packed in the end.
+Several processes cannot write one archive, and an archive that is cut short is lost. So outputs
+first go to a folder beside it, where the job can be stopped like any other; they are packed at the
+end.
 """
 
 import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from ..conversion import walk
 from ..files import whole_file
 from . import places
 
@@ -40,7 +42,7 @@ class Archive:
 
     def pack(self) -> None:
         """Move what is in the folder into the archive, which is whole at any time."""
-        new = {path.relative_to(self.folder).as_posix(): path for path in places.walk(self.folder)}
+        new = {path.relative_to(self.folder).as_posix(): path for path in walk(self.folder)}
         if not new:
             return
         with whole_file(self.path) as file, zipfile.ZipFile(file, "w") as packed:

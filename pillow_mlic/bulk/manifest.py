@@ -4,10 +4,11 @@ The first line says what the job is; each other one is about a picture. A line i
 output is whole. Where an input had to be done again, the later line counts.
 """
 
-import contextlib
 import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 NAME = "manifest.jsonl"
 VERSION = 1
@@ -18,16 +19,16 @@ Record = dict[str, Any]
 class Manifest:
     """The manifest at `path`, open for one process at a time.
 
-    `facts` are what outputs depend on. Raises ValueError where the manifest is of another job, is
-    none, or is in use; with `force` what is there is begun anew.
+    `facts`: what outputs depend on. Raises ValueError where the file is the manifest of another
+    job, no manifest, or in use. With `force` it is begun anew, whatever it holds.
     """
 
     def __init__(self, path: Path, facts: Record, force: bool = False) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path)
         self._file = open(path, "ab+")  # noqa: SIM115 (makes the file where there is none)
         try:
-            _lock(self._file, path)
             if force:
                 self._file.truncate(0)
             self._file.seek(0)
@@ -38,6 +39,7 @@ class Manifest:
             self.rejects = open(rejects_of(path), "wb")  # noqa: SIM115
         except BaseException:
             self._file.close()
+            self._unlock()
             raise
 
     def add(self, record: Record) -> None:
@@ -55,6 +57,11 @@ class Manifest:
         if empty:
             rejects_of(self.path).unlink(missing_ok=True)
         self._file.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def _write(self, record: Record) -> None:
         self._file.write(_line(record))
@@ -64,7 +71,7 @@ class Manifest:
 def read(path: Path, facts: Record) -> dict[str, Record] | None:
     """The records of a job's manifest by input; None where the job has not begun.
 
-    Raises ValueError where the manifest is of another job, or is none.
+    Raises ValueError where the file is the manifest of another job, or no manifest.
     """
     return _parse(path.read_bytes(), path, facts)[0] if path.exists() else None
 
@@ -76,7 +83,7 @@ def _line(record: Record) -> bytes:
 def _parse(data: bytes, path: Path, facts: Record) -> tuple[dict[str, Record] | None, int]:
     """The records, None without a first line, and where the last whole line ends.
 
-    A line that a kill cut off is no line: its picture is done again.
+    A last line that was cut off does not count: its picture is done again.
     """
     head, *lines = data[: data.rfind(b"\n") + 1].splitlines() or [b""]
     if not head:
@@ -115,13 +122,12 @@ def _difference(before: Record, facts: Record) -> str:
     )
 
 
-def _lock(file: IO[bytes], path: Path) -> None:
-    """One job at a time; where the system has no such locks, that is left to its users."""
-    with contextlib.suppress(ImportError):
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"{path} is in use: this job is running already"
-            raise ValueError(msg) from error
+def _locked(path: Path) -> FileLock:
+    """A lock beside the manifest, which is held; ValueError where another process holds it."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        msg = f"{path} is in use: this job is running already"
+        raise ValueError(msg) from error
+    return lock

@@ -16,7 +16,7 @@ from typing import Any
 from . import order as orders
 from .manifest import Record
 from .order import Job, Order
-from .work import Worker
+from .work import BatchWorker
 
 MISSING = (
     "the engine 'ray' needs Ray Data; run: python -m pip install 'pillow-mlic[cluster]' "
@@ -29,10 +29,10 @@ PASSED_ON = ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER")
 
 
 class Actor:
-    """A `Worker` as Ray calls it."""
+    """A `BatchWorker` as Ray calls it."""
 
     def __init__(self, order: Order) -> None:
-        self._work = Worker(order)
+        self._work = BatchWorker(order)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row with a job -> a row with its records. As text: Arrow wants rows of one kind."""

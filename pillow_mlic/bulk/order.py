@@ -37,14 +37,16 @@ class Item:
     size: int | None
     version: str
     done: bool = False
-    """It is there already, and takes part only for the sake of those that it was grouped with."""
+    """Its output is there already. It is encoded again only because others of its group are,
+    whose bytes depend on the group."""
 
 
 Job = list[Item]
 
 
 def jobs_of(items: list[Item]) -> list[Job]:
-    """All items in jobs; what shares a job depends on the inputs alone, not on what is done.
+    """All items, in jobs. How they are grouped depends on the inputs alone, not on what is done
+    already.
 
     Neighbours of small files share a job, so that a worker can encode them together.
     """

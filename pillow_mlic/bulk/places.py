@@ -5,13 +5,13 @@ only.
 """
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
+from ..conversion import files_below, walk
 from ..files import whole_file
 
 _VERSIONS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "modified", "created", "CRC")
@@ -22,7 +22,7 @@ _MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A file: the name that opens it, its place below its source, and what tells of changes."""
 
     name: str
@@ -41,7 +41,7 @@ def in_this_process(name: str) -> bool:
     return name.startswith("memory:")
 
 
-def find(source: str, suffixes: set[str]) -> list[Found]:
+def find(source: str, suffixes: set[str]) -> list[FoundFile]:
     """Files of a folder (with all below it), a glob, or the one file of that name, sorted.
 
     Folders and globs give files with one of `suffixes`. Raises ValueError where there is none.
@@ -153,34 +153,27 @@ def _file_system(url: str) -> tuple[Any, str]:
         raise ImportError(msg) from error
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below a local folder."""
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names)
-
-
-def _find_local(source: str, suffixes: set[str]) -> Iterator[Found]:
+def _find_local(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
     path = Path(source)
     if path.is_dir():
-        base, paths = path, walk(path)
-    elif path.exists():
+        yield from (_stat(each, path) for each in files_below(path, suffixes))
+        return
+    if path.exists():
         yield _stat(path, path.parent)
         return
-    elif _MAGIC.search(source):
-        base = Path(source[: _first_magic(source)] + "x").parent
-        paths = base.glob(str(path.relative_to(base)))
-    else:
+    if not _MAGIC.search(source):
         msg = f"{source} does not exist"
         raise ValueError(msg)
-    for each in paths:
+    base = Path(source[: _first_magic(source)] + "x").parent
+    for each in base.glob(str(path.relative_to(base))):
         if each.suffix.lower() in suffixes and each.is_file():
             yield _stat(each, base)
 
 
-def _stat(path: Path, base: Path) -> Found:
+def _stat(path: Path, base: Path) -> FoundFile:
     status = path.stat()
     relative = path.relative_to(base).as_posix()
-    return Found(str(path), relative, status.st_size, str(status.st_mtime_ns))
+    return FoundFile(str(path), relative, status.st_size, str(status.st_mtime_ns))
 
 
 def _first_magic(name: str) -> int:
@@ -209,7 +202,7 @@ def _below(source: str) -> tuple[dict[str, dict[str, Any]], str]:
     return {p: i for p, i in files.items() if i["type"] == "file"}, base
 
 
-def _find_url(source: str, suffixes: set[str]) -> Iterator[Found]:
+def _find_url(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
     try:
         files, base = _below(source)
     except FileNotFoundError as error:
@@ -220,4 +213,4 @@ def _find_url(source: str, suffixes: set[str]) -> Iterator[Found]:
         if PurePosixPath(path).suffix.lower() in suffixes or path == wanted:
             relative = path.removeprefix(base).lstrip("/")
             versions = (str(info[key]) for key in _VERSIONS if info.get(key) is not None)
-            yield Found(_url(source, path), relative, info.get("size"), next(versions, ""))
+            yield FoundFile(_url(source, path), relative, info.get("size"), next(versions, ""))

@@ -19,18 +19,18 @@ from pathlib import Path
 from . import order as orders
 from .manifest import Record
 from .order import Job, Order
-from .work import Worker, reject
+from .work import BatchWorker, reject
 
 TRIES = 2
-"""A picture that a worker did not survive this often is rejected."""
+"""A picture is rejected when this many workers have died on it."""
 READY = "ready"
 PATIENCE = 10.0
-"""Seconds that a worker has to put things in order when work is cancelled."""
+"""Seconds that a worker gets to clean up when work is cancelled."""
 
 
 def here(order: Order, jobs: list[Job]) -> Iterator[Record]:
     """Work in this process, one job after another."""
-    worker = Worker(order)
+    worker = BatchWorker(order)
     for job in jobs:
         yield from worker(job)
 
@@ -38,7 +38,7 @@ def here(order: Order, jobs: list[Job]) -> Iterator[Record]:
 def run(order: Order, jobs: list[Job], workers: int) -> Iterator[Record]:
     """Work in processes; records come in the order in which pictures are done.
 
-    Closing the iterator stops the workers; what they were at leaves nothing behind.
+    Closing the iterator stops the workers; unfinished outputs are removed.
     """
     pool = _Pool(order, deque(_Task(job) for job in jobs))
     threads = [
@@ -196,7 +196,7 @@ def worker() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     lines = sys.stdin
-    work = Worker(Order(**json.loads(lines.readline())))
+    work = BatchWorker(Order(**json.loads(lines.readline())))
     try:
         print(READY, file=out, flush=True)
         for line in lines:

@@ -1,4 +1,4 @@
-"""One call of `pillow_mlic.batch`: plan, have it done, keep the books."""
+"""One call of `pillow_mlic.batch`: plan the job, have it done, write the manifest."""
 
 import os
 import time
@@ -24,7 +24,7 @@ OPTIONS = {"quality", *KINDS, "model", "device", "optimize", "refine", "preview"
 
 
 @dataclass(frozen=True)
-class Request:
+class BatchRequest:
     """What to convert, to where, by whom; see `pillow_mlic.batch`."""
 
     sources: list[str]
@@ -39,11 +39,11 @@ class Request:
     dry_run: bool = False
 
 
-class Progress(NamedTuple):
+class BatchProgress(NamedTuple):
     """How far a job is, after each picture."""
 
     done: int
-    """Pictures that this run is through with, rejects among them."""
+    """Pictures that this run has finished, those rejected among them."""
     total: int
     """Pictures that this run has to do."""
     record: Record
@@ -51,7 +51,7 @@ class Progress(NamedTuple):
 
 
 @dataclass
-class Summary:
+class BatchSummary:
     """What came of a job. Bytes, pixels and seconds are of this run; of a dry run all are 0."""
 
     manifest: Path
@@ -67,7 +67,7 @@ class Summary:
     pixels: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    """Of all workers, without their start."""
+    """CPU time of all workers, without what they took to start."""
     psnr: float | None = None
     """Mean in dB, where it was asked for."""
 
@@ -85,7 +85,9 @@ class Summary:
         self.cpu_seconds += record["cpu_seconds"]
 
 
-def run(request: Request, progress: Callable[[Progress], object] | None = None) -> Summary:
+def run(
+    request: BatchRequest, progress: Callable[[BatchProgress], object] | None = None
+) -> BatchSummary:
     """Do what is asked; see `pillow_mlic.batch`."""
     _check(request)
     suffix = suffix_of(request.order.to)
@@ -113,14 +115,14 @@ def run(request: Request, progress: Callable[[Progress], object] | None = None) 
                 summary.add(record)
                 summary.seconds = time.monotonic() - start
                 if progress is not None:
-                    progress(Progress(number, total, record))
+                    progress(BatchProgress(number, total, record))
         if archive:
             archive.pack()
     summary.seconds = time.monotonic() - start
     return summary
 
 
-def _check(request: Request) -> None:
+def _check(request: BatchRequest) -> None:
     """ValueError for what makes no job, before anything is read or written."""
     order = request.order
     unknown = sorted(set(order.options) - OPTIONS)
@@ -152,7 +154,7 @@ def _check(request: Request) -> None:
         raise ValueError(msg)
 
 
-def _manifest_path(request: Request, archive: Archive | None) -> Path:
+def _manifest_path(request: BatchRequest, archive: Archive | None) -> Path:
     if request.manifest is not None:
         return Path(request.manifest)
     if archive:
@@ -162,7 +164,7 @@ def _manifest_path(request: Request, archive: Archive | None) -> Path:
     return Path(places.local(request.target)) / manifests.NAME
 
 
-def _find(request: Request) -> list[places.Found]:
+def _find(request: BatchRequest) -> list[places.FoundFile]:
     """All inputs, each once, in a fixed order."""
     suffixes = {".mlic"} if request.order.to != "mlic" else readable_suffixes()
     found = {f.name: f for source in request.sources for f in places.find(source, suffixes)}
@@ -170,21 +172,21 @@ def _find(request: Request) -> list[places.Found]:
 
 
 def _plan(
-    request: Request,
-    found: list[places.Found],
+    request: BatchRequest,
+    found: list[places.FoundFile],
     suffix: str,
     before: dict[str, Record] | None,
     manifest: Path,
     archive: Archive | None,
-) -> tuple[list[Item], Summary]:
+) -> tuple[list[Item], BatchSummary]:
     """All items, those that are done marked, and a summary that knows what is to be done.
 
-    Where a job begins nothing may be in its way; later what is there is its own.
+    When a job begins, ValueError where outputs exist already; later those are its own.
     """
     there = places.sizes(request.target)
     if archive:
         there = {**archive.sizes(), **there}
-    summary = Summary(manifest)
+    summary = BatchSummary(manifest)
     items: list[Item] = []
     taken: dict[str, str] = {}
     for file in found:
@@ -222,7 +224,7 @@ def _plan(
     return items, summary
 
 
-def _records(request: Request, jobs: list[Job]) -> Generator[Record, None, None]:
+def _records(request: BatchRequest, jobs: list[Job]) -> Generator[Record, None, None]:
     """The engine at work."""
     if not jobs:
         return

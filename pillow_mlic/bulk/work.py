@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from .. import plugin, saving
+from .. import conversion, plugin, saving
 from ..coding.goals import KINDS
 from ..format import container
 from . import places
@@ -45,7 +45,7 @@ def suffix_of(to: str) -> str:
     return suffix
 
 
-class Worker:
+class BatchWorker:
     """Works on jobs one after another; weights are loaded once."""
 
     def __init__(self, order: Order) -> None:
@@ -55,7 +55,7 @@ class Worker:
         self._decodes = order.to != "mlic"
         self._options = {k: v for k, v in order.options.items() if v is not None}
         if order.strip:
-            self._options |= {"exif": None, "xmp": None}
+            self._options |= conversion.STRIPPED
         torch.set_num_threads(order.threads)
         if order.huge:
             Image.MAX_IMAGE_PIXELS = None
@@ -84,11 +84,12 @@ class Worker:
             return Opened(item, data, plugin.MlicImageFile(io.BytesIO(data)), started)
         image: Image.Image = Image.open(io.BytesIO(data))
         if self._order.strip:
-            image = ImageOps.exif_transpose(image)
+            image = conversion.upright(image)
         return Opened(item, data, image, started)
 
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
-        """The size of a picture's tiles, if it is better encoded with others; None if not."""
+        """The padded size of a picture that is to be encoded together with others; None if
+        alone."""
         alone = {*KINDS, "refine"} & set(self._options)
         width, height = (-(-side // 64) * 64 for side in image.size)
         tile = self._options.get("tile", saving.DEFAULT_TILE)
@@ -104,8 +105,7 @@ class Worker:
         image = opened.image
         assert isinstance(image, plugin.MlicImageFile)
         image.decode(self._options.get("device"))
-        keep = {} if self._order.strip else {"exif", "xmp"}
-        kept = {k: image.info[k] for k in {"icc_profile", *keep} if k in image.info}
+        kept = conversion.kept_metadata(image, self._order.strip)
         image.save(buffer, Image.registered_extensions()[suffix_of(self._order.to)], **kept)
         return self._written(opened, buffer.getvalue(), opened.started)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import common
 
 if TYPE_CHECKING:
-    from ..bulk.run import Progress, Summary
+    from ..bulk.run import BatchProgress, BatchSummary
 
 MOST_REJECTS = 10
 """Rejects that are told one by one; all of them are in their file."""
@@ -118,7 +118,7 @@ class _Bar:
     def __enter__(self) -> "_Bar":
         return self
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, progress: "BatchProgress") -> None:
         if self._bar is None:
             from tqdm import tqdm
 
@@ -136,7 +136,7 @@ class _Bar:
             self._bar.close()
 
 
-def _facts(summary: "Summary") -> dict[str, Any]:
+def _facts(summary: "BatchSummary") -> dict[str, Any]:
     """The figures of a summary that people and programs want."""
     megapixels = summary.pixels / 1e6
     facts: dict[str, Any] = {
@@ -157,13 +157,13 @@ def _facts(summary: "Summary") -> dict[str, Any]:
     return facts
 
 
-def _json(summary: "Summary") -> str:
+def _json(summary: "BatchSummary") -> str:
     planned = [{"input": source, "output": target} for source, target in summary.planned]
     kept = {"planned": planned} if planned and not summary.done else {}
     return json.dumps({**_facts(summary), "manifest": str(summary.manifest), **kept})
 
 
-def _table(summary: "Summary", dry: bool) -> str:
+def _table(summary: "BatchSummary", dry: bool) -> str:
     """The summary for people, a row each."""
     facts = _facts(summary)
     rows = [("skipped, done before", f"{summary.skipped}"), ("rejected", f"{facts['rejected']}")]

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     settings = {}
     if args.quality is not None:
         settings = {name: args.quality for name in names if codecs.is_mlic(name)}
-    with common.Steps() as progress:
+    with common.StepBars() as progress:
         results = bench.run(
             bench.find_images(args.places),
             names,
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         )
     print(f"BD-rate against {results.anchor_label}:\n")
     print(report.bd_table(results))
-    for found in results.monotonies:
+    for found in results.monotonicities:
         print(f"\n{found.sentence()}")
     print(f"\nmeasurements: {args.out / 'table.md'}\nreport:       {args.out / 'report.html'}")
     for row in results.errors:

@@ -1,4 +1,4 @@
-"""What several commands share: options of encoding, input lists, output names, progress."""
+"""What several commands share: options of encoding, checks of output names, progress."""
 
 import argparse
 import math
@@ -10,6 +10,8 @@ from typing import Any
 from PIL import Image
 
 from .. import packs, saving
+from ..conversion import InputFile, output_of
+from ..conversion import find as find
 from ..files import bytes_text as bytes_text
 from ..files import readable_suffixes as readable_suffixes
 
@@ -96,30 +98,8 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def expand(inputs: list[Path], suffixes: set[str]) -> list[tuple[Path, Path]]:
-    """Files to work on, each with its path relative to the input it came from.
-
-    A folder stands for all files below it with one of `suffixes`. Raises ValueError for a name
-    that does not exist and for a folder without any such file.
-    """
-    found = []
-    for name in inputs:
-        if name.is_dir():
-            files = sorted(p for p in name.rglob("*") if p.suffix.lower() in suffixes)
-            if not files:
-                msg = f"{name} holds no file of a kind that can be read"
-                raise ValueError(msg)
-            found += [(path, path.relative_to(name)) for path in files]
-        elif name.exists():
-            found.append((name, Path(name.name)))
-        else:
-            msg = f"{name} does not exist"
-            raise ValueError(msg)
-    return found
-
-
 def outputs(
-    files: list[tuple[Path, Path]], out: Path | None, suffix: str, force: bool
+    files: list[InputFile], out: Path | None, suffix: str, force: bool
 ) -> list[tuple[Path, Path]]:
     """Input and output of each file. `out`: a folder, or a file's name for a single input.
 
@@ -136,14 +116,9 @@ def outputs(
         msg = f"{out} is one file, but there are {len(files)} inputs; give a folder to -o"
         raise ValueError(msg)
     pairs = []
-    for path, relative in files:
-        if out is None:
-            target = path.with_suffix(suffix)
-        elif single:
-            target = out
-        else:
-            target = out / relative.with_suffix(suffix)
-        pairs.append((path, target))
+    for file in files:
+        target = out if single and out is not None else output_of(file, out, suffix)
+        pairs.append((file.path, target))
     seen: dict[Path, Path] = {}
     for path, target in pairs:
         if target in seen:
@@ -200,14 +175,14 @@ class Bar:
         self._bar.close()
 
 
-class Steps:
+class StepBars:
     """Progress bars on standard error, one for each thing to be done; none where nobody looks."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._what = ""
 
-    def __enter__(self) -> "Steps":
+    def __enter__(self) -> "StepBars":
         return self
 
     def __call__(self, what: str, done: int, total: int) -> None:

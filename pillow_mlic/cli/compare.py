@@ -15,8 +15,8 @@ from ..files import whole_file
 from . import common
 
 if TYPE_CHECKING:
-    from ..evaluation.compare import Outcome
-    from ..evaluation.details import Box
+    from ..evaluation.compare import CodecOutcome
+    from ..format.geometry import Box
 
 DEFAULT_CODECS = ("mlic", "jpeg", "webp", "avif", "jxl")
 
@@ -105,7 +105,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def outcomes_of(image: Image.Image, names: Sequence[str] | None, **where: Any) -> "list[Outcome]":
+def outcomes_of(
+    image: Image.Image, names: Sequence[str] | None, **where: Any
+) -> "list[CodecOutcome]":
     """`evaluation.compare.compare` with codecs by name (None: the usual ones), saying its steps."""
     from ..evaluation import codecs, compare
 
@@ -117,7 +119,7 @@ def outcomes_of(image: Image.Image, names: Sequence[str] | None, **where: Any) -
 def write_sheet(
     target: Path,
     image: Image.Image,
-    outcomes: "Sequence[Outcome]",
+    outcomes: "Sequence[CodecOutcome]",
     boxes: "Sequence[Box] | None",
     zoom: int,
 ) -> None:
@@ -129,7 +131,7 @@ def write_sheet(
         compare.sheet(image, outcomes, chosen, zoom).save(file, "PNG", optimize=True)
 
 
-def print_outcomes(image: Image.Image, outcomes: "Sequence[Outcome]", as_json: bool) -> None:
+def print_outcomes(image: Image.Image, outcomes: "Sequence[CodecOutcome]", as_json: bool) -> None:
     """One line a codec on standard output."""
     from ..evaluation import compare
 

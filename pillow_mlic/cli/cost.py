@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         msg = "there are no pictures to measure on"
         raise ValueError(msg)
     default = 3.0 if chosen[0].continuous else None
-    with common.Steps() as progress:
+    with common.StepBars() as progress:
         document = cost.run(
             pictures,
             args.megapixels or cost.DEFAULT_SIZES,

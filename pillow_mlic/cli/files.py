@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from .. import plugin, saving
+from .. import conversion, plugin, saving
 from ..engines import devices
 from ..errors import PICTURE_ERRORS
 from ..files import whole_file
@@ -80,14 +80,14 @@ def run_encode(args: argparse.Namespace) -> int:
     options = common.save_options(args)
     saving.check_options(options)
     if args.strip:
-        options |= {"exif": None, "xmp": None}
+        options |= conversion.STRIPPED
     pairs = common.outputs(
-        common.expand(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
+        common.find(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
     )
 
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
         with Image.open(source) as opened, whole_file(target) as file:
-            image = ImageOps.exif_transpose(opened) if args.strip else opened
+            image = conversion.upright(opened) if args.strip else opened
             image.save(file, format=plugin.FORMAT, progress=progress, **options)
 
     return _convert_all(args, pairs, convert)
@@ -96,7 +96,7 @@ def run_encode(args: argparse.Namespace) -> int:
 def run_decode(args: argparse.Namespace) -> int:
     """mlic decode."""
     suffix = "." + args.format.lower().lstrip(".")
-    files = common.expand(args.inputs, {".mlic"})
+    files = common.find(args.inputs, {".mlic"})
     pairs = common.outputs(files, args.output, suffix, args.force)
     devices.resolve(args.device)
     formats = Image.registered_extensions()
@@ -109,7 +109,7 @@ def run_decode(args: argparse.Namespace) -> int:
         with plugin.MlicImageFile(source) as image:
             box = args.region or (0, 0, *image.size)
             picture = image.decode_region(box, args.device, progress, args.slices)
-            keep = {k: image.info[k] for k in saving.METADATA.values() if k in image.info}
+            keep = conversion.kept_metadata(image)
             with whole_file(target) as file:
                 picture.save(file, format=formats[target.suffix.lower()], **keep)
 

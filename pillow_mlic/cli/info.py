@@ -28,7 +28,7 @@ def add_to(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """mlic info."""
     failed = False
-    for path, _ in common.expand(args.inputs, {".mlic"}):
+    for path, _ in common.find(args.inputs, {".mlic"}):
         try:
             facts = describe(path)
         except PICTURE_ERRORS as error:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """mlic selftest."""
     from ..diagnostics import portability
 
-    pictures = [p for p, _ in common.expand(args.inputs, common.readable_suffixes())]
+    pictures = [p for p, _ in common.find(args.inputs, common.readable_suffixes())]
     qualities = [float(q) for q in args.quality.split(",")]
     summary = portability.run(pictures, qualities, args.model, lambda s: print(s, file=sys.stderr))
     table = portability.table(summary)

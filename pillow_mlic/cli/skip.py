@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from ..diagnostics import skipping
     from ..engines import devices
 
-    pictures = [p for p, _ in common.expand(args.inputs, common.readable_suffixes())]
+    pictures = [p for p, _ in common.find(args.inputs, common.readable_suffixes())]
     device = devices.resolve(args.device)
     rows = skipping.measure(pictures, args.model, device, lambda s: print(s, file=sys.stderr))
     table = skipping.table(rows, len(pictures))

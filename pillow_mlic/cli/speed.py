@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     with Image.open(args.picture) as image:
         pixels = np.asarray(image.convert("RGB"))
     pack = packs.load(packs.find(args.model, args.quality))
-    with common.Steps() as progress:
+    with common.StepBars() as progress:
         found = speed.measure(pixels, pack, args.quality, args.threads, args.repeats, progress)
     print(speed.table(found))
     return 0

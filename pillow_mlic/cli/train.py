@@ -10,7 +10,7 @@ from .. import packs
 from . import common
 
 if TYPE_CHECKING:
-    from ..training.loop import Report
+    from ..training.loop import TrainingReport
 
 
 def add_to(subparsers: Any) -> None:
@@ -79,10 +79,10 @@ def run(args: argparse.Namespace) -> int:
     """mlic train."""
     from tqdm import tqdm
 
-    from ..training.session import Request, train
+    from ..training.session import TrainingRequest, train
 
     names = ("batch", "crop", "rate", "seed", "bf16", "quality", "distortion", "stage")
-    request = Request(
+    request = TrainingRequest(
         data=args.data,
         run=args.run_folder,
         model=args.model,
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         def loading(done: int, total: int) -> None:
             bar.set_postfix_str(f"reading pictures {done}/{total}")
 
-        def report(entry: "Report") -> None:
+        def report(entry: "TrainingReport") -> None:
             bar.n = min(entry.fraction, 1.0)
             bar.set_postfix_str(
                 f"step {entry.step} loss {entry.loss:.4f} {entry.bpp:.3f} bpp "

@@ -9,7 +9,7 @@ from ..format.geometry import Box, within
 class Around(NamedTuple):
     """Decoded latents y_hat (B, h/16, w/16, M) in `outer`, which is `box` with its halo.
 
-    Those in `box` are what is being tried: they are overwritten.
+    The latents in `box` are overwritten by each trial.
     """
 
     y_hat: Floats

@@ -19,11 +19,11 @@ from .transforms import Transforms
 from .work import Progress, Steps, where_memory_suffices
 
 _ENTROPY, _SYNTHESIS = 7, 3
-"""What the two parts of decoding take, about, for progress."""
+"""About how much time the two parts of decoding take, for progress."""
 
 
 class Decoder:
-    """Decodes pictures of `size` (width, height) that are coded so.
+    """Decodes a picture of `size` (width, height) by the coding of its file.
 
     With `slices` only so many slices of the latents are read (`Engine.decode_slices`).
     """

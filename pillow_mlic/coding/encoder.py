@@ -16,15 +16,15 @@ from .around import Around
 from .coding import Coding
 from .decoder import decode_tile
 from .latents import DecodedLatents
-from .refinement import Choice, Refiner, Show
+from .refinement import Refiner, Show, TileChoice
 from .tiles import TileEncoder
 from .transforms import Source, Transforms
 from .work import Progress, Steps, where_memory_suffices
 
 _ANALYSIS, _ENTROPY = 3, 7
-"""Work for each pixel of the two parts of plain coding, for progress."""
+"""About how much time a pixel takes in the two parts of plain coding, for progress."""
 _REFINING, _CHOOSING = 10, 120
-"""The same of a step of refinement, and of choosing between what came of the steps."""
+"""The same for one step of refinement, and for choosing the best result of the steps."""
 
 
 class Encoded(NamedTuple):
@@ -35,13 +35,13 @@ class Encoded(NamedTuple):
 
 
 class Encoder:
-    """Encodes pictures so.
+    """Encodes pictures by one coding.
 
     With `optimize` rounding is rate-distortion optimised (`entropy.rounding`). `refine`: steps of
-    refinement, each of which takes about as long as plain encoding; what comes of it is kept tile
-    by tile where it makes the file better, by pixels as `show` makes them of decoded ones. With
-    `estimate` the model's own estimate of the size in bits comes back, too. Should the memory of
-    the engine's device not suffice, the CPU does the work, with a warning.
+    refinement, each of which takes about as long as plain encoding; a tile keeps the result only if
+    the file gets better by it. Errors are then measured on pixels as `show` makes them of decoded
+    ones. With `estimate` the model's own estimate of the size in bits comes back, too. Should the
+    memory of the engine's device not suffice, the CPU does the work, with a warning.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Encoder:
             lambda pixels: steps.done(_REFINING * pixels),
             coding.pack.file.for_squared_error,
         )
-        choice = Choice(picture, transforms, coding, self._show)
+        choice = TileChoice(picture, transforms, coding, self._show)
         for index, box in enumerate(grid.boxes()):
             touched = transforms.seen(box)
             outer = transforms.seen(touched)

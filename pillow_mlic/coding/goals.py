@@ -1,6 +1,6 @@
 """Saving to a wanted size or fidelity: what the user asks for, and the file that meets it.
 
-target -> trial qualities (`rate`) -> files -> bytes or PSNR -> ... -> the file
+target -> trial qualities (`search`) -> files -> bytes or PSNR -> ... -> the file
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from PIL import Image
 from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
-from .search import Found, Scale, search
+from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["target_bpp", "max_bytes", "target_psnr"]
 KINDS: tuple[Kind, ...] = ("target_bpp", "max_bytes", "target_psnr")
-Coded = tuple[Header, list[Chunk]]
+CodedFile = tuple[Header, list[Chunk]]
 Put = Callable[[Box, "NDArray[np.uint8]"], object]
 """Takes the box of a region and its pixels, without alpha: (h, w, 3), or (h, w) of grey."""
 
@@ -98,19 +98,18 @@ class Target:
     ) -> float:
         """The quality that meets the target on a picture of so many pixels.
 
-        `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality, is called
-        `TRIALS` times at most, and was called for the result. `overhead`: bytes that no quality
-        changes; `complexity`: see there; `guess`: a quality that will be near. ValueError,
-        saying what can be had, where no quality meets the target. Where sizes jump by more than
-        the tolerance, as those of tiny pictures do, the nearest counts.
+        `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality. It is called at
+        most `TRIALS` times, once of them for the quality that is returned. `overhead`: bytes that
+        no quality changes; `complexity`: see there; `guess`: a quality that will be near.
+        Where no quality meets the target there is a ValueError that says what can be had. Sizes of
+        tiny pictures may jump by more than the tolerance: then the nearest one counts.
         """
         size = self.expected_bytes(pixels)
         if size is None:
             found = search(
                 measure,
-                self.value,
+                Aim(self.value, PSNR_TOLERANCE),
                 Scale(1, 8, _STEP, _SLOPE_OF_PSNR),
-                tolerance=PSNR_TOLERANCE,
                 guess=guess or _where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
                 limit=TRIALS,
             )
@@ -119,10 +118,8 @@ class Target:
             bpp = 8 * wanted / pixels / math.exp(_BPP_EXPONENT * complexity)
             found = search(
                 lambda quality: math.log(measure(quality) - overhead),
-                math.log(wanted),
+                Aim(math.log(wanted), SIZE_TOLERANCE, ceiling=self.kind == "max_bytes"),
                 Scale(1, 8, _STEP, _SLOPE_OF_LOG_SIZE),
-                tolerance=SIZE_TOLERANCE,
-                ceiling=self.kind == "max_bytes",
                 guess=guess or _where([math.log(b) for b in _TYPICAL_BPP], math.log(bpp)),
                 limit=TRIALS,
             )
@@ -130,7 +127,7 @@ class Target:
             self._refuse_beyond_the_ends(found, pixels, overhead)
         return found.quality
 
-    def _refuse_beyond_the_ends(self, found: Found, pixels: int, overhead: int) -> None:
+    def _refuse_beyond_the_ends(self, found: FoundQuality, pixels: int, overhead: int) -> None:
         """ValueError where the lowest quality gives more than was asked, or the highest less."""
         by_psnr = self.kind == "target_psnr"
         got = found.level if by_psnr else math.exp(found.level) + overhead
@@ -161,7 +158,8 @@ def _where(levels: Sequence[float], level: float) -> float:
 
 
 def complexity(image: Image.Image) -> float:
-    """How much there is in a picture: ln of JPEG's bits for its middle, 0 for a typical one."""
+    """How much detail a picture has: ln of the bits that JPEG needs for its middle, 0 for a
+    typical picture."""
     left, top = (max(0, (side - _MIDDLE) // 2) for side in image.size)
     right, bottom = (
         min(side, start + _MIDDLE) for side, start in zip(image.size, (left, top), strict=True)
@@ -190,21 +188,21 @@ class Maker(Protocol):
         """Whether `code` takes so long that a search should begin with drafts."""
         ...
 
-    def code(self, quality: float, progress: "Progress", draft: bool = False) -> Coded:
+    def code(self, quality: float, progress: "Progress", draft: bool = False) -> CodedFile:
         """The file of a quality, or nearly the same file in less time."""
         ...
 
-    def show(self, coded: Coded, put: Put, progress: "Progress") -> None:
+    def show(self, coded: CodedFile, put: Put, progress: "Progress") -> None:
         """Put what a decoder sees of a file."""
         ...
 
 
-def find(target: Target, maker: Maker, progress: "Progress | None") -> Coded:
+def find(target: Target, maker: Maker, progress: "Progress | None") -> CodedFile:
     """The file that meets the target, metadata and alpha counted.
 
-    Every trial runs the whole analysis: gains within it depend on quality (Analysis.gain8 in
-    models/mlicv2_lite.py), and to keep what does not depend on it would take more memory than
-    large pictures leave.
+    Every trial runs the whole analysis, as gains within it depend on quality (Analysis.gain8 in
+    models/mlicv2_lite.py). Keeping the part that does not depend on it would take too much memory
+    for large pictures.
     """
     report = progress or _silent
     guess, done = None, 0.0
@@ -226,7 +224,7 @@ class _Trials:
     def __init__(
         self, target: Target, maker: Maker, report: "Progress", draft: bool = False
     ) -> None:
-        self.coded: dict[float, Coded] = {}
+        self.coded: dict[float, CodedFile] = {}
         self._target = target
         self._maker = maker
         self._report = report
@@ -242,7 +240,7 @@ class _Trials:
         number = len(self.coded)
 
         def tell(share: float) -> None:
-            """How many trials there will be nobody knows: each is 0.4 of what is left."""
+            """Nobody knows how many trials there will be, so each counts as 0.4 of what is left."""
             self._report(1 - (1 - 0.4 * share) * 0.6**number)
 
         by_psnr = self._target.kind == "target_psnr"
@@ -254,7 +252,7 @@ class _Trials:
         return _psnr(self._maker, coded, lambda share: tell(part + part * share))
 
 
-def _psnr(maker: Maker, coded: Coded, progress: "Progress") -> float:
+def _psnr(maker: Maker, coded: CodedFile, progress: "Progress") -> float:
     """PSNR in dB of the colour planes (or of grey); 100 for equal pictures."""
     import numpy as np
 

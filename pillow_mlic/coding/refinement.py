@@ -3,8 +3,8 @@
     y, z of the analysis -> relaxed symbols -> R + lambda D -> gradient -> y, z -> ... -> y, z
 
 Decoders know nothing of it. The rate is the model's estimate for relaxed symbols, D what the pack
-was trained for, lambda that of the quality. Of what comes out, and of what came in, each tile keeps
-the one whose real bytes and real pixels cost less.
+was trained for, lambda that of the quality. In the end real bytes and real pixels are compared, and
+each tile keeps the better of its plain and its refined latents.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ WINDOW = 1024
 """Larger tiles are refined window by window of this side in pixels, each as if it were a tile."""
 SEED = 0
 ROUNDS = 4
-"""Of optimised rounding that end a refinement."""
+"""Rounds of optimised rounding at the end of a refinement."""
 LEAST_GAIN = 8.0
-"""Bits that refinement must win: with fewer a chunk whose length takes a byte more might lose."""
+"""Bits that a tile must save to be replaced: its chunk's length may take a byte more."""
 
 Show = Callable[[Pixels], Pixels]
 """Makes of decoded pixels (h, w, 3) what is seen of them: (h, w, 3), or (h, w) of grey."""
@@ -63,9 +63,9 @@ class Refiner(NamedTuple):
     def _window(self, latents: LatentArrays, around: Around, seed: int) -> LatentArrays:
         """`refined` for one window.
 
-        The gradient of the error is taken region by region, apart from the walk that made the
-        latents. So what gradients need of the walk, and of each region's synthesis, is never in
-        memory together.
+        The gradient of the error is taken region by region, and not through the walk. So memory
+        holds what one gradient needs at a time: that of the walk, or that of one region's
+        synthesis.
         """
         engine, quality = self.transforms.engine, self.transforms.quality
         descent = engine.descent(latents, quality, self.steps, seed)
@@ -80,7 +80,7 @@ class Refiner(NamedTuple):
         return descent.latents()
 
 
-class Choice(NamedTuple):
+class TileChoice(NamedTuple):
     """Chooses between a tile as it is and what refinement makes of it."""
 
     source: Source
@@ -89,10 +89,10 @@ class Choice(NamedTuple):
     show: Show
 
     def best(self, coded: CodedTile, around: Around, touched: Box, refiner: Refiner) -> CodedTile:
-        """The tile `around.box` as it is `coded`, or refined where R + lambda D is less for it.
+        """The tile `around.box` as it was `coded`, or a refined one if R + lambda D is less.
 
-        R from real bytes, D from real pixels in `touched`, which is all that the tile's latents
-        matter to; `around` reaches a halo further.
+        R is counted in real bytes, D on real pixels of the box `touched`: all pixels that depend on
+        the tile's latents. `around` reaches a halo further.
         """
         encoder = TileEncoder(self.source, self.transforms, self.coding)
         y = self.transforms.analyse(self.source, around.box)

@@ -1,7 +1,7 @@
 """Finding the quality that gives a wanted size or fidelity, in few trials.
 
-Pure search: it knows neither pictures nor files, only a function of quality that rises, nearly
-linear (the logarithm of a size, a PSNR in dB), and that is dear to call.
+It knows neither pictures nor files, only a function of quality: nearly linear, rising (the
+logarithm of a size, a PSNR in dB), and slow to call.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Scale:
-    """Qualities that can be asked for: `lowest` + k `step`, at most `highest`.
+    """Qualities that can be asked for: lowest, lowest + step, lowest + 2 step ... to highest.
 
     `slope`: about how much the level rises for 1 of quality; only the second trial depends on it.
     """
@@ -37,12 +37,34 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Found:
+class Aim:
+    """The level that is searched for; anything within `tolerance` of it is as good.
+
+    With `ceiling` nothing above it is.
+    """
+
+    level: float
+    tolerance: float
+    ceiling: bool = False
+
+    def hit_by(self, level: float) -> bool:
+        """Whether this level will do."""
+        most = self.level if self.ceiling else self.level + self.tolerance
+        return self.level - self.tolerance <= level <= most
+
+    @property
+    def middle(self) -> float:
+        """Where to aim so that misses to both sides may still hit."""
+        return self.level - 0.4 * self.tolerance if self.ceiling else self.level
+
+
+@dataclass(frozen=True)
+class FoundQuality:
     """The best trial: `quality` gave `level`, within tolerance if `hit`.
 
-    `trials`: levels of all qualities that are known. Without `hit`, either the level jumps between
-    neighbouring qualities, or it takes more trials, or `quality` is an end of the scale and the
-    target lies beyond.
+    `trials`: levels of all qualities that are known. Without `hit` there are three cases: the level
+    jumps between neighbouring qualities, there were too few trials, or the aim lies beyond an end
+    of the scale, and `quality` is that end.
     """
 
     quality: float
@@ -53,45 +75,39 @@ class Found:
 
 def search(
     measure: Callable[[float], float],
-    target: float,
+    aim: Aim,
     scale: Scale,
     *,
-    tolerance: float,
-    ceiling: bool = False,
     guess: float | None = None,
     known: dict[float, float] | None = None,
     limit: int = 6,
-) -> Found:
-    """The quality whose level comes nearest to `target`, by at most `limit` calls of `measure`.
+) -> FoundQuality:
+    """The quality whose level comes nearest to the aim, by at most `limit` calls of `measure`.
 
-    Stops within `tolerance` of the target; with `ceiling`, only at or below it. Trials are
-    placed by the line through the nearest levels on both sides, so that a straight `measure` is
-    hit by the third. `guess`: where to begin; `known`: levels of qualities measured before.
+    Stops where the aim is hit. Trials are placed by the line through the nearest levels on both
+    sides, so that a straight `measure` is hit by the third. `guess`: where to begin; `known`:
+    levels of qualities measured before.
 
-    With `ceiling` the result lies above the target only where every quality does: should `limit`
+    Where the aim is a ceiling, the result lies above it only if every quality does: should `limit`
     trials all be above, the lowest quality is tried, too.
     """
     levels = {scale.index(quality): level for quality, level in (known or {}).items()}
-    aim = target - 0.4 * tolerance if ceiling else target
-
-    def hits(level: float) -> bool:
-        return target - tolerance <= level <= (target if ceiling else target + tolerance)
 
     def cost(index: int) -> tuple[bool, float]:
-        return ceiling and levels[index] > target, abs(levels[index] - target)
+        return aim.ceiling and levels[index] > aim.level, abs(levels[index] - aim.level)
 
     calls = 0
-    while not any(map(hits, levels.values())) and calls < limit:
-        index = _next(levels, aim, scale, guess)
+    while not any(map(aim.hit_by, levels.values())) and calls < limit:
+        index = _next(levels, aim.middle, scale, guess)
         if index is None:
             break
         levels[index] = measure(scale.quality(index))
         calls += 1
-    if ceiling and min(levels.values(), default=math.inf) > target and 0 not in levels:
+    if aim.ceiling and min(levels.values(), default=math.inf) > aim.level and 0 not in levels:
         levels[0] = measure(scale.quality(0))
     chosen = min(levels, key=cost)
     trials = {scale.quality(index): level for index, level in levels.items()}
-    return Found(scale.quality(chosen), levels[chosen], hits(levels[chosen]), trials)
+    return FoundQuality(scale.quality(chosen), levels[chosen], aim.hit_by(levels[chosen]), trials)
 
 
 def _next(levels: dict[int, float], aim: float, scale: Scale, guess: float | None) -> int | None:

@@ -6,23 +6,23 @@ latents -> first pass -> gradient of the error -> rounding -> walk -> check of t
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..engines.base import CodedTile, ErrorBits, Floats, LatentArrays, Rounding
+from ..engines.base import CodedTile, ErrorBits, Floats, LatentArrays, RoundingArrays
 from .around import Around
 from .coding import Coding
 from .transforms import Source, Transforms
 
 DEARER, SPOILT = 1.5, 256.0
-"""Optimised rounding has spoilt a latent's 16x16 pixels where their error costs more than so many
-times what it cost before, and so many bits, one for each pixel. What rounding gives up in one place
-for a smaller file is 90 bits at most (Kodak)."""
+"""When optimised rounding has spoilt the 16x16 pixels of a latent: their error costs more than
+DEARER times what it cost before, plus SPOILT bits (one for each pixel). What is given up on
+purpose for a smaller file is at most 90 bits in one place (Kodak)."""
 NEAR = 5
-"""Latents, along a side, that are then rounded as ever, the spoilt one's in the middle."""
+"""Side of the square of latents around a spoilt one that are then rounded to the nearest."""
 CHECKS = 4
-"""Attempts of which the last may spoil nothing, or the whole tile is rounded as ever."""
+"""Attempts. If the last one still spoils something, the whole tile is rounded to the nearest."""
 
 
 class TileEncoder:
-    """Codes tiles of B pictures of one size (of one without that dimension)."""
+    """Codes tiles of B pictures of one size."""
 
     def __init__(
         self, source: Source, transforms: Transforms, coding: Coding, estimate: bool = False
@@ -32,7 +32,9 @@ class TileEncoder:
         self._coding = coding
         self._estimate = estimate
 
-    def code(self, latents: LatentArrays, rounding: Rounding | None = None) -> list[CodedTile]:
+    def code(
+        self, latents: LatentArrays, rounding: RoundingArrays | None = None
+    ) -> list[CodedTile]:
         """Code a tile of each picture, to the nearest symbols or as `rounding` says."""
         coding = self._coding
         return coding.engine.encode(latents, coding.quality, coding.guard, rounding, self._estimate)
@@ -46,11 +48,11 @@ class TileEncoder:
         first = engine.first_pass(latents, quality)
         plain = bits = self._errors(first.y_hat, around, True)
         for _ in range(rounds - 1):
-            first = engine.first_pass(latents, quality, Rounding(first, bits.gradient))
+            first = engine.first_pass(latents, quality, RoundingArrays(first, bits.gradient))
             bits = self._errors(first.y_hat, around, True)
         spoilt = np.zeros_like(plain.cells)
         for _ in range(CHECKS):
-            coded = self.code(latents, Rounding(first, bits.gradient * (1 - spoilt)))
+            coded = self.code(latents, RoundingArrays(first, bits.gradient * (1 - spoilt)))
             after = self._errors(np.concatenate([tile.y_hat for tile in coded]), around, False)
             worse = after.cells > DEARER * plain.cells + SPOILT
             if not worse.any():

@@ -22,7 +22,7 @@ class Steps:
         self.done(0)
 
     def done(self, amount: int) -> None:
-        """So much more is done."""
+        """Report that this amount of work has been done."""
         self._sum += amount
         if self._progress is not None:
             self._progress(self._sum / self._whole)

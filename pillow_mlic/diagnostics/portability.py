@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from unittest import mock
 
 import numpy as np
 
@@ -69,7 +68,7 @@ GPU_SETTINGS = (
 )
 
 
-class Outcome(NamedTuple):
+class SettingOutcome(NamedTuple):
     """One setting: failures of each kind, mean seconds of entropy decoding a stream, drift.
 
     `drift` is the largest relative deviation of a float32 scale from the float64 one.
@@ -82,10 +81,10 @@ class Outcome(NamedTuple):
     drift: float
 
 
-class Summary(NamedTuple):
+class PortabilitySummary(NamedTuple):
     """The matrix and what the guard band costs: bytes in all and listed latents a stream."""
 
-    outcomes: list[Outcome]
+    outcomes: list[SettingOutcome]
     bytes_exact: int
     bytes_fast: int
     listed_exact: float
@@ -98,7 +97,7 @@ def run(
     qualities: Sequence[float],
     model: str,
     say: Callable[[str], object],
-) -> Summary:
+) -> PortabilitySummary:
     """Encode `pictures` at `qualities` and decode them in every setting."""
     import torch
     from PIL import Image
@@ -136,7 +135,7 @@ def run(
             say(f"decoding: {setting.name}")
             outcomes.append(_run_setting(setting, file.path, Path(folder) / "jobs.json"))
     count = len(jobs)
-    return Summary(
+    return PortabilitySummary(
         outcomes,
         total["exact"],
         total["fast"],
@@ -159,7 +158,7 @@ def _listed(tile: bytes) -> int:
     return leb128.decode(tile, CHECKSUM_BYTES)[0]
 
 
-def _run_setting(setting: Setting, pack: Path, jobs: Path) -> Outcome:
+def _run_setting(setting: Setting, pack: Path, jobs: Path) -> SettingOutcome:
     """Decode all jobs in a process of its own."""
     environment = {**os.environ, **setting.environment, "MLIC_WEIGHTS": str(pack)}
     options = json.dumps(setting._asdict())
@@ -173,10 +172,10 @@ def _run_setting(setting: Setting, pack: Path, jobs: Path) -> Outcome:
     if done.returncode:
         msg = f"decoding with {setting.name} failed: {done.stderr.strip().splitlines()[-1]}"
         raise OSError(msg)
-    return Outcome(**json.loads(done.stdout))
+    return SettingOutcome(**json.loads(done.stdout))
 
 
-def _worker(options: dict[str, Any], jobs_file: Path) -> Outcome:
+def _worker(options: dict[str, Any], jobs_file: Path) -> SettingOutcome:
     """The child process."""
     from .. import packs
 
@@ -184,7 +183,7 @@ def _worker(options: dict[str, Any], jobs_file: Path) -> Outcome:
     return decode_all(Setting(**options), pack, json.loads(jobs_file.read_text(encoding="utf-8")))
 
 
-def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -> Outcome:
+def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -> SettingOutcome:
     """Decode every stream in every kind, in this process, and count failures."""
     import torch
 
@@ -211,15 +210,16 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
                 seconds[kind] += time.perf_counter() - start
             drift = max(drift, _drift(pack, job, device))
     mean = {kind: value / len(jobs) / setting.batch for kind, value in seconds.items()}
-    return Outcome(setting.name, len(jobs), failures, mean, drift)
+    return SettingOutcome(setting.name, len(jobs), failures, mean, drift)
 
 
 @contextlib.contextmanager
 def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
-    """Arithmetic as the setting has it."""
+    """Threads, libraries and memory layout as the setting says."""
     import torch
 
     from ..engines.arithmetic import plain_arithmetic
+    from ..models.layers.planar import planar_memory
 
     threads = torch.get_num_threads()
     torch.set_num_threads(setting.threads)
@@ -227,7 +227,7 @@ def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
         with (
             torch.backends.mkldnn.flags(enabled=setting.onednn),
             plain_arithmetic(device),
-            _other_layout() if setting.other_layout else contextlib.nullcontext(),
+            planar_memory() if setting.other_layout else contextlib.nullcontext(),
         ):
             yield
     finally:
@@ -276,7 +276,7 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
     generator = torch.Generator().manual_seed(0)
 
     class Disturbed(DecodingCoder):
-        """A decoder whose network is off."""
+        """A decoder whose network computes slightly wrong scales."""
 
         def __call__(self, mean: Any, scale: Any, *others: Any) -> Any:
             return super().__call__(mean, self._moved(scale), *others)
@@ -291,35 +291,7 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
     return Disturbed if amplitude else DecodingCoder
 
 
-@contextlib.contextmanager
-def _other_layout() -> Iterator[None]:
-    """Convolutions one by one on (B, C, H, W) memory, which no network here does by itself."""
-    from torch import Tensor
-    from torch.nn import functional as F
-
-    from ..models.layers import blocks, conv, winograd
-
-    def convolution(
-        x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, groups: int = 1
-    ) -> Tensor:
-        x = x.permute(0, 3, 1, 2).contiguous()
-        bias = None if bias is None else bias.to(x.dtype)
-        weight = weight.to(x.dtype).contiguous()
-        x = F.conv2d(x, weight, bias, stride, weight.shape[-1] // 2, groups=groups)
-        return x.permute(0, 2, 3, 1).contiguous()
-
-    def forward(self: blocks.Conv3x3, x: Tensor) -> Tensor:
-        return convolution(x, self.weight, self.bias, groups=self.groups)
-
-    with (
-        mock.patch.object(blocks.Conv3x3, "forward", forward),
-        mock.patch.object(conv, "_direct", convolution),
-        mock.patch.object(winograd, "pays", return_value=False),
-    ):
-        yield
-
-
-def table(summary: Summary) -> str:
+def table(summary: PortabilitySummary) -> str:
     """The matrix as Markdown."""
     lines = [
         "| decoder | streams | exact: failures | fast: failures | naive float32: failures "

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -20,13 +19,14 @@ from .. import packs
 from ..coding.transforms import Transforms
 from ..engines import engine_for
 from ..engines.arithmetic import entropy_device, plain_arithmetic
+from ..engines.base import Pixels
 from ..engines.torch_walk import EXACT_GUARD, walk
+from ..entropy.rows import Ints
 from ..entropy.walk import DecodingCoder, EncodingCoder
 from ..format.geometry import Box, Grid
 from ..models.base import Latents, Model, Selective
 
 TILE = 1024
-Pixels = NDArray[np.uint8]
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Costs:
     """Mean over the values of a picture."""
 
 
-class Row(NamedTuple):
+class SkippingRow(NamedTuple):
     """One pack: sums with and without selective compression."""
 
     quality: float
@@ -65,7 +65,7 @@ def measure(
     name: str,
     device: torch.device,
     say: Callable[[str], object] = lambda _: None,
-) -> list[Row]:
+) -> list[SkippingRow]:
     """A row for each installed pack of this name, or of the model of this name, by quality.
 
     ValueError where there is none with selective compression.
@@ -83,7 +83,7 @@ def measure(
     for quality, file in sorted(files.items()):
         pack = packs.load(file)
         plain = pack.with_model(_without_selection(pack.model(torch.device("cpu"))))
-        row = Row(quality, Costs(), Costs())
+        row = SkippingRow(quality, Costs(), Costs())
         for path in pictures:
             say(f"{path.name} with {file.name}")
             with Image.open(path) as image:
@@ -152,14 +152,14 @@ class _Timed(DecodingCoder):
 
     seconds = 0.0
 
-    def _take(self, tile: int, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    def _take(self, tile: int, rows: Ints) -> Ints:
         start = time.perf_counter()
         values = super()._take(tile, rows)
         _Timed.seconds += time.perf_counter() - start
         return values
 
 
-def table(rows: Sequence[Row], pictures: int) -> str:
+def table(rows: Sequence[SkippingRow], pictures: int) -> str:
     """The rows as Markdown; savings are in per cent of what it costs without."""
     lines = [
         "| quality | skipped | bytes saved | encoding saved | decoding saved "

@@ -1,8 +1,8 @@
 """Where the time of one picture goes, beside what the machine could have multiplied in it.
 
-Seconds depend on the machine and on what else it does; their product with its rate of float32
-matrix products, measured in the same run, much less. This product is the *ratio*, in GMAC: what
-the machine could have multiplied in the time.
+Seconds depend on the machine and on what else it does. Seconds times the machine's rate of float32
+matrix products, measured in the same run, depend on both much less. This product is the *ratio*, in
+GMAC: what the machine could have multiplied in the time.
 """
 
 import time

@@ -1,12 +1,12 @@
-"""What an engine does: it runs a network on NumPy arrays, and nothing above knows how.
+"""What an engine does: it runs a network. Callers see NumPy arrays, and need not know how.
 
     pixels -> analysis -> y -> hyper_analysis -> z              (encoder only)
     y, z -> encode -> payloads, y_hat    payloads -> decode -> y_hat
     y_hat -> synthesis -> pixels
 
-Arrays are channels-last, (B, H, W, C), all in float32 but pixels, which are uint8. `quality` is 1
-to 8, the same for all of a batch. Errors: DeviceMemoryError where a device's memory does not
-suffice, DecodeError where payloads do not give the symbols that were encoded.
+Arrays are channels-last, (B, H, W, C): pixels uint8, all others float32. `quality` is 1 to 8, the
+same for all of a batch. Errors: DeviceMemoryError where a device's memory does not suffice,
+DecodeError where payloads do not give the symbols that were encoded.
 """
 
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ class CodedTile(NamedTuple):
 class ErrorBits(NamedTuple):
     """What the errors of decoded pixels cost in bits: lambda x squared error.
 
-    `cells` (B, H/16, W/16, 1): of the 16x16 pixels of each latent; `gradient` (B, H/16, W/16, M):
-    of the sum of all, by the latents, or without channels if not wanted.
+    `cells` (B, H/16, W/16, 1): the cost of the 16x16 pixels of each latent. `gradient` (B, H/16,
+    W/16, M): of their sum, by the latents; with 0 channels if it was not wanted.
     """
 
     cells: Floats
@@ -60,10 +60,10 @@ class FirstPass(Protocol):
         ...
 
 
-class Rounding(NamedTuple):
+class RoundingArrays(NamedTuple):
     """How symbols are chosen: near a first pass, by a gradient (`entropy.rounding`).
 
-    `gradient` (B, H/16, W/16, M): bits by which a unit of y makes the error dearer.
+    `gradient` (B, H/16, W/16, M): bits that the error costs more for a unit of y.
     """
 
     first: FirstPass
@@ -71,7 +71,7 @@ class Rounding(NamedTuple):
 
 
 class Descent(Protocol):
-    """Latents on their way to better ones (`coding.refinement`)."""
+    """Gradient descent on the latents of a tile (`coding.refinement`)."""
 
     def relaxed(self, step: int) -> Floats:
         """y_hat from the relaxed symbols of this step, 0 to `steps` - 1."""
@@ -82,7 +82,7 @@ class Descent(Protocol):
         ...
 
     def latents(self) -> LatentArrays:
-        """Where they are now."""
+        """The latents after the steps so far."""
         ...
 
 
@@ -118,7 +118,7 @@ class Engine(Protocol):
         ...
 
     def first_pass(
-        self, latents: LatentArrays, quality: float, rounding: Rounding | None = None
+        self, latents: LatentArrays, quality: float, rounding: RoundingArrays | None = None
     ) -> FirstPass:
         """Walk in float32, to the nearest symbols or as `rounding` says."""
         ...
@@ -128,7 +128,7 @@ class Engine(Protocol):
         latents: LatentArrays,
         quality: float,
         guard: float,
-        rounding: Rounding | None = None,
+        rounding: RoundingArrays | None = None,
         estimate: bool = False,
     ) -> list[CodedTile]:
         """Code B tiles of one size."""

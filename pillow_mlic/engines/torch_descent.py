@@ -9,7 +9,7 @@ from torch import Tensor
 from ..entropy.annealing import AnnealedCoder, StepSizes, temperature
 from ..entropy.relaxed import RelaxedCoder
 from ..models.base import Latents, TableCoder
-from ..models.published import PublishedNetwork
+from ..models.published import SingleQualityNetwork
 from ..packs import Pack
 from .arithmetic import gradients, memory_errors
 from .base import Floats, LatentArrays
@@ -110,7 +110,7 @@ class GentleDescent(TorchDescent):
         del step  # all steps are alike
         model = self._model
         noise = Latents(*map(self._noise, latents))
-        prior = model.prior if isinstance(model, PublishedNetwork) else None
+        prior = model.prior if isinstance(model, SingleQualityNetwork) else None
         coder = RelaxedCoder(latents, noise, prior)
         y_hat = model.entropy(self._quality, self._z_size, cast(TableCoder, coder))
         assert isinstance(coder.bits, Tensor)

@@ -30,7 +30,7 @@ from .base import (
     Floats,
     LatentArrays,
     Pixels,
-    Rounding,
+    RoundingArrays,
     TileStream,
 )
 from .torch_descent import AnnealedDescent, GentleDescent
@@ -65,7 +65,7 @@ class TorchEngine:
 
     @property
     def model(self) -> Model:
-        """The network in float32, for those who know that this is torch."""
+        """The network in float32, for callers that need torch anyway."""
         return self._pack.model(self._device)
 
     @property
@@ -146,7 +146,7 @@ class TorchEngine:
     # ---- the entropy part --------------------------------------------------------------------
 
     def first_pass(
-        self, latents: LatentArrays, quality: float, rounding: Rounding | None = None
+        self, latents: LatentArrays, quality: float, rounding: RoundingArrays | None = None
     ) -> FirstPass:
         """See base.Engine."""
         with self._plain():
@@ -159,7 +159,7 @@ class TorchEngine:
         latents: LatentArrays,
         quality: float,
         guard: float,
-        rounding: Rounding | None = None,
+        rounding: RoundingArrays | None = None,
         estimate: bool = False,
     ) -> list[CodedTile]:
         """See base.Engine. The walk is in float64."""
@@ -229,7 +229,7 @@ class TorchEngine:
     def _q(self, quality: float, count: int) -> Tensor:
         return torch.full((count,), quality, device=self._device)
 
-    def _rounding(self, rounding: Rounding | None) -> entropy_rounding.Rounding | None:
+    def _rounding(self, rounding: RoundingArrays | None) -> entropy_rounding.Rounding | None:
         if rounding is None:
             return None
         assert isinstance(rounding.first, TorchFirstPass)  # an engine's own

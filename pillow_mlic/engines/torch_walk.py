@@ -58,7 +58,7 @@ def decode_slices(
     slices: int,
     device: torch.device,
 ) -> Tensor:
-    """`decode` of some slices alone. In float64: no checksum tells that float32 was wrong."""
+    """`decode` of the first slices alone. In float64, as there is no checksum of a part."""
     channels = pack.model(device).channels[0]
     decoder = partial(SliceDecoder, channels=channels, slices=slices)
     try:

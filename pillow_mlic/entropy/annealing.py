@@ -1,4 +1,4 @@
-"""Symbols that are neither here nor there yet: stochastic Gumbel annealing of latents.
+"""Symbols that are not yet decided: stochastic Gumbel annealing of latents.
 
 A latent v (in quantisation steps from its mean) lies between two integers. While it is refined its
 symbol is a mixture of both, drawn anew in every step at temperature t:
@@ -6,9 +6,9 @@ symbol is a mixture of both, drawn anew in every step at temperature t:
     p(up) ~ exp(-atanh(1 - f) / t), p(down) ~ exp(-atanh(f) / t)              f = v - floor(v)
     symbol = floor(v) + sigmoid((log p(up) - log p(down) + noise) / t)
 
-with logistic noise, the difference of two Gumbel variables: a relaxed one-hot sample. As t falls
-mixtures become choices, and the nearest integer the only one. Yang, Bamler and Mandt, arXiv
-2006.04240; MLICv2, equation 14.
+with logistic noise, the difference of two Gumbel variables: a relaxed one-hot sample. As t falls,
+mixtures turn into single integers, and in the end into the nearest one. Yang, Bamler and Mandt,
+arXiv 2006.04240; MLICv2, equation 14.
 """
 
 import math

@@ -187,7 +187,7 @@ class CompressaiDecoder:
 
 @functools.cache
 def _after_the_end() -> list[int]:
-    """What the probes give when the last symbol was just taken from a genuine stream."""
+    """The symbols that the probes give right after the last symbol of a genuine stream."""
     rows = Rows([np.array(_PROBE_ROW)], np.zeros(1, np.int32))
     rest = struct.pack("<QI", rans.STATE_MIN, _SENTINEL) + bytes(4 * _PROBES)
     values: list[int] = rans.RansDecoder(rest, rows).take(np.zeros(_PROBES, np.int32)).tolist()

@@ -9,7 +9,7 @@ A test holds them against `math`: relative errors are below 1e-13, of erfc below
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 
 _LN2_HIGH, _LN2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 _EXP_TERMS = 16
@@ -17,12 +17,12 @@ _LOG_TERMS = 20
 _SERIES_TERMS = 80
 _FRACTION_TERMS = 120
 _SERIES_END = 3.0
-"""Up to here erf is a power series, beyond it erfc is a continued fraction."""
+"""Up to here erf is computed as a power series, beyond it erfc as a continued fraction."""
 _LARGEST = 700.0
 """exp of more than this, or less than its negative, counts as that of this."""
 
 
-def exp(x: Floats) -> Floats:
+def exp(x: Doubles) -> Doubles:
     """e^x, for x from -700 to 700; others count as these."""
     x = np.clip(x, -_LARGEST, _LARGEST)
     k = np.floor(x / (_LN2_HIGH + _LN2_LOW) + 0.5)
@@ -33,7 +33,7 @@ def exp(x: Floats) -> Floats:
     return np.ldexp(total, k.astype(np.int64))
 
 
-def log(x: Floats) -> Floats:
+def log(x: Doubles) -> Doubles:
     """Natural logarithm of positive numbers, by Newton's method on `exp`."""
     mantissa, exponent = np.frexp(x)
     y = exponent * (_LN2_HIGH + _LN2_LOW) + 2 * (mantissa - 1) / (mantissa + 1)
@@ -43,19 +43,19 @@ def log(x: Floats) -> Floats:
     return y
 
 
-def sigmoid(x: Floats) -> Floats:
+def sigmoid(x: Doubles) -> Doubles:
     """1 / (1 + e^-x), without loss where it is small."""
     e = exp(-np.abs(x))
     return np.where(x < 0, e, 1.0) / (1 + e)
 
 
-def tanh(x: Floats) -> Floats:
+def tanh(x: Doubles) -> Doubles:
     """(1 - e^-2x) / (1 + e^-2x)."""
     e = exp(-2 * np.abs(x))
     return np.copysign((1 - e) / (1 + e), x)
 
 
-def softplus(x: Floats) -> Floats:
+def softplus(x: Doubles) -> Doubles:
     """log(1 + e^x) = max(x, 0) + 2 artanh(s), s = e / (2 + e), e = e^-|x|."""
     e = exp(-np.abs(x))
     s = e / (2 + e)
@@ -66,7 +66,7 @@ def softplus(x: Floats) -> Floats:
     return np.maximum(x, 0) + 2 * s * total
 
 
-def erfc(x: Floats) -> Floats:
+def erfc(x: Doubles) -> Doubles:
     """1 - erf(x)."""
     a = np.abs(x)
     tail = np.where(a < _SERIES_END, 1 - _erf_series(np.minimum(a, _SERIES_END)), _erfc_tail(a))
@@ -77,7 +77,7 @@ _TWO_OVER_ROOT_PI = 1.1283791670955125739
 _ROOT_PI = 1.7724538509055160273
 
 
-def _erf_series(a: Floats) -> Floats:
+def _erf_series(a: Doubles) -> Doubles:
     """2 / sqrt(pi) e^(-a^2) sum of 2^n a^(2n+1) / (2n+1)!!: all terms positive."""
     square = a * a
     term = total = a
@@ -87,7 +87,7 @@ def _erf_series(a: Floats) -> Floats:
     return _TWO_OVER_ROOT_PI * exp(-square) * total
 
 
-def _erfc_tail(a: Floats) -> Floats:
+def _erfc_tail(a: Doubles) -> Doubles:
     """e^(-a^2) / (sqrt(pi) (a + (1/2) / (a + 1 / (a + (3/2) / (a + ...)))))."""
     a = np.maximum(a, _SERIES_END)
     fraction = a

@@ -17,7 +17,7 @@ Indexes = NDArray[np.int64]
 
 
 class Thresholds(Protocol):
-    """What values are sorted into classes by (`tables.Tables`, for one)."""
+    """The thresholds between classes of values; `tables.Tables` has some."""
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
@@ -26,7 +26,7 @@ class Thresholds(Protocol):
 
 
 class Decision(NamedTuple):
-    """Two classes: a value is above the one threshold or not."""
+    """Two classes with one threshold: a value is above it or not."""
 
     thresholds: NDArray[np.float64]
 
@@ -67,7 +67,8 @@ def near_thresholds(
 def correct(
     classes: Indexes, scale: Tensor, corrections: Corrections, tables: Thresholds
 ) -> Indexes:
-    """Classes with the listed ones replaced: the side of the nearest threshold that is listed."""
+    """Classes, with those of listed latents replaced: by the listed side of the nearest
+    threshold."""
     if not len(corrections.positions):
         return classes
     values = scale.double().flatten().cpu().numpy()[corrections.positions]

@@ -59,7 +59,7 @@ class Payload:
 
 
 def _numbers(data: bytes, at: int, count: int) -> tuple[NDArray[np.int64], int]:
-    """`count` LEB128 numbers from `at`, and the position behind; in memory like their bytes'."""
+    """`count` LEB128 numbers from `at`, and the position behind them; uses little memory."""
     places = np.frombuffer(data, np.uint8, min(len(data) - at, leb128.MAX_BYTES * count), at)
     ends = np.flatnonzero(places < 0x80)[:count]
     lengths = np.diff(ends, prepend=-1)

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import everywhere
-from .tables import LEVELS, SCALE_MAX, SCALE_MIN, TOTAL, Ints, Tables
+from .everywhere import Doubles
+from .rows import Ints
+from .tables import LEVELS, SCALE_MAX, SCALE_MIN, TOTAL, Tables
 
 if TYPE_CHECKING:
     from ..models.layers.factorised import FactorisedPrior, GaussianModel
-
-Floats = NDArray[np.float64]
 
 WIDEST = 4096
 """Widest tail of a prior, in steps; published ones reach some dozens."""
@@ -31,8 +31,8 @@ TAIL_SCALES = 6.109410204869
 def published_tables(prior: "FactorisedPrior", conditional: "GaussianModel") -> Tables:
     """Gaussian rows for 64 scales, then a row for each channel of `prior`.
 
-    The level of a scale is the smallest that is not below it, the last for those above all.
-    ValueError where a checkpoint's own tables are none.
+    The level of a scale is the smallest that is not below it; for scales above all levels it is the
+    last. ValueError where a checkpoint's own tables are wrong.
     """
     levels = _stored_levels(conditional)
     if levels is None:
@@ -52,7 +52,7 @@ def published_tables(prior: "FactorisedPrior", conditional: "GaussianModel") -> 
     )
 
 
-def _levels() -> Floats:
+def _levels() -> Doubles:
     """CompressAI's 64 scales: evenly spaced logarithms and their exponentials, each in float32."""
     logs = everywhere.log(np.array([SCALE_MIN, SCALE_MAX])).astype(np.float32)
     low, high = logs.astype(np.float64)
@@ -64,7 +64,7 @@ def _levels() -> Floats:
     return exact.astype(np.float32).astype(np.float64)
 
 
-def _stored_levels(conditional: "GaussianModel") -> Floats | None:
+def _stored_levels(conditional: "GaussianModel") -> Doubles | None:
     """The scales of a checkpoint's own tables, if it has any."""
     levels = _numbers(conditional.scale_table).astype(np.float64)
     if not len(levels) or not conditional._quantized_cdf.numel():
@@ -107,7 +107,7 @@ def _gaussian_row(level: float) -> tuple[Ints, int]:
     return quantise_pmf(np.concatenate([upper - lower, 2 * lower[:1]])), -centre
 
 
-def _cumulative(x: Floats) -> Floats:
+def _cumulative(x: Doubles) -> Doubles:
     return 0.5 * everywhere.erfc(-math.sqrt(0.5) * x)
 
 
@@ -133,7 +133,7 @@ def _prior_rows(prior: "FactorisedPrior") -> list[tuple[Ints, int]]:
     ]
 
 
-def _logits(prior: "FactorisedPrior", v: Floats) -> Floats:
+def _logits(prior: "FactorisedPrior", v: Doubles) -> Doubles:
     """What `FactorisedPrior.logits` computes, of v (C, 1, n)."""
     for i, (matrix, bias) in enumerate(zip(prior.matrices, prior.biases, strict=True)):
         weights = everywhere.softplus(_numbers(matrix).astype(np.float64))

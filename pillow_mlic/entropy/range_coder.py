@@ -18,7 +18,7 @@ from . import c_coder, compressai_coder, rans
 from .rans import StreamError
 from .rows import TOO_FAR, CdfTables, Ints, Rows, rows_of
 
-__all__ = ["CdfTables", "Decoder", "StreamError", "available_backends", "encode"]
+__all__ = ["CdfTables", "StreamDecoder", "StreamError", "available_backends", "encode"]
 
 ENVIRONMENT_VARIABLE = "MLIC_RANGE_CODER"
 """Forces a backend where the caller names none."""
@@ -140,7 +140,7 @@ def encode(
     return coder.encode(symbols, indexes, rows)
 
 
-class Decoder:
+class StreamDecoder:
     """Reads the symbols of one stream in the order of encoding, in steps of any size.
 
     data: the stream; total: the most symbols that will be asked for. b"" holds no symbols

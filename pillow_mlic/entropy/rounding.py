@@ -1,15 +1,15 @@
 """Rate-distortion optimised rounding: the encoder may pick a neighbour of the nearest integer.
 
 The analysis is trained so that rounding each latent by itself is about the best for the latent by
-itself. But every latent is off by its own rounding, and what the others already are off by tells
-into which direction an error would cancel theirs. So the picture is coded twice: once plainly,
-which gives the gradient of its error; then each symbol s, among the nearest integer and its two
-neighbours, minimises
+itself. But every latent has a rounding error, and its neighbours' errors say in which direction an
+error of its own would cancel theirs. So the picture is coded twice: once plainly, which gives the
+gradient of its error; then each symbol s, among the nearest integer and its two neighbours,
+minimises
 
     bits(s) + g t + CURVATURE t^2        t = s - (symbol of the first time), in quantisation steps
 
-with g the gradient of lambda times the squared error. Decoders know nothing of it. What comes out
-can be the first time of another round: a few more gain another percent or so.
+with g the gradient of lambda times the squared error. Decoders know nothing of it. The result can
+be the starting point of another round: a few rounds gain about a percent.
 """
 
 import torch
@@ -61,8 +61,8 @@ class FirstWalk:
 class Rounding:
     """Chooses symbols, step by step in the order of the first walk.
 
-    `gradient` (B, H/16, W/16, M): bits by which a unit of y makes the error dearer. Hyper latents
-    have no part in the error and are rounded as ever.
+    `gradient` (B, H/16, W/16, M): bits that the error costs more for a unit of y. Hyper latents
+    have no part in the error: they are rounded to the nearest integer.
     """
 
     def __init__(self, first: FirstWalk, gradient: Tensor) -> None:

@@ -101,7 +101,7 @@ _laid_out: dict[int, tuple[weakref.ref[CdfTables], Rows]] = {}
 
 
 def rows_of(tables: CdfTables) -> Rows:
-    """The Rows of a table object, made once as long as the object lives."""
+    """The Rows of a table object, kept as long as the object lives."""
     key = id(tables)
     known = _laid_out.get(key)
     if known is not None and known[0]() is tables:

@@ -1,8 +1,8 @@
 """Progressive decoding: the first slices of the latents from the stream, the rest by their means.
 
 A slice is a run of channels that a model codes together, in one or more coding steps. The stream
-holds them one after another, so what is not wanted is never read. MLIC, appendix G, fills the rest
-with zeros; the means that the context model predicts for it are nearer.
+holds them one after another, so those that are not wanted are never read. MLIC, appendix G, puts
+zeros in their place; the means that the context model predicts are closer.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from .walk import DecodingCoder
 
 
 class SliceCounter:
-    """Tells from what a coding step selects to which slice it belongs, and counts slices."""
+    """Finds out, by what a coding step selects, which slice it belongs to; counts slices."""
 
     def __init__(self, channels: int) -> None:
         self.count = 0

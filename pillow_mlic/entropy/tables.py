@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import Ints
+
 PRECISION = 16
 TOTAL = 1 << PRECISION
 SCALE_MIN, SCALE_MAX, LEVELS = 0.11, 256.0, 64
 TAIL_QUANTILE = 6.1094
 """Rows reach this many scales from the mean: minus the 5e-10 quantile of the normal law."""
-
-Ints = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,8 @@ from . import range_coder
 from .indexes import ABOVE_ONE, Corrections, Indexes, Thresholds, classify, correct, near_thresholds
 from .payload import Payload, checksum
 from .rounding import Rounding
+from .rows import Ints
 from .tables import PRECISION, Tables
-
-Ints = NDArray[np.int32]
 
 LARGEST = 1 << 26
 """Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
@@ -42,7 +41,7 @@ def _rows(
 
 
 def _decided(sides: list[Indexes], odds: Tensor) -> Tensor:
-    """One side a value for each tile, as booleans in the shape of `odds`."""
+    """The tiles' decided sides, stacked, as booleans in the shape of `odds`."""
     return torch.from_numpy(np.stack(sides) > 0).view(odds.shape).to(odds.device)
 
 
@@ -190,7 +189,7 @@ class DecodingCoder:
         self._symbols: list[list[Ints]] = [[] for _ in payloads]
         self._position = 0
         try:
-            self._streams = [range_coder.Decoder(p.stream, total, tables) for p in payloads]
+            self._streams = [range_coder.StreamDecoder(p.stream, total, tables) for p in payloads]
         except range_coder.StreamError as error:
             raise SymbolMismatchError(str(error)) from error
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .pixels import Picture, pair
+from .pixels import PictureLike, pair
 
 SIGMAS = (0.7, 1.4, 2.8, 5.6)
 """Of the Gaussians whose differences are the bands, in pixels; an octave each."""
@@ -16,10 +16,10 @@ STRIP = 256
 _HALO = 24  # rows: the largest Gaussian ends 4 sigma away
 _FLOOR = 0.01  # levels squared, an eighth of what rounding to 8 bits adds to white noise
 
-Plane = NDArray[np.float32]
+FloatPlane = NDArray[np.float32]
 
 
-def energies(original: Picture, decoded: Picture) -> tuple[float, ...]:
+def energies(original: PictureLike, decoded: PictureLike) -> tuple[float, ...]:
     """Four ratios, finest band first: 1 is as lively as the original, less is smoother.
 
     A band is a difference of two Gaussian blurs of luma (0.299 R + 0.587 G + 0.114 B, in levels
@@ -49,7 +49,7 @@ def _mean_squares(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     return sums / (height * width)
 
 
-def _bands(luma: Plane) -> list[Plane]:
+def _bands(luma: FloatPlane) -> list[FloatPlane]:
     from scipy.ndimage import gaussian_filter
 
     blurred: list[Any] = [luma, *(gaussian_filter(luma, sigma) for sigma in SIGMAS)]

@@ -23,10 +23,10 @@ from .bdrate import Measure, published_names
 from .codecs import Codec
 from .measure import (
     SAMPLE_SIZE,
+    BenchPicture,
+    CountProgress,
     Measurement,
-    Memory,
-    Picture,
-    Progress,
+    PeakMemory,
     Row,
     Sample,
     read_rgb,
@@ -34,7 +34,7 @@ from .measure import (
     save_sample,
 )
 from .metrics import MEASURES
-from .monotony import monotony
+from .monotonicity import monotonicity
 from .results import TIMES, Curve, Results, SampleImage, Samples, bd_rates, columns_of
 
 DEFAULT_CODECS = ("jpeg", "webp", "avif", "jxl", "mlic")
@@ -50,7 +50,7 @@ def run(
     codecs: Sequence[str | Codec],
     settings: Mapping[str, Sequence[float]] | None,
     out: Path,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     *,
     workers: int = 1,
     metrics: Sequence[Measure] = ("psnr",),
@@ -88,7 +88,7 @@ def run(
     wanted = tuple(name for name in MEASURES if name == "psnr" or name in metrics)
 
     out.mkdir(parents=True, exist_ok=True)
-    pictures = [Picture(path, _sha256(path)) for path in images]
+    pictures = [BenchPicture(path, _sha256(path)) for path in images]
     store, tell = out / "rows.jsonl", progress or _silent
     jobs = [
         Measurement(codec, picture, setting, wanted)
@@ -115,10 +115,10 @@ def run(
         errors=errors,
         kodak=kodak,
         samples=shown,
-        monotonies=[
+        monotonicities=[
             found
             for codec in chosen
-            if codec.continuous and (found := monotony(codec.name, rows)) is not None
+            if codec.continuous and (found := monotonicity(codec.name, rows)) is not None
         ],
     )
     report.write(results, out, _sample_folder(out))
@@ -189,7 +189,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _pixels(picture: Picture) -> int:
+def _pixels(picture: BenchPicture) -> int:
     with Image.open(picture.path) as image:
         return image.width * image.height
 
@@ -197,14 +197,14 @@ def _pixels(picture: Picture) -> int:
 def _add_peaks(
     curves: Mapping[str, Curve],
     codecs: Sequence[Codec],
-    pictures: Sequence[Picture],
+    pictures: Sequence[BenchPicture],
     store: Path,
-    progress: Progress,
+    progress: CountProgress,
     workers: int,
 ) -> list[Row]:
     """Measure peak memory into the curves; returns the rows of those that failed."""
     largest = max(pictures, key=_pixels)
-    jobs = [Memory(codec, largest, codec.middle) for codec in codecs]
+    jobs = [PeakMemory(codec, largest, codec.middle) for codec in codecs]
     rows = rows_of(jobs, store, "measuring memory", progress, workers)
     for row in rows:
         peaks = {what: row[what] for what in ("idle", "encoding", "decoding") if what in row}
@@ -221,10 +221,10 @@ def _sample_folder(out: Path) -> Path:
 
 def _samples(
     codecs: Sequence[Codec],
-    pictures: Sequence[Picture],
+    pictures: Sequence[BenchPicture],
     rows: Sequence[Row],
     out: Path,
-    progress: Progress,
+    progress: CountProgress,
     workers: int,
 ) -> tuple[list[Samples], list[Row]]:
     """Details of the pictures through every codec at about one size each; and what failed.
@@ -271,7 +271,7 @@ def _sample_image(row: Row) -> SampleImage:
     )
 
 
-def _with_original(picture: Picture, images: list[SampleImage], folder: Path) -> Samples:
+def _with_original(picture: BenchPicture, images: list[SampleImage], folder: Path) -> Samples:
     original = read_rgb(picture.path)
     box = details.most_detailed(original, SAMPLE_SIZE)
     name = f"{picture.sha256[:12]}.webp"

@@ -7,13 +7,13 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..format.geometry import Box
 from . import details, matching, metrics
 from .bdrate import Metric
 from .codecs import Codec
-from .details import Box
 from .tables import plain_table
 
-Match = Literal["bytes", "psnr"]
+MatchBy = Literal["bytes", "psnr"]
 
 GAP, BAND = 12, 40
 INK, PAPER, SOFT = (24, 24, 27), (255, 255, 255), (113, 113, 122)
@@ -27,7 +27,7 @@ _LABELS: dict[Metric, str] = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CodecOutcome:
     """A picture as one codec keeps it; `fidelity` in dB, in points for SSIMULACRA2."""
 
     codec: Codec
@@ -51,18 +51,18 @@ def compare(
     quality: float | None = None,
     size: float | None = None,
     psnr: float | None = None,
-    match: Match = "bytes",
+    match: MatchBy = "bytes",
     progress: Callable[[str], object] | None = None,
-) -> list[Outcome]:
+) -> list[CodecOutcome]:
     """Each codec's version of `image` (RGB), in the order of `codecs`.
 
-    Just one of three says where: at `size` bytes; at `psnr` dB; or at what the first codec has at
-    `quality`, in bytes or PSNR as `match` says. What a codec cannot reach it comes as near to as
-    it can. `progress` hears what is being done. The first use of a codec loads what it needs;
-    that is no part of its times. ValueError for a quality that the first codec does not have.
+    Give one of three: `size` in bytes; `psnr` in dB; or `quality`, of the first codec, whose bytes
+    or PSNR (`match`) the others then aim at. A codec that cannot reach the aim comes as near as it
+    can. `progress` is told what is being done. What a codec loads at its first use does not count
+    in its times. ValueError for a quality that the first codec does not have.
     """
     say = progress or _silent
-    outcomes: list[Outcome] = []
+    outcomes: list[CodecOutcome] = []
     for codec in codecs:
         say(codec.label)
         codec.weights(codec.settings[0])
@@ -90,7 +90,7 @@ def _quality(codec: Codec, quality: float | None) -> float:
     return chosen
 
 
-def _code(image: Image.Image, codec: Codec, setting: float) -> Outcome:
+def _code(image: Image.Image, codec: Codec, setting: float) -> CodecOutcome:
     """Encode to bytes and decode from them, timed."""
     start = time.perf_counter()
     data = codec.encode(image, setting)
@@ -98,7 +98,7 @@ def _code(image: Image.Image, codec: Codec, setting: float) -> Outcome:
     decoded = codec.decode(data)
     done = time.perf_counter()
     decoded = decoded.convert("RGB")
-    return Outcome(
+    return CodecOutcome(
         codec=codec,
         setting=setting,
         data=data,
@@ -128,7 +128,7 @@ def _silent(_: str) -> None:
 # ---- as text -------------------------------------------------------------------------------------
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes: Sequence[CodecOutcome]) -> str:
     """One line a codec."""
     measured = outcomes[0].fidelity
     pixels = outcomes[0].image.width * outcomes[0].image.height
@@ -151,7 +151,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 # ---- as a picture --------------------------------------------------------------------------------
 
 
-def choose_boxes(original: Image.Image, outcomes: Sequence[Outcome], zoom: int) -> list[Box]:
+def choose_boxes(original: Image.Image, outcomes: Sequence[CodecOutcome], zoom: int) -> list[Box]:
     """Where to look: the place richest in detail, and where the codecs do worst beside it."""
     width = _column(original) // zoom
     size = (width, width * 3 // 4)
@@ -163,7 +163,7 @@ def choose_boxes(original: Image.Image, outcomes: Sequence[Outcome], zoom: int) 
 
 
 def sheet(
-    original: Image.Image, outcomes: Sequence[Outcome], boxes: Sequence[Box], zoom: int = 2
+    original: Image.Image, outcomes: Sequence[CodecOutcome], boxes: Sequence[Box], zoom: int = 2
 ) -> Image.Image:
     """Original (RGB) and outcomes side by side, below each the `boxes` enlarged `zoom` times."""
     width = _column(original)
@@ -200,5 +200,5 @@ def _overview(image: Image.Image, width: int) -> Image.Image:
     return small
 
 
-def _db(outcome: Outcome) -> str:
+def _db(outcome: CodecOutcome) -> str:
     return f"{outcome.fidelity['psnr']:.2f} dB"

@@ -21,7 +21,7 @@ from PIL import Image
 
 from . import matching, memory, plots
 from .codecs import Codec
-from .measure import Progress, read_rgb, weights_of, write_text
+from .measure import CountProgress, read_rgb, weights_of, write_text
 from .tables import markdown_table
 
 DEFAULT_CODECS = ("mlic", "avif", "jxl")
@@ -41,7 +41,7 @@ def run(
     megapixels: Sequence[float],
     codecs: Sequence[Codec],
     out: Path,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     *,
     quality: float | None = None,
     repeats: int = 3,
@@ -85,7 +85,8 @@ def run(
 
 
 def mosaic(sources: Sequence[Image.Image], megapixels: float) -> Image.Image:
-    """A picture of 3:2 of about so many megapixels, laid out of the sources (RGB), cut alike."""
+    """A picture of 3:2 of about so many megapixels, tiled with the sources (RGB), cut to one
+    size."""
     width = max(1, round(math.sqrt(megapixels * 1e6 * _ASPECT)))
     height = max(1, round(megapixels * 1e6 / width))
     across, down = (min(source.size[axis] for source in sources) for axis in (0, 1))
@@ -252,7 +253,8 @@ def markdown(document: Document) -> str:
 
 
 def table(document: Document, megapixels: Sequence[float] | None = None) -> str:
-    """Seconds, ratios to the peers, and memory, as a Markdown table; of all sizes or the given."""
+    """Seconds, ratios to the peers, and memory, as a Markdown table of all sizes, or of those
+    given."""
     entries = [e for e in document["sizes"] if megapixels is None or e["megapixels"] in megapixels]
     peers = [peer for peer in PEERS if any(peer in entry["codecs"] for entry in entries)]
     header = ["megapixels", "codec", "bpp", "encode s", "decode s"]

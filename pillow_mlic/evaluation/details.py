@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels."""
+from ..format.geometry import Box
 
 _PIXELS = 500_000  # of the reduced picture that is searched
 

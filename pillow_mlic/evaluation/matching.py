@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from PIL import Image
 
-from ..coding.search import Scale, search
+from ..coding.search import Aim, Scale, search
 from . import metrics
 from .codecs import Codec, is_mlic
 
@@ -31,8 +31,8 @@ class Wish:
     value: float
 
 
-class Found(NamedTuple):
-    """A setting and its file, within the wish if it can be had, else as near as can be."""
+class FoundSetting(NamedTuple):
+    """A setting and its file, which meets the wish, or comes as near as it can."""
 
     setting: float
     data: bytes
@@ -60,7 +60,7 @@ class Coder(Protocol):
 
 
 class Matched:
-    """A picture through a codec, without any more to it."""
+    """A picture and a codec, and nothing else: the plain `Coder`."""
 
     def __init__(self, codec: Codec, image: Image.Image) -> None:
         self.codec = codec
@@ -83,7 +83,7 @@ class Matched:
 
 def to_size(
     codec: Codec, image: Image.Image, size: int, known: Mapping[float, int] | None = None
-) -> Found:
+) -> FoundSetting:
     """The setting whose file comes nearest to `size` bytes.
 
     `known`: sizes in bytes of settings measured before.
@@ -91,14 +91,14 @@ def to_size(
     return meet(Wish("bytes", size), codec, Matched(codec, image), known)
 
 
-def to_psnr(codec: Codec, image: Image.Image, psnr: float) -> Found:
+def to_psnr(codec: Codec, image: Image.Image, psnr: float) -> FoundSetting:
     """The setting whose decoded picture comes nearest to `psnr` dB."""
     return meet(Wish("psnr", psnr), codec, Matched(codec, image))
 
 
 def meet(
     wish: Wish, codec: Codec, coder: Coder, known: Mapping[float, float] | None = None
-) -> Found:
+) -> FoundSetting:
     """The file that meets a wish.
 
     `known`: bytes, or dB, of settings measured before. Where a file of at most so many bytes cannot
@@ -107,22 +107,20 @@ def meet(
     if is_mlic(codec.name):
         return _by_saving(wish, codec, coder)
     files: dict[float, bytes] = {}
-    measure, target, scale, tolerance = _problem(wish, codec, coder, files)
+    measure, aim, scale = _problem(wish, codec, coder, files)
     found = search(
         measure,
-        target,
+        aim,
         scale,
-        tolerance=tolerance,
-        ceiling=wish.kind == "max_bytes",
         known={s: _level(wish, v) for s, v in (known or {}).items()},
         limit=_TRIALS,
     )
     setting = found.quality
-    return Found(setting, files[setting] if setting in files else coder.encode(setting))
+    return FoundSetting(setting, files[setting] if setting in files else coder.encode(setting))
 
 
-def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> Found:
-    """The file of the format's own search; where the wish is out of reach, the nearer end's."""
+def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> FoundSetting:
+    """The file that `Image.save` finds; where the wish is out of reach, the nearer end's."""
     pixels = coder.image.width * coder.image.height
     options: dict[str, float] = {
         "bytes": {"target_bpp": 8 * wish.value / pixels},
@@ -133,19 +131,19 @@ def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> Found:
         data = coder.save(**options)
     except ValueError:
         if wish.kind == "max_bytes":
-            return Found(codec.lowest, coder.encode(codec.lowest))
+            return FoundSetting(codec.lowest, coder.encode(codec.lowest))
         ends = {setting: coder.encode(setting) for setting in (codec.lowest, codec.highest)}
         reached = {s: coder.psnr(d) if wish.kind == "psnr" else len(d) for s, d in ends.items()}
         nearest = min(ends, key=lambda setting: abs(reached[setting] - wish.value))
-        return Found(nearest, ends[nearest])
+        return FoundSetting(nearest, ends[nearest])
     with Image.open(io.BytesIO(data)) as image:
-        return Found(image.info["quality"], data)
+        return FoundSetting(image.info["quality"], data)
 
 
 def _problem(
     wish: Wish, codec: Codec, coder: Coder, files: dict[float, bytes]
-) -> tuple[Callable[[float], float], float, Scale, float]:
-    """What `search` is asked: measure, target, scale and tolerance."""
+) -> tuple[Callable[[float], float], Aim, Scale]:
+    """What `search` is asked: measure, aim and scale."""
 
     def measure(setting: float) -> float:
         data = files[setting] = coder.encode(setting)
@@ -156,7 +154,8 @@ def _problem(
     slope = (_PSNR_RANGE if by_psnr else _SIZE_RANGE) / (codec.highest - codec.lowest)
     scale = Scale(codec.lowest, codec.highest, step, slope)
     tolerance = _PSNR_TOLERANCE if by_psnr else _SIZE_TOLERANCE
-    return measure, _level(wish, wish.value), scale, tolerance
+    aim = Aim(_level(wish, wish.value), tolerance, ceiling=wish.kind == "max_bytes")
+    return measure, aim, scale
 
 
 def _level(wish: Wish, value: float) -> float:

@@ -1,7 +1,7 @@
 """Single measurements, the file that keeps them, and the processes that make them.
 
-A measurement is a `Job`; its outcome is a row, one line of a JSON-lines file, written as soon as
-it is made. A later run takes up the rows that are there.
+What is to be measured is a `MeasuringJob`; its outcome is a row, one line of a JSON-lines file,
+written as soon as it is made. A later run takes up the rows that are there.
 """
 
 import json
@@ -28,7 +28,7 @@ from .results import COLUMNS, columns_of
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
-Progress = Callable[[str, int, int], object]
+CountProgress = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much is to do in this run."""
 
 SAMPLE_SIZE = (512, 384)
@@ -36,7 +36,7 @@ _SAMPLE_QUALITY = 92  # of the WebP that shows what a codec made of a picture
 
 
 @dataclass(frozen=True)
-class Picture:
+class BenchPicture:
     """An original: its file and the hash of its bytes."""
 
     path: Path
@@ -44,11 +44,11 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Job(ABC):
+class MeasuringJob(ABC):
     """Something to measure of a codec at a setting on a picture."""
 
     codec: Codec
-    picture: Picture
+    picture: BenchPicture
     setting: float
 
     def identity(self) -> Row:
@@ -65,7 +65,7 @@ class Job(ABC):
 
 
 @dataclass(frozen=True)
-class Measurement(Job):
+class Measurement(MeasuringJob):
     """Size, fidelity and times."""
 
     measures: tuple[Measure, ...] = ("psnr",)
@@ -104,7 +104,7 @@ class Measurement(Job):
 
 
 @dataclass(frozen=True)
-class Memory(Job):
+class PeakMemory(MeasuringJob):
     """Peak memory."""
 
     def identity(self) -> Row:
@@ -120,7 +120,7 @@ class Memory(Job):
 
 
 @dataclass(frozen=True)
-class Sample(Job):
+class Sample(MeasuringJob):
     """What a codec makes of a picture in `target` bytes: a detail of it, written into `folder`.
 
     `known`: settings and sizes in bytes measured before, to begin the search from; `setting` is
@@ -160,14 +160,14 @@ def read_rgb(path: Path) -> Image.Image:
 
 
 def save_sample(detail: Image.Image, path: Path) -> None:
-    """Write what the report shows: small, and hardly to be told from the pixels themselves."""
+    """Write a picture for the report: a small file that looks as its pixels do."""
     part = path.with_suffix(".part")
     detail.save(part, "WEBP", quality=_SAMPLE_QUALITY, method=4)
     part.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A whole file, or the one that was there before."""
+    """Write a file as a whole: should that fail, the old one stays."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
@@ -197,13 +197,13 @@ def _warm_up(codec: Codec) -> None:
 
 
 def rows_of(
-    jobs: Iterable[Job], store: Path, what: str, progress: Progress, workers: int
+    jobs: Iterable[MeasuringJob], store: Path, what: str, progress: CountProgress, workers: int
 ) -> list[Row]:
     """The rows of all jobs, from `store` where it has them, else measured and appended to it."""
     wanted = list(jobs)
     known = read_rows(store)
     rows: dict[Key, Row] = {}
-    missing: dict[Key, Job] = {}
+    missing: dict[Key, MeasuringJob] = {}
     for job in wanted:
         row = known.get(_key(_stamp(job)))
         if row is not None and job.is_whole(row):
@@ -223,12 +223,12 @@ def rows_of(
     return [rows[_job_key(job)] for job in wanted]
 
 
-def _job_key(job: Job) -> Key:
+def _job_key(job: MeasuringJob) -> Key:
     """What tells the jobs of one call apart."""
     return job.codec.name, job.setting, job.picture.sha256
 
 
-def _stamp(job: Job) -> Row:
+def _stamp(job: MeasuringJob) -> Row:
     """What a row must agree in to be used again."""
     return {
         **job.identity(),
@@ -247,7 +247,7 @@ def _key(row: Row) -> Key:
 
 
 def read_rows(store: Path) -> dict[Key, Row]:
-    """The rows without error in `store`; ends its last line, should a stop have cut it short."""
+    """The rows without error in `store`. A last line that a stop has cut short is ended."""
     if not store.exists():
         return {}
     text = store.read_text(encoding="utf-8")
@@ -279,7 +279,9 @@ def weights_of(codec: Codec, setting: float) -> str:
 # ---- processes -----------------------------------------------------------------------------------
 
 
-def _measure_all(jobs: Sequence[Job], workers: int) -> Generator[tuple[Job, Row], None, None]:
+def _measure_all(
+    jobs: Sequence[MeasuringJob], workers: int
+) -> Generator[tuple[MeasuringJob, Row], None, None]:
     if workers <= 1 or len(jobs) <= 1:
         for job in jobs:
             yield job, _measure(job)
@@ -309,7 +311,7 @@ def _share_cores(workers: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
-def _measure(job: Job) -> Row:
+def _measure(job: MeasuringJob) -> Row:
     """The row of one job. Any failure of the codec becomes the row's "error"."""
     row = _stamp(job)
     try:

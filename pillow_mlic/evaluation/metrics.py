@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .bdrate import Measure, Metric
-from .pixels import Picture, pair
+from .pixels import PictureLike, pair
 from .second_opinions import BUTTERAUGLI, BUTTERAUGLI_SIDE, butteraugli, flip
 
 Plane = NDArray[np.float64]
@@ -33,7 +33,7 @@ _C1 = (0.01 * PEAK) ** 2
 _C2 = (0.03 * PEAK) ** 2
 
 
-def psnr(a: Picture, b: Picture) -> float:
+def psnr(a: PictureLike, b: PictureLike) -> float:
     """Peak signal-to-noise ratio in dB, of the mean squared error over all pixels and channels.
 
     `a`, `b`: images, or uint8 arrays (H, W, 3) in 0..255. Infinite where they are equal.
@@ -47,7 +47,7 @@ def psnr(a: Picture, b: Picture) -> float:
     return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
 
-def ms_ssim(a: Picture, b: Picture) -> float:
+def ms_ssim(a: PictureLike, b: PictureLike) -> float:
     """Multi-scale structural similarity, at most 1 (equal pictures): mean of R, G and B.
 
     Wang, Simoncelli and Bovik 2003: five scales, a Gaussian window of 11x11 with sigma 1.5, no
@@ -86,7 +86,7 @@ def level(metric: Metric, value: float) -> float:
     return value
 
 
-def ssimulacra2(a: Picture, b: Picture) -> float:
+def ssimulacra2(a: PictureLike, b: PictureLike) -> float:
     """SSIMULACRA2 of `b` against the original `a`: 100 for equal pictures, 90 hardly to be seen.
 
     As the package ssimulacra2 computes it (in NumPy; it may differ a little from the original in
@@ -103,7 +103,7 @@ def ssimulacra2(a: Picture, b: Picture) -> float:
     return float(compute_ssimulacra2(*files))
 
 
-METRICS: dict[Metric, Callable[[Picture, Picture], float]] = {
+METRICS: dict[Metric, Callable[[PictureLike, PictureLike], float]] = {
     "psnr": psnr,
     "ms-ssim": ms_ssim,
     "ssimulacra2": ssimulacra2,
@@ -171,7 +171,7 @@ def _ssim(a: Plane, b: Plane) -> tuple[float, float]:
 
 
 def _ssim_strip(a: Plane, b: Plane) -> tuple[float, float]:
-    """Sums of what `_ssim` has the means of."""
+    """`_ssim` of some rows, as sums in place of means."""
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a = _blur(a * a) - mean_a**2
     variance_b = _blur(b * b) - mean_b**2

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Picture = Image.Image | NDArray[np.uint8]
+PictureLike = Image.Image | NDArray[np.uint8]
 
 
-def pair(a: Picture, b: Picture) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def pair(a: PictureLike, b: PictureLike) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Both as arrays (H, W, 3) of one shape; ValueError where they differ in shape."""
     first, second = rgb(a), rgb(b)
     if first.shape != second.shape:
@@ -16,7 +16,7 @@ def pair(a: Picture, b: Picture) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return first, second
 
 
-def rgb(picture: Picture) -> NDArray[np.uint8]:
+def rgb(picture: PictureLike) -> NDArray[np.uint8]:
     """The picture as an array (H, W, 3); ValueError for an array of another kind."""
     if isinstance(picture, Image.Image):
         return np.asarray(picture.convert("RGB"))

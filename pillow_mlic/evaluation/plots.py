@@ -134,7 +134,7 @@ def line(
 
 
 def labels_right(axes: "Axes", ends: list[_End]) -> None:
-    """Names beside the axes, each as high as its curve's end where there is room."""
+    """Names beside the axes, each at the height of its curve's end if there is room."""
     heights = {end: _in_axes(axes, end)[1] for end in ends}
     top = math.inf
     for end in sorted(ends, key=heights.__getitem__, reverse=True):

@@ -98,8 +98,8 @@ def markdown(results: Results) -> str:
     ]
     if results.has_bands:
         parts.append(BANDS_NOTE)
-    if results.monotonies:
-        parts += ["## From quality to quality", *(m.sentence() for m in results.monotonies)]
+    if results.monotonicities:
+        parts += ["## From quality to quality", *(m.sentence() for m in results.monotonicities)]
     if results.errors:
         parts += ["## Failures", "Settings with a failure are left out above.", _failures(results)]
     return "\n\n".join(parts) + "\n"

@@ -20,7 +20,7 @@ from .bdrate import (
     published_names,
 )
 from .metrics import level
-from .monotony import Monotony
+from .monotonicity import Monotonicity
 
 COLUMNS: dict[Metric, str] = {
     "psnr": "psnr-rgb",
@@ -138,7 +138,7 @@ class Samples:
 class Results:
     """All that a bench run measured; `errors` are rows with codec, setting, image and error.
 
-    `monotonies`: for codecs whose quality is continuous, whether it orders bytes and PSNR.
+    `monotonicities`: for codecs whose quality is continuous, whether it orders bytes and PSNR.
     """
 
     name: str
@@ -150,7 +150,7 @@ class Results:
     errors: list[dict[str, Any]]
     kodak: bool
     samples: list[Samples] = field(default_factory=list)
-    monotonies: list[Monotony] = field(default_factory=list)
+    monotonicities: list[Monotonicity] = field(default_factory=list)
 
     @property
     def metrics(self) -> list[Metric]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .pixels import Picture, pair
+from .pixels import PictureLike, pair
 
 BUTTERAUGLI = "butteraugli_main"
 _THREE_NORM = re.compile(r"^3(?:\.0*)?-norm: ([0-9.]+(?:e[+-]?\d+)?)$", re.MULTILINE)
@@ -21,7 +21,7 @@ BUTTERAUGLI_SIDE = 8
 """Of smaller pictures the program says 0, whatever is in them."""
 
 
-def flip(a: Picture, b: Picture) -> float:
+def flip(a: PictureLike, b: PictureLike) -> float:
     """FLIP of `b` against the original `a`: 0 for equal pictures, at most 1.
 
     The mean of its map of differences as seen at 67 pixels a degree (the package's own setting:
@@ -35,7 +35,7 @@ def flip(a: Picture, b: Picture) -> float:
     return float(mean)
 
 
-def butteraugli(a: Picture, b: Picture) -> float:
+def butteraugli(a: PictureLike, b: PictureLike) -> float:
     """Butteraugli's 3-norm of `b` against the original `a`: 0 for equal pictures, no upper end.
 
     The norm of the whole map of differences, for a screen of 80 nits; its maximum, which the

@@ -177,7 +177,7 @@ def scan(
 def scan_metadata(fp: BinaryIO, header: Header, file_size: int) -> list[ChunkPlace]:
     """Find the chunks before the first critical one: all metadata, no alpha, no tiles.
 
-    Arguments and errors as for `scan`, but of the critical chunk only the type is looked at.
+    Arguments and errors as for `scan`, but of the first critical chunk only the type is checked.
     """
     start = fp.tell()
     try:
@@ -364,7 +364,7 @@ def _misplaced(header: Header, kind: int, seen: Counter[int]) -> str | None:
 
 
 def _missing(header: Header, seen: Counter[int]) -> str:
-    """Say where a file ends that has only the chunks counted in `seen`."""
+    """Say what a file lacks that ends after the chunks counted in `seen`."""
     tiles = seen[ChunkType.TILE]
     if tiles < header.grid.count:
         return f"before tile {tiles + 1} of {header.grid.count}"

@@ -36,7 +36,7 @@ MAX_TEXTURE = 200
 MAX_TILE_CODE = 6
 """A tile's side is at most 4096 pixels: what decoding one tile takes is bounded."""
 MAX_TILE_RATE = 16
-"""Most bytes a pixel in a tile, whose sides count in full multiples of 64; no model needs 14."""
+"""Most bytes a pixel in a tile, its sides rounded up to multiples of 64; no model needs 14."""
 MAX_ALPHA_RATE = 2
 """Most bytes a pixel in ALPHA, besides ALPHA_ALLOWANCE."""
 ALPHA_ALLOWANCE = 1024
@@ -187,7 +187,7 @@ def is_mlic(prefix: bytes) -> bool:
 
 
 def prefix_problem(prefix: bytes) -> str | None:
-    """Return why a .mlic file that begins so (9 bytes or more) cannot be read, None if it may."""
+    """Return why a .mlic file that begins so (9 bytes or more) cannot be read; None if it can."""
     version_byte = prefix[len(SIGNATURE) : len(SIGNATURE) + 1]
     if not is_mlic(prefix) or not version_byte:
         return None

@@ -57,9 +57,9 @@ class Coder(Protocol):
     def decide(self, odds: Tensor) -> Tensor:
         """Whether `odds` are above 1: booleans, the same ones in encoder and decoder.
 
-        All that an entropy part does one way or the other by a number it has computed must go
-        through here: a decoder's arithmetic may differ in the last digits. Each number takes a
-        position of its own (`Model.decisions`).
+        Whenever an entropy part chooses by a number that it has computed, it must ask here, as a
+        decoder's arithmetic may differ in the last digits. Each decision has a position of its own
+        (`Model.decisions`).
         """
         ...
 
@@ -73,7 +73,8 @@ class TableCoder(Coder, Protocol):
 
 
 class ZeroCoder:
-    """A coder without a stream, whose symbols are all zero: for walks that only cost or count."""
+    """A coder without a stream, all of whose symbols are zero: for walks that are only counted
+    or timed."""
 
     def __call__(
         self,
@@ -158,7 +159,7 @@ class Model(Protocol):
     def exact(self) -> "Model":
         """The model whose `entropy`, given a float64 quality, computes all in float64.
 
-        It shares weights or holds copies, and need have nothing besides `entropy`.
+        It may share weights or hold copies, and may lack all parts but `entropy`.
         """
         ...
 
@@ -198,7 +199,7 @@ class Selective(Protocol):
 
 @runtime_checkable
 class ContextMaps(Protocol):
-    """What a model offers besides, if it has global contexts or reweights its contexts."""
+    """A model that has global contexts, or reweights its contexts, and can show them."""
 
     def context_maps(self, y_hat: Tensor, at: tuple[int, int]) -> dict[str, Tensor]:
         """By name, what the contexts of the latent at (row, column) look at.

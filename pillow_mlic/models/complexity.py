@@ -39,9 +39,9 @@ class Complexity(NamedTuple):
 def complexity(name: str, config: dict[str, Any] | None = None) -> Complexity:
     """Matrix products and convolutions for one 256x256 picture; `config` as in a pack, or default.
 
-    Tensors have shapes but no values, so nothing is multiplied: no work may depend on values, but
-    for single numbers, which are taken to be 0. The encoder is counted without optimised rounding
-    and refinement. ValueError for unknown names.
+    Tensors have shapes but no values, so nothing is multiplied. What a network does may not depend
+    on values; single numbers that it asks for are taken to be 0. The encoder is counted without
+    optimised rounding and refinement. ValueError for unknown names.
     """
     with ShapesOnly(), torch.no_grad():
         model = create(name, config)

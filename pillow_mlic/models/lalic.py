@@ -27,7 +27,7 @@ from .layers.conv import Conv2d, ConvTranspose2d
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.rwkv import BiRwkvBlock, PointwiseMixing
 from .loading import build
-from .published import PublishedNetwork
+from .published import SingleQualityNetwork
 
 ANCHOR, NON_ANCHOR = checkerboard.NON_ANCHOR, checkerboard.ANCHOR
 """Anchors are the positions with row + column even, the other half than in the MLIC family."""
@@ -265,7 +265,7 @@ class LatentCodec(nn.Module):
         self.hyper = Hyperprior(c.dims[5], h_a, h_s)
 
 
-class Lalic(PublishedNetwork):
+class Lalic(SingleQualityNetwork):
     """The published network; see the module's docstring for the flow of data."""
 
     halo = None

@@ -2,8 +2,8 @@
 
     make(), with no more numbers than the state has -> names and shapes, compared -> the network
 
-A configuration may ask for any width or depth; what is taken is never more than the tensors that
-are there.
+A configuration may ask for any width or depth, but no more memory is taken than the given tensors
+have.
 """
 
 import math
@@ -55,7 +55,7 @@ def build(make: Callable[[], M], state: Mapping[str, Tensor], *, copy: bool = Tr
 
 
 class _Within(TorchFunctionMode):
-    """Within, this thread makes at most so many numbers, and none of them is given a value."""
+    """While it is entered, this thread can make at most so many numbers; they get no values."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ def intra_slice_map(context: Any, previous: Tensor, at: tuple[int, int]) -> Tens
 
 
 def guided_map(context: Any, guide: Tensor, at: tuple[int, int]) -> Tensor | None:
-    """The same by a guide (1, h, w, G) of which everything is known everywhere."""
+    """The same with a guide (1, h, w, G) that is known at every position."""
     return _row_of_anchors(context.queries(guide), context.keys(guide), at, context.heads)
 
 

@@ -59,7 +59,7 @@ class Mlic(MultiReferenceNetwork):
         return StackedCheckerboard(self.config.slice_channels, self.config.window)
 
     def add_maps(self) -> None:
-        """Make what finds out which positions are alike."""
+        """Make the networks that find out which positions are alike."""
         c = self.config
         self.similarity = nn.ModuleDict(
             {str(i): IntraSliceMaps(c.slice_channels, c.window) for i in range(1, c.slices)}

@@ -1,4 +1,4 @@
-"""The frame of the MLIC family's networks: what every paper of it left as it was.
+"""The frame of the MLIC family's networks: what they all have in common.
 
     x -> g_a -> y                            /16, M channels
     y -> h_a -> z                            /64, N channels, coded with a factorised prior
@@ -28,7 +28,7 @@ from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
 from .layers.conv import Conv2d, SubpixelConv
 from .layers.factorised import FactorisedPrior, GaussianModel
 from .layers.residual import ResidualBlock, ResidualDown, ResidualStack, ResidualUp
-from .published import PublishedNetwork
+from .published import SingleQualityNetwork
 
 WIDEST_WINDOW = 31
 """Attention within a window takes memory by the fourth power of its side."""
@@ -217,7 +217,7 @@ class Known:
         return self.hyper.chunk(2, dim=-1)[1]
 
 
-class MultiReferenceNetwork(PublishedNetwork):
+class MultiReferenceNetwork(SingleQualityNetwork):
     """A network of the family; see the module's docstring for the flow of data."""
 
     halo = 112

@@ -73,7 +73,7 @@ class LikelihoodCoder:
         return torch.cat([put(a, first) + put(b, 1 - first) for a, b in pairs], dim=-1)
 
 
-class PublishedNetwork(nn.Module):
+class SingleQualityNetwork(nn.Module):
     """`base.Model` for a network that has the four transforms, a prior of z, and `code_y`.
 
     Trained for one lambda, so `quality` changes nothing. All layers compute in the type of their
@@ -171,6 +171,6 @@ class PublishedNetwork(nn.Module):
         del quality
         return self.g_s(y_hat)
 
-    def exact(self) -> "PublishedNetwork":
+    def exact(self) -> "SingleQualityNetwork":
         """The network itself, whose `entropy` computes in float64 for a float64 quality."""
         return self

@@ -34,7 +34,8 @@ QUALITY_OF_LAMBDA = {
 """Lambdas of the published weights: for MSE (CompressAI's convention) and, above 1, for MS-SSIM."""
 
 MOST_REPEATED = 4
-"""Most bytes of tensors for a byte of the file: a view may repeat a few numbers to any shape."""
+"""Most bytes of tensors for a byte of the file: a tensor can be a view that repeats a few
+numbers."""
 
 UNMEASURED_GUARD = 1e-4
 """Float32 guard band of imported weights, before anyone has measured their drift."""

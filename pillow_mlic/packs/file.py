@@ -73,7 +73,7 @@ class PackFile:
 
 
 class Content(NamedTuple):
-    """What is in a pack, and who it is."""
+    """What is in a pack, and its identity."""
 
     arrays: Arrays
     """Weights by name, as they are stored."""
@@ -99,7 +99,7 @@ def inspect(path: Path) -> PackFile:
 
 
 def read(path: Path) -> tuple[PackFile, Content]:
-    """Read a whole pack at once: what is told of it is told of these very bytes.
+    """Read a whole pack at once, so that identity and digest are those of the bytes that are used.
 
     WeightsError with a sentence where it is damaged.
     """
@@ -133,7 +133,7 @@ def _header(data: bytearray, size: int) -> bytes:
 
 
 def _facts(header: dict[str, Any]) -> dict[str, Any]:
-    """What the header says, as PackFile takes it; ValueError or KeyError where it is wrong."""
+    """The fields of PackFile from the header; ValueError or KeyError where it is wrong."""
     metadata = header.get("__metadata__", {})
     if metadata.get("format") != FORMAT:
         msg = f"its format is not {FORMAT!r}"
@@ -150,7 +150,7 @@ def _facts(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_facts(facts: dict[str, Any]) -> None:
-    """ValueError where the header says what no pack can."""
+    """ValueError where the header says something that cannot be."""
     problem = None
     if not facts["model"].isprintable():
         problem = "its model's name is no text"

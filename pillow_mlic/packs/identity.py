@@ -1,7 +1,7 @@
-"""Who a pack is: a hash of what decides its streams, and of nothing else.
+"""The identity of a pack: a hash of all that decides its streams, and of nothing else.
 
-The same checkpoint gives the same identity whoever imports it, from whatever wrapping, under
-whatever name; a file of one owner decodes with the pack of another.
+So a checkpoint has one identity, whoever imports it, under whatever name, and files decode with
+anyone's pack of it.
 """
 
 import hashlib

@@ -31,14 +31,15 @@ class Pack:
         self._lock = threading.RLock()
 
     def model(self, device: "torch.device") -> "Model":
-        """The network in float32 on `device`; WeightsError where the weights are not its own."""
+        """The network in float32 on `device`; WeightsError where the weights are those of
+        another network."""
         with self._lock:
             if "cpu" not in self._models:
                 self._models["cpu"] = self._built()
             return self._placed(self._models, device)
 
     def canonical(self, device: "torch.device") -> "Model":
-        """The network without its transforms in float64, whose choices are the truth of streams."""
+        """The network in float64, without its transforms: what it decides is what streams say."""
         with self._lock:
             if "cpu" not in self._canonicals:
                 import torch

@@ -159,8 +159,8 @@ _lock = threading.RLock()
 def load(file: PackFile) -> Pack:
     """Load a pack, and keep it for the life of the process.
 
-    Its identity is that of the very bytes that are used: a file that is replaced meanwhile gives
-    another pack, or the old one, never something between.
+    Its identity is that of the bytes that were read: a file that is replaced meanwhile gives the
+    old pack or the new one, never a mixture.
     """
     with _lock:
         seen = _look(file)

@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
+from ..conversion import files_below
+from ..engines.base import Pixels
 from ..errors import PICTURE_ERRORS
-
-Pixels = NDArray[np.uint8]
 
 
 def find_images(folder: Path) -> list[Path]:
     """All files below `folder` with an extension that Pillow can open, in a fixed order."""
     known = {e for e, f in Image.registered_extensions().items() if f in Image.OPEN}
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and p.is_file())
+    return sorted(files_below(folder, known))
 
 
 def load_folder(

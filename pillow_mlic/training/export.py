@@ -9,7 +9,7 @@ from .. import packs
 from ..entropy.published import published_tables
 from ..entropy.tables import gaussian_tables
 from ..models.layers.quality import lambda_of
-from ..models.published import PublishedNetwork
+from ..models.published import SingleQualityNetwork
 from .loop import Trainer
 
 FLOAT32_GUARD = 1e-5
@@ -25,7 +25,7 @@ def export(trainer: Trainer, model_name: str, path: Path, averaged: bool) -> dic
         trainer.average.swap(trainer.model)
     try:
         card = describe(trainer, averaged)
-        if isinstance(trainer.model, PublishedNetwork):
+        if isinstance(trainer.model, SingleQualityNetwork):
             write_network(path, model_name, trainer.model, card)
         else:
             write_half(path, model_name, trainer.model, card)
@@ -42,7 +42,7 @@ def write_half(path: Path, model_name: str, model: Any, card: dict[str, Any]) ->
     packs.write(path, model_name, config, state, gaussian_tables(), card, FLOAT32_GUARD)
 
 
-def write_network(path: Path, name: str, model: PublishedNetwork, card: dict[str, Any]) -> None:
+def write_network(path: Path, name: str, model: SingleQualityNetwork, card: dict[str, Any]) -> None:
     """Write a network for one lambda, in float32, with the tables that its prior of z gives."""
     model.prior.fit_tails()
     tables = published_tables(model.prior, model.conditional)

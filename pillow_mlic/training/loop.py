@@ -19,8 +19,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..distortion.costs import MIN_CROPS
+from ..engines.base import Pixels
 from ..models.base import Latents
-from .data import Crops, Pixels
+from .data import Crops
 from .objective import Figures, rate_distortion, selection, stratified_qualities
 from .optimiser import Average, gradients, make_adam, set_rate
 
@@ -34,7 +35,7 @@ STAGES = ("all", "hyperprior", "selection")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is made of; saved in its state, so that resuming needs none of it again."""
+    """The settings of a run. They are saved in its state, so that resuming needs none of them."""
 
     batch: int = 32
     crop: int = 128
@@ -53,7 +54,7 @@ class Settings:
     """Or "hyperprior": without contexts; or "selection": only what decides what is coded."""
 
 
-class Report(NamedTuple):
+class TrainingReport(NamedTuple):
     """Progress of a run: means since the last report."""
 
     step: int
@@ -84,7 +85,7 @@ class Group:
             dist.all_reduce(tensor)
 
     def leave(self) -> None:
-        """Take leave of the others: nothing is summed or shared any more."""
+        """Leave the group: nothing is summed or shared any more."""
         if self.size > 1 and dist.is_initialized():
             dist.barrier()  # what the first process still writes, the others may want to read
             dist.destroy_process_group()
@@ -192,7 +193,8 @@ class Trainer:
             quality = torch.full((len(crops),), float(s.quality), device=self.device)
 
         def noise(side: int, channels: int) -> Tensor:
-            """Every process draws the whole batch's, so that their number makes no difference."""
+            """Every process draws the noise of the whole batch, so that the number of processes
+            makes no difference."""
             size = (s.batch, side, side, channels)
             return torch.rand(size, generator=generator, device=self.device)[share] - 0.5
 
@@ -237,7 +239,7 @@ class Trainer:
         steps: int | None,
         minutes: float | None,
         cooldown: bool,
-        report: Callable[[Report], None],
+        report: Callable[[TrainingReport], None],
         checkpoint: Callable[[], None] | None = None,
         save_minutes: float = 5.0,
         report_seconds: float = 10.0,
@@ -295,7 +297,7 @@ class Trainer:
                 left = spent * (1 - fraction) / fraction if fraction > 0 else math.inf
                 self._log(
                     report,
-                    Report(
+                    TrainingReport(
                         step=self.step,
                         fraction=fraction,
                         seconds=self.seconds + now - begin,
@@ -322,7 +324,7 @@ class Trainer:
         if not cooldown:
             self.save()
 
-    def _log(self, report: Callable[[Report], None], entry: Report) -> None:
+    def _log(self, report: Callable[[TrainingReport], None], entry: TrainingReport) -> None:
         if self.group.rank:
             return
         report(entry)

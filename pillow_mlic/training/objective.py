@@ -13,13 +13,13 @@ from ..models.base import HasHyperpriorStage, Latents, Model, Select
 from ..models.lambdas import QUALITIES
 from ..models.layers.quality import lambda_of
 from ..models.layers.quantise import gaussian_bits
-from ..models.published import PublishedNetwork
+from ..models.published import SingleQualityNetwork
 
 LAMBDA_UNIT = 0.02
 
 
 class SelectionCoder:
-    """Rounds, and adds up how wrong decisions about what to code are (MLICv2, equation 13).
+    """Rounds, and adds up the loss of the decisions about what to code (MLICv2, equation 13).
 
     Cross entropy between the last odds and whether the symbol is other than zero, weighted by the
     symbol's size + 1: skipping a large one does more harm. `loss` is a mean over latents.
@@ -87,7 +87,7 @@ def rate_distortion(
     would take all of the network's attention. `hyperprior_only` leaves out all contexts.
     """
     latents = model.latents(x, quality)
-    prior = model.prior if isinstance(model, PublishedNetwork) else None
+    prior = model.prior if isinstance(model, SingleQualityNetwork) else None
     coder = RelaxedCoder(latents, noise, prior)
     entropy = model.entropy
     if hyperprior_only:

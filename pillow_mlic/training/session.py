@@ -13,22 +13,22 @@ from .. import models, packs
 from ..engines import devices
 from ..models.base import HasHyperpriorStage, Model, Selective, StartsFromData
 from ..models.lambdas import quality_of
-from ..models.published import PublishedNetwork
+from ..models.published import SingleQualityNetwork
 from .data import Crops, load_folder
 from .export import export
-from .loop import STAGES, STATE, Report, Settings, Trainer, load_state, settings_from
+from .loop import STAGES, STATE, Settings, Trainer, TrainingReport, load_state, settings_from
 
 START_PATCHES = 4000
 PATCH = 16
 SELECTION = "selection."
-"""What names of the weights begin with that decide what is coded."""
+"""How the names of the weights begin that decide what is coded."""
 
 NETWORK = Settings(batch=16, crop=256, rate=1e-4, bf16=False)
 """How networks for one lambda are trained if nothing else is said (MLICv2, section 4.1.2)."""
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What to train, on what, for how long. None in `changes`: as saved, or the default."""
 
     data: Path
@@ -48,8 +48,8 @@ class Request:
 
 
 def train(
-    request: Request,
-    report: Callable[[Report], None],
+    request: TrainingRequest,
+    report: Callable[[TrainingReport], None],
     loading: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Train as `request` says; -> the pack that was written.
@@ -58,7 +58,7 @@ def train(
     branches off the trunk's state, which it leaves alone, and writes its weights to `out`, by
     default RUN/MODEL-cooldown-STEP.safetensors. Names of networks for one quality end in that. The
     stage "hyperprior" writes no pack: -> its state.
-    Raises ValueError for a folder without pictures or a state that is none.
+    Raises ValueError for a folder without pictures, or a file that is no state.
     """
     bounds = [b for b in (request.minutes, request.steps) if b is not None]
     if not bounds or min(bounds) <= 0:
@@ -118,10 +118,11 @@ def train(
     return out if packed else state_path
 
 
-def _settings(request: Request, state: dict[str, Any] | None) -> Settings:
-    """What `request` says, above what is saved and the defaults; ValueError if it cannot be."""
+def _settings(request: TrainingRequest, state: dict[str, Any] | None) -> Settings:
+    """The defaults, changed by what is saved, changed by `request`; ValueError if they cannot
+    be."""
     model = models.class_of(request.model)
-    network = issubclass(model, PublishedNetwork)
+    network = issubclass(model, SingleQualityNetwork)
     changes = dict(request.changes)
     if request.lam is not None:
         if changes.get("quality") is not None:

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pillow_mlic.entropy import c_coder
-from pillow_mlic.entropy.range_coder import Decoder, encode
+from pillow_mlic.entropy.range_coder import StreamDecoder, encode
 from pillow_mlic.entropy.rows import rows_of
 
 from ..coder_model import GAUSSIAN, STEEP, Tables, started
@@ -225,7 +225,7 @@ def read(backend: str, case: Case, tables: Any) -> tuple[list[list[int]], str]:
     """The symbols of each step until something is refused, and the sentence of that."""
     taken: list[list[int]] = []
     try:
-        decoder = Decoder(case.data, case.total, tables, backend)
+        decoder = StreamDecoder(case.data, case.total, tables, backend)
         for step in case.steps:
             taken.append(decoder.take(step).tolist())
         decoder.finish()

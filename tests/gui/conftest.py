@@ -75,21 +75,21 @@ def raster(tmp_path: Path) -> object:
 
 
 @pytest.fixture(scope="session")
-def shared_staff(small_pack_file: Path) -> Iterator[object]:
+def shared_workers(small_pack_file: Path) -> Iterator[object]:
     """The window's workers, which outlive the windows of the tests."""
     from PySide6.QtWidgets import QApplication
 
-    from pillow_mlic_gui.qt.staff import QtStaff
+    from pillow_mlic_gui.qt.workers import WorkerProcesses
 
     app = QApplication.instance() or QApplication([])
 
-    class Staff(QtStaff):
+    class LastingProcesses(WorkerProcesses):
         def close(self) -> None:
             """The next test's window has them, too."""
 
-    staff = Staff({"MLIC_WEIGHTS": str(small_pack_file)})
-    yield staff
-    QtStaff.close(staff)
+    workers = LastingProcesses({"MLIC_WEIGHTS": str(small_pack_file)})
+    yield workers
+    WorkerProcesses.close(workers)
     del app
 
 
@@ -107,11 +107,13 @@ def settings(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def window(qtbot, shared_staff, settings: Path, request: pytest.FixtureRequest) -> Iterator[object]:
-    from pillow_mlic_gui.qt.memory import Memory
+def window(
+    qtbot, shared_workers, settings: Path, request: pytest.FixtureRequest
+) -> Iterator[object]:
+    from pillow_mlic_gui.qt.memory import ViewerMemory
     from pillow_mlic_gui.qt.window import Window
 
-    window = Window(shared_staff, Memory(settings))
+    window = Window(shared_workers, ViewerMemory(settings))
     window.resize(1200, 800)
     window.show()
     qtbot.waitExposed(window)

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from pillow_mlic_gui.album import Album
-from pillow_mlic_gui.batch import Batch, Existing, Order, Status, expand
+from pillow_mlic_gui.batch import Batch, ConversionOrder, Existing, Status, expand
+from pillow_mlic_gui.opened_files import OpenedFiles
 from pillow_mlic_gui.state import Goal, GoalKind
+from pillow_mlic_gui.worker import JobFunction
 
 from ..conftest import photograph
 from .conftest import Crew
 
-ORDER = Order("webp", Goal(GoalKind.QUALITY, 50))
+ORDER = ConversionOrder("webp", Goal(GoalKind.QUALITY, 50))
 
 
 class Slow:
@@ -24,7 +25,7 @@ class Slow:
         self.cancelled: list[Any] = []
         self.paused: list[bool] = []
 
-    def submit(self, job: str, **arguments: Any) -> dict[str, Any]:
+    def submit(self, job: JobFunction, **arguments: Any) -> dict[str, Any]:
         self.jobs.append(arguments)
         return arguments
 
@@ -72,7 +73,7 @@ def batch(slow: Slow, clock: Time, folder: Path) -> Batch:
 
 
 def test_folders_stand_for_the_pictures_in_them(folder: Path) -> None:
-    names = [(p.name, str(below)) for p, below in expand([folder / "in", folder / "x.txt"])]
+    names = [(p.name, str(below.parent)) for p, below in expand([folder / "in", folder / "x.txt"])]
     assert names == [("a.png", "."), ("b.png", "."), ("c.png", "sub"), ("x.txt", ".")]
 
 
@@ -83,7 +84,7 @@ def test_nothing_is_added_twice(batch: Batch, folder: Path) -> None:
 
 
 def test_one_after_another_to_the_end(batch: Batch, slow: Slow, folder: Path) -> None:
-    batch.start(Order("webp", Goal(GoalKind.QUALITY, 50), folder=folder / "out"))
+    batch.start(ConversionOrder("webp", Goal(GoalKind.QUALITY, 50), folder=folder / "out"))
     assert [job["target"] for job in slow.jobs] == [folder / "out" / "a.webp"]
     slow.jobs[0]["done"]((1000, 300))
     slow.jobs[1]["failed"]("it is broken")
@@ -139,7 +140,7 @@ def test_files_that_are_there_already(batch: Batch, slow: Slow, folder: Path) ->
     assert slow.jobs[0]["source"].name == "b.png"
     for existing, name in ((Existing.REPLACE, "a.webp"), (Existing.KEEP_BOTH, "a (2).webp")):
         batch.cancel()
-        batch.start(Order("webp", ORDER.goal, existing=existing))
+        batch.start(ConversionOrder("webp", ORDER.goal, existing=existing))
         assert slow.jobs[-1]["target"].name == name
 
 
@@ -149,7 +150,7 @@ def test_the_source_is_never_overwritten(slow: Slow, folder: Path) -> None:
     photograph(30, 30).save(folder / "x.png")
     batch = Batch(slow, lambda _: None)
     batch.add([source, folder / "x.png"])
-    batch.start(Order("webp", ORDER.goal, existing=Existing.REPLACE))
+    batch.start(ConversionOrder("webp", ORDER.goal, existing=Existing.REPLACE))
     assert slow.jobs[0]["target"].name == "x (2).webp"
     slow.jobs[0]["done"]((10, 5))
     assert slow.jobs[1]["target"] not in (source, folder / "x (2).webp")
@@ -171,7 +172,7 @@ def test_real_files(crew: Crew, folder: Path) -> None:
     heard: list[object] = []
     batch = Batch(crew.batch, heard.append)
     batch.add([folder / "in"])
-    batch.start(Order("mlic", Goal(GoalKind.QUALITY, 2), folder=folder / "out"))
+    batch.start(ConversionOrder("mlic", Goal(GoalKind.QUALITY, 2), folder=folder / "out"))
     crew.pump(lambda: not batch.running)
     assert sorted(p.name for p in (folder / "out").rglob("*.*")) == ["a.mlic", "b.mlic", "c.mlic"]
     (failed,) = batch.of(Status.FAILED)
@@ -184,24 +185,24 @@ def test_cancelling_real_work_leaves_no_half_file(crew: Crew, folder: Path) -> N
     started: list[object] = []
     batch = Batch(crew.batch, started.append)
     batch.add([folder / "in"])
-    batch.start(Order("mlic", Goal(GoalKind.QUALITY, 2), folder=folder / "out"))
+    batch.start(ConversionOrder("mlic", Goal(GoalKind.QUALITY, 2), folder=folder / "out"))
     batch.cancel()
     crew.pump(lambda: not crew.batch.busy)
     assert not batch.running
     assert not [p for p in (folder / "out").rglob("*") if p.suffix == ".part"]
 
 
-def test_albums(folder: Path) -> None:
-    album = Album()
-    assert album.fill([folder / "in"]).name == "a.png"
-    assert album.words() == "1 of 3"
-    assert album.step(-1) is None
-    assert album.step(1).name == "b.png"
-    assert album.step(1).name == "c.png"
-    assert album.step(1) is None
+def test_opened_files(folder: Path) -> None:
+    opened_files = OpenedFiles()
+    assert opened_files.fill([folder / "in"]).name == "a.png"
+    assert opened_files.words() == "1 of 3"
+    assert opened_files.step(-1) is None
+    assert opened_files.step(1).name == "b.png"
+    assert opened_files.step(1).name == "c.png"
+    assert opened_files.step(1) is None
     empty = folder / "empty"
     empty.mkdir()
-    assert album.fill([empty]) is None
-    assert len(album.paths) == 3
-    step: Callable[[int], Path | None] = album.step
-    assert step(0) == album.paths[2]
+    assert opened_files.fill([empty]) is None
+    assert len(opened_files.paths) == 3
+    step: Callable[[int], Path | None] = opened_files.step
+    assert step(0) == opened_files.paths[2]

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from pillow_mlic_gui.qt import drops
-from pillow_mlic_gui.qt.memory import Memory
+from pillow_mlic_gui.qt.memory import ViewerMemory
 from pillow_mlic_gui.qt.window import Window
 from pillow_mlic_gui.state import (
     ORIGINAL,
@@ -88,7 +88,7 @@ class TestOpening:
             photograph(64, 48).save(tmp_path / f"{name}.png")
         drop(window, files(tmp_path))
         settle(qtbot, window)
-        assert window.album.words() == "1 of 2"
+        assert window.opened_files.words() == "1 of 2"
         key(qtbot, window, Qt.Key.Key_PageDown)
         qtbot.waitUntil(lambda: window.session.picture.name == "b.png", timeout=20_000)
         key(qtbot, window, Qt.Key.Key_PageDown)
@@ -389,7 +389,7 @@ class TestComparing:
         opened.panel.chart.grab()
         qtbot.mouseMove(opened.panel.chart, QPoint(100, 100))
         opened.stop()
-        assert opened.session.curves_left == 0
+        assert opened.session.curves.left == 0
 
     def test_undo(self, opened: Window, qtbot) -> None:
         control = Qt.KeyboardModifier.ControlModifier
@@ -547,14 +547,14 @@ class TestWindow:
         assert rate > 30, f"{rate:.0f} frames a second, the longest pause {max(gaps):.2f} s"
 
     def test_settings_are_remembered(
-        self, window: Window, shared_staff, settings: Path, qtbot
+        self, window: Window, shared_workers, settings: Path, qtbot
     ) -> None:
         window._set("layout", Layout.FLICKER)
         window._set("gain", 32)
         window.canvas.set_split(0.3)
         window.do_panel()
         window.close()
-        again = Window(shared_staff, Memory(settings))
+        again = Window(shared_workers, ViewerMemory(settings))
         qtbot.addWidget(again)
         assert again.state.layout == Layout.FLICKER
         assert again.state.gain == 32
@@ -563,7 +563,7 @@ class TestWindow:
 
     def test_broken_settings_are_ignored(self, settings: Path) -> None:
         settings.write_text("[General]\nstate={broken\nrecent=7\ngeometry=x\n")
-        memory = Memory(settings)
+        memory = ViewerMemory(settings)
         assert memory.state() == default_state()
         assert memory.recent() == []
         assert memory.value("geometry") is None
@@ -735,9 +735,10 @@ def test_starting_loads_nothing_heavy(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from PySide6.QtWidgets import QApplication\n"
-        "from pillow_mlic_gui.qt import memory, staff, window\n"
+        "from pillow_mlic_gui.qt import memory, window, workers\n"
         "app = QApplication([])\n"
-        f"w = window.Window(staff.QtStaff(), memory.Memory(Path({str(tmp_path / 's.ini')!r})))\n"
+        f"settings = Path({str(tmp_path / 's.ini')!r})\n"
+        "w = window.Window(workers.WorkerProcesses(), memory.ViewerMemory(settings))\n"
         "w.show(); app.processEvents()\n"
         "print(sorted({'torch', 'scipy', 'matplotlib', 'safetensors'} & set(sys.modules)))\n"
         "w.close()\n"

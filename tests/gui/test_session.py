@@ -10,7 +10,7 @@ from PIL import Image
 
 from pillow_mlic.packs import Pack
 from pillow_mlic.training.export import write_half
-from pillow_mlic_gui.jobs import Coded
+from pillow_mlic_gui.jobs import CodedPicture
 from pillow_mlic_gui.matching import plan
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
@@ -25,6 +25,7 @@ from pillow_mlic_gui.state import (
     Version,
     default_state,
 )
+from pillow_mlic_gui.worker import JobFunction
 
 from ..conftest import photograph
 from .conftest import Crew
@@ -32,8 +33,10 @@ from .conftest import Crew
 SOURCE = Raster(Path("source"), 96, 64, 3)
 
 
-def coded(codec: str = "mlic", size: int = 1000, psnr: float = 30.0, name: str = "x") -> Coded:
-    return Coded(codec, 3.0, bytes(size), psnr, 0.1, 0.1, Raster(Path(name), 96, 64, 3))
+def coded(
+    codec: str = "mlic", size: int = 1000, psnr: float = 30.0, name: str = "x"
+) -> CodedPicture:
+    return CodedPicture(codec, 3.0, bytes(size), psnr, 0.1, 0.1, Raster(Path(name), 96, 64, 3))
 
 
 class TestPlan:
@@ -87,10 +90,10 @@ class Nobody:
     """A worker that never comes to an end."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.asked: list[JobFunction] = []
         self.cancelled = 0
 
-    def submit(self, job: str, **arguments: object) -> SimpleNamespace:
+    def submit(self, job: JobFunction, **arguments: object) -> SimpleNamespace:
         self.asked.append(job)
         return SimpleNamespace(**arguments)
 
@@ -100,9 +103,9 @@ class Nobody:
 
 def test_the_newest_wish_wins(tmp_path: Path) -> None:
     nobody = Nobody()
-    staff = SimpleNamespace(pictures=nobody, peers=nobody, neural=nobody)
+    workers = SimpleNamespace(pictures=nobody, peers=nobody, neural=nobody)
     heard: list[object] = []
-    desk = Desk(staff, tmp_path, lambda *a: heard.append(a), lambda *_: None, lambda *_: None)
+    desk = Desk(workers, tmp_path, lambda *a: heard.append(a), lambda *_: None, lambda *_: None)
     wishes = [Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, q)) for q in (1, 2, 3)]
     for wish in wishes:
         desk.want([wish, wish])
@@ -249,10 +252,10 @@ def test_bits_and_files_and_curves(
     assert session.name(number) == session.suggested_name(number) == "v.webp"
 
     session.start_curves()
-    assert session.curves_left > 20
+    assert session.curves.left > 20
     crew.pump(lambda: len(session.points.of("jpeg")) > 3)
-    session.stop_curves()
-    assert session.curves_left == 0
+    session.curves.stop()
+    assert session.curves.left == 0
 
 
 def test_saving(crew: Crew, session: Session, small_photo: Path, tmp_path: Path) -> None:

@@ -12,17 +12,17 @@ from PIL import Image, ImageCms
 from pillow_mlic_gui import raster, tiles
 from pillow_mlic_gui.raster import Raster, level_for
 from pillow_mlic_gui.state import Layout
-from pillow_mlic_gui.view_transform import HIGHEST, Box, View, fit, next_zoom, panes
+from pillow_mlic_gui.view_transform import HIGHEST, ScreenBox, View, fit, next_zoom, panes
 
 from ..conftest import photograph
 
-PANE = Box(10, 20, 801, 603)
+PANE = ScreenBox(10, 20, 801, 603)
 
 
 class TestView:
     def test_fits_and_never_enlarges(self) -> None:
-        assert fit((4000, 3000), Box(0, 0, 800, 600)).zoom == pytest.approx(0.2)
-        assert fit((40, 30), Box(0, 0, 800, 600)).zoom == 1
+        assert fit((4000, 3000), ScreenBox(0, 0, 800, 600)).zoom == pytest.approx(0.2)
+        assert fit((40, 30), ScreenBox(0, 0, 800, 600)).zoom == 1
 
     @given(st.floats(0.02, 32), st.floats(10, 810), st.floats(20, 620), st.floats(0.02, 32))
     def test_the_point_under_the_pointer_stays(
@@ -63,11 +63,14 @@ class TestView:
         assert next_zoom(1, False) == pytest.approx(0.7071, abs=1e-4)
 
     def test_panes_share_the_window(self) -> None:
-        assert panes(Layout.SPLIT, 3, 800, 600) == [Box(0, 0, 800, 600)] * 2
-        assert panes(Layout.SIDE, 2, 802, 600, 2) == [Box(0, 0, 400, 600), Box(402, 0, 400, 600)]
+        assert panes(Layout.SPLIT, 3, 800, 600) == [ScreenBox(0, 0, 800, 600)] * 2
+        assert panes(Layout.SIDE, 2, 802, 600, 2) == [
+            ScreenBox(0, 0, 400, 600),
+            ScreenBox(402, 0, 400, 600),
+        ]
         assert len(panes(Layout.SIDE, 3, 1600, 600)) == 3
         four = panes(Layout.SIDE, 4, 802, 602, 2)
-        assert four[3] == Box(402, 302, 400, 300)
+        assert four[3] == ScreenBox(402, 302, 400, 300)
         assert all(box.holds(box.left, box.top) for box in four)
 
 
@@ -101,7 +104,7 @@ class TestTiles:
     def test_tiles_cover_the_pane_without_gaps(self, zoom: float, x: float, y: float) -> None:
         big = Raster(Path("none"), 3000, 2000, 3)
         view = View(zoom, x, y, False)
-        clip = Box(0, 0, 700, 500)
+        clip = ScreenBox(0, 0, 700, 500)
         found = list(tiles.visible(big, view, clip, clip))
         left, top = view.origin(clip)
         level = found[0].level if found else 0
@@ -119,17 +122,17 @@ class TestTiles:
 
     def test_few_tiles_even_of_100_megapixels(self) -> None:
         huge = Raster(Path("none"), 12000, 9000, 3)
-        pane = Box(0, 0, 1400, 900)
+        pane = ScreenBox(0, 0, 1400, 900)
         for zoom in (0.08, 0.3, 1, 5):
             shown = list(tiles.visible(huge, View(zoom, 6000, 4500), pane, pane))
             assert 0 < len(shown) <= 40
             assert sum((t.right - t.left) * (t.bottom - t.top) for t in shown) < 12e6
 
     def test_a_tile_is_that_part_of_the_picture(self, raster: Raster) -> None:
-        pane = Box(0, 0, 200, 200)
+        pane = ScreenBox(0, 0, 200, 200)
         (tile,) = tiles.visible(raster, View(1, 48, 32), pane, pane)
         assert np.array_equal(tiles.cut(raster, tile), raster.level(0))
-        assert tile.target == Box(52, 68, 96, 64)
+        assert tile.target == ScreenBox(52, 68, 96, 64)
 
     def test_difference(self) -> None:
         a = np.array([[[10, 200, 3]]], np.uint8)

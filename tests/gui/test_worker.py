@@ -1,5 +1,6 @@
 """Processes that work, report, stop and die."""
 
+import pickle
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from pillow_mlic_gui.worker import Worker
+from pillow_mlic_gui.worker import JobFunction, Worker
+
+from . import work
 
 Pump = Callable[[Callable[[], bool]], None]
 
@@ -17,12 +20,12 @@ class Bench:
 
     def __init__(self, **options: Any) -> None:
         self.posted: queue.Queue[Callable[[], None]] = queue.Queue()
-        self.worker = Worker(self.posted.put, jobs="tests.gui.work", **options)
+        self.worker = Worker(self.posted.put, **options)
         self.results: list[Any] = []
         self.failures: list[str] = []
         self.shares: list[float] = []
 
-    def ask(self, job: str, **arguments: Any) -> Any:
+    def ask(self, job: JobFunction, **arguments: Any) -> Any:
         return self.worker.submit(
             job,
             done=self.results.append,
@@ -56,18 +59,18 @@ def afresh(bench: Bench) -> None:
 
 
 def test_jobs_in_order_of_priority(bench: Bench) -> None:
-    bench.ask("count", steps=3)
-    bench.ask("echo", value="late", priority=2)
-    bench.ask("echo", value="a")
-    bench.ask("echo", value="b")
-    bench.ask("echo", value="early", priority=-1)
+    bench.ask(work.count, steps=3)
+    bench.ask(work.echo, value="late", priority=2)
+    bench.ask(work.echo, value="a")
+    bench.ask(work.echo, value="b")
+    bench.ask(work.echo, value="early", priority=-1)
     bench.pump(lambda: not bench.worker.busy)
     assert bench.results == [3, "early", "a", "b", "late"]
     assert bench.shares
 
 
 def test_the_environment_is_given(bench: Bench) -> None:
-    bench.ask("environment", name="MLIC_FOR_TEST")
+    bench.ask(work.environment, name="MLIC_FOR_TEST")
     bench.pump(lambda: not bench.worker.busy)
     assert bench.results == ["7"]
 
@@ -84,15 +87,15 @@ def test_the_environment_is_given(bench: Bench) -> None:
     ],
 )
 def test_failures_are_sentences(bench: Bench, kind: str, sentence: str) -> None:
-    bench.ask("fail", kind=kind)
+    bench.ask(work.fail, kind=kind)
     bench.pump(lambda: not bench.worker.busy)
     (failure,) = bench.failures
     assert sentence in failure
 
 
 def test_what_waits_is_cancelled_at_once(bench: Bench) -> None:
-    bench.ask("count", steps=2)
-    ticket = bench.ask("echo", value="never")
+    bench.ask(work.count, steps=2)
+    ticket = bench.ask(work.echo, value="never")
     bench.worker.cancel(ticket)
     bench.worker.cancel(ticket)
     bench.worker.cancel(None)
@@ -101,37 +104,37 @@ def test_what_waits_is_cancelled_at_once(bench: Bench) -> None:
 
 
 def test_a_job_that_reports_is_cancelled_and_its_process_lives(bench: Bench) -> None:
-    bench.ask("number")
-    ticket = bench.ask("count", steps=10_000, pause=0.001)
+    bench.ask(work.number)
+    ticket = bench.ask(work.count, steps=10_000, pause=0.001)
     bench.pump(lambda: bool(bench.shares))
     bench.worker.cancel(ticket)
-    bench.ask("number")
+    bench.ask(work.number)
     bench.pump(lambda: len(bench.results) == 2)
     assert bench.results[0] == bench.results[1]
     assert not bench.failures
 
 
 def test_a_job_that_does_not_report_is_ended_with_its_process(bench: Bench) -> None:
-    bench.ask("number")
+    bench.ask(work.number)
     bench.pump(lambda: not bench.worker.busy)
-    ticket = bench.ask("deaf")
+    ticket = bench.ask(work.deaf)
     bench.worker.cancel(ticket)
-    bench.ask("number")
+    bench.ask(work.number)
     bench.pump(lambda: len(bench.results) == 2)
     assert bench.results[0] != bench.results[1]
     assert not bench.failures
 
 
 def test_a_process_that_dies_is_replaced(bench: Bench) -> None:
-    bench.ask("die")
-    bench.ask("echo", value="alive")
+    bench.ask(work.die)
+    bench.ask(work.echo, value="alive")
     bench.pump(lambda: not bench.worker.busy)
     assert "ended without a word" in bench.failures[0]
     assert bench.results == ["alive"]
 
 
 def test_pausing_holds_the_job_at_hand(bench: Bench) -> None:
-    bench.ask("count", steps=30)
+    bench.ask(work.count, steps=30)
     bench.pump(lambda: bool(bench.shares))
     bench.worker.pause(True)
     time.sleep(0.1)
@@ -146,12 +149,18 @@ def test_pausing_holds_the_job_at_hand(bench: Bench) -> None:
     assert bench.results == [30]
 
 
+def test_what_no_process_could_import_is_refused_at_once(bench: Bench) -> None:
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        bench.ask(lambda report: 1)
+    assert not bench.worker.busy
+
+
 def test_closing_forgets_everything() -> None:
     bench = Bench()
-    bench.ask("count", steps=1000)
-    bench.ask("echo", value=1)
+    bench.ask(work.count, steps=1000)
+    bench.ask(work.echo, value=1)
     bench.worker.close()
-    bench.worker.submit("echo", value=2)
+    bench.worker.submit(work.echo, value=2)
     time.sleep(0.1)
     while not bench.posted.empty():
         bench.posted.get()()

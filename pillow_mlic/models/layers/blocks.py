@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import planar
+
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
     """(B, H, W, C) -> (B, H/factor, W/factor, factor*factor*C), row of the patch slowest."""
@@ -42,6 +44,8 @@ class Conv3x3(nn.Module):
         nn.init.normal_(self.weight, std=0.3 / (9 * c_in // groups) ** 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
+        if planar.is_planar():
+            return planar.convolve(x, self.weight, self.bias, groups=self.groups)
         x = x.permute(0, 3, 1, 2)  # a view: memory stays channels-last
         x = F.conv2d(x, self.weight, self.bias, padding=1, groups=self.groups)
         return x.permute(0, 2, 3, 1)

@@ -3,8 +3,8 @@
 nn.Conv2d, nn.Linear and nn.LayerNorm with the same parameters, but
 
 - tensors are (B, H, W, C) or (..., C): in this layout CPUs run them fastest;
-- weights are widened to the type of the input where that is another one, layer by layer: a network
-  of float32 weights computes in float64 when it is given float64, and no copy of it is kept;
+- weights are converted to the type of the input, layer by layer: a network of float32 weights
+  computes in float64 when it is given float64, and no copy of it is kept;
 - what follows a convolution pixel by pixel (`finish`) may be handed to it. On a CPU convolutions
   work in bands of rows (see `winograd`), and what follows then finds them in the cache.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import winograd
+from . import planar, winograd
 from .blocks import depth_to_space
 
 WIDENED = 1 << 20
@@ -48,6 +48,8 @@ def convolve(
     Heights of `others` are those of the convolution's result, or multiples. With `overwrite` the
     result may take the place of the first of them.
     """
+    if planar.is_planar():
+        return finish(planar.convolve(x, weight, bias, stride, groups), *others)
     if stride != 1 or groups != 1 or not winograd.pays(x, weight):
         return finish(_direct(x, weight, bias, stride, groups), *others)
     batch, height = x.shape[:2]
@@ -121,7 +123,7 @@ def _depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 class Conv2d(nn.Conv2d):
     """(B, H, W, c_in) -> (B, H, W, c_out), each side divided by the stride; padding k // 2.
 
-    Called with `finish` and further tensors, it gives what that makes of its result.
+    Called with `finish` and further tensors, it returns what `finish` makes of its result.
     """
 
     def __init__(

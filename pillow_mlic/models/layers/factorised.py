@@ -106,7 +106,7 @@ class FactorisedPrior(_CountTables):
     def fit_tails(self) -> None:
         """Set the lower and upper quantiles, by bisection, to where the logits are `target`.
 
-        Medians stay: what is behind the prior has learnt to see z quantised at them.
+        Medians stay: the layers behind the prior have learnt from z quantised at them.
         """
         for column in (0, 2):
             aim = self.target[column]

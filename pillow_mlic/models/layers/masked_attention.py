@@ -61,7 +61,7 @@ class IntraSliceMaps(nn.Module):
     """How much each non-anchor of a slice is like each anchor: (B, H, W, c) -> a map a patch.
 
     What lies within the reach of the local context is masked: it is known already, and so much
-    alike that it would outshine the rest.
+    alike that hardly any weight would be left for the rest.
     """
 
     def __init__(self, channels: int, window: int) -> None:

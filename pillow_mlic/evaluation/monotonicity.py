@@ -18,7 +18,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Monotony:
+class Monotonicity:
     """All steps of a codec between neighbouring qualities, on all pictures."""
 
     codec: str
@@ -45,7 +45,7 @@ class Monotony:
         return f"{self.codec}: {len(self.falls)} of {len(self.steps)} steps do not rise: {worst}."
 
 
-def monotony(codec: str, rows: Iterable[Mapping[str, Any]]) -> Monotony | None:
+def monotonicity(codec: str, rows: Iterable[Mapping[str, Any]]) -> Monotonicity | None:
     """Of the rows of a bench run with this codec; None where no picture has two qualities."""
     pictures: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -62,4 +62,4 @@ def monotony(codec: str, rows: Iterable[Mapping[str, Any]]) -> Monotony | None:
         for image, found in pictures.items()
         for low, high in pairwise(sorted(found, key=lambda row: row["setting"]))
     ]
-    return Monotony(codec, steps) if steps else None
+    return Monotonicity(codec, steps) if steps else None

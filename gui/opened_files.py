@@ -6,7 +6,7 @@ from pathlib import Path
 from .batch import expand
 
 
-class Album:
+class OpenedFiles:
     """Paths in order, and the place in them."""
 
     def __init__(self) -> None:
@@ -15,7 +15,7 @@ class Album:
 
     def fill(self, paths: Iterable[Path]) -> Path | None:
         """Other files; folders stand for the pictures in them. -> the first, if there is one."""
-        found = [path for path, _ in expand(paths)]
+        found = [file.path for file in expand(paths)]
         if not found:
             return None
         self.paths, self.place = found, 0

@@ -33,7 +33,7 @@ class Poster(QObject):
             work()
 
 
-class QtStaff:
+class WorkerProcesses:
     """One process for pictures and measures, one for Pillow's codecs, one that has torch.
 
     A fourth, for batches, starts when it is first needed: it loads torch for itself, so that the

@@ -1,4 +1,4 @@
-"""What the actions of the table do. `do_NAME` belongs to the action NAME; `Window` is the rest."""
+"""What the actions of the table do: `do_NAME` does the action NAME. `Window` has the rest."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -11,8 +11,8 @@ from pillow_mlic import __version__
 from pillow_mlic.evaluation import codecs
 
 from .. import choices
-from ..album import Album
 from ..choices import FILE
+from ..opened_files import OpenedFiles
 from ..session import Session
 from ..state import GAINS, MAX_PANES, ORIGINAL, Goal, GoalKind, Layout, Match, State
 from . import drops, icons
@@ -21,22 +21,22 @@ from .batch_window import BatchWindow
 from .canvas import Canvas
 from .controls import Panel
 from .help import Help
-from .memory import Memory
-from .staff import QtStaff
+from .memory import ViewerMemory
 from .theme import Colours
 from .welcome import Welcome
+from .workers import WorkerProcesses
 
 PAN = 80
 """Logical pixels that a key moves the picture."""
 
 
-class Deeds(QMainWindow):
+class ActionHandlers(QMainWindow):
     """The half of the window that acts."""
 
     session: Session
-    staff: QtStaff
-    memory: Memory
-    album: Album
+    workers: WorkerProcesses
+    memory: ViewerMemory
+    opened_files: OpenedFiles
     canvas: Canvas
     panel: Panel
     welcome: Welcome
@@ -111,7 +111,7 @@ class Deeds(QMainWindow):
     def open(self, paths: Iterable[Path]) -> None:
         """Open files and folders: the first is shown, Page Down goes on."""
         given = list(paths)
-        first = self.album.fill(given)
+        first = self.opened_files.fill(given)
         if first is None:
             name = given[0].name if given else "this"
             self.say(f"{name} holds no picture that can be read", True)
@@ -133,7 +133,7 @@ class Deeds(QMainWindow):
         elif drop.paths:
             self.open(drop.paths)
         elif drop.data is not None:
-            self.album = Album()
+            self.opened_files = OpenedFiles()
             self.session.open(drop.data, drop.name)
         elif drop.url is not None:
             self.say(f"Fetching {drop.url.toDisplayString()} …", False)
@@ -141,7 +141,7 @@ class Deeds(QMainWindow):
 
     def _downloaded(self, data: bytes, name: str) -> None:
         self.banner.hide()
-        self.album = Album()
+        self.opened_files = OpenedFiles()
         self.session.open(data, name)
 
     def _fill_recent(self) -> None:
@@ -185,7 +185,7 @@ class Deeds(QMainWindow):
         self._step(1)
 
     def _step(self, by: int) -> None:
-        path = self.album.step(by)
+        path = self.opened_files.step(by)
         if path is not None:
             self._show_file(path)
 
@@ -218,10 +218,14 @@ class Deeds(QMainWindow):
 
     def do_batch(self) -> None:
         if self.batch_window is None:
-            self.batch_window = BatchWindow(self.staff.batch, self)
+            self.batch_window = BatchWindow(self.workers.batch, self)
             self.batch_window.dress(self.colours)
-        if self.album.paths and not self.batch_window.batch.items and len(self.album.paths) > 1:
-            self.batch_window.batch.add(self.album.paths)
+        if (
+            self.opened_files.paths
+            and not self.batch_window.batch.items
+            and len(self.opened_files.paths) > 1
+        ):
+            self.batch_window.batch.add(self.opened_files.paths)
         self.batch_window.show()
         self.batch_window.raise_()
         self.batch_window.activateWindow()
@@ -354,8 +358,8 @@ class Deeds(QMainWindow):
         self._remove(self.state.selected)
 
     def do_curves(self) -> None:
-        if self.session.curves_left:
-            self.session.stop_curves()
+        if self.session.curves.left:
+            self.session.curves.stop()
             self._changed()
         else:
             self.session.start_curves()

@@ -1,0 +1,67 @@
+"""Points of rate and distortion that are measured for the chart alone."""
+
+from collections.abc import Callable, Iterable
+
+from pillow_mlic.evaluation import codecs
+
+from . import jobs
+from .pictures import Picture
+from .rd_points import RdPoints
+from .requests import Desk
+from .worker import Ticket
+
+LAST = 2
+"""Priority behind everything else."""
+
+
+class Curves:
+    """Measures codecs at their ladders of qualities. `changed` is called at every step."""
+
+    def __init__(self, desk: Desk, points: RdPoints, changed: Callable[[], None]) -> None:
+        self._desk = desk
+        self._points = points
+        self._changed = changed
+        self._tickets: list[tuple[str, Ticket]] = []
+
+    @property
+    def left(self) -> int:
+        """Points that are still to come."""
+        return len(self._tickets)
+
+    def start(self, picture: Picture, used: Iterable[str], device: str | None) -> None:
+        """Measure a picture with these codecs, as far as that is not done."""
+        for codec in dict.fromkeys(used):
+            for quality in codecs.create(codec).settings:
+                if not self._points.has(codec, float(quality)):
+                    self._start_point(picture, codec, float(quality), device)
+        self._changed()
+
+    def _start_point(
+        self, picture: Picture, codec: str, quality: float, device: str | None
+    ) -> None:
+        def done(found: tuple[int, float]) -> None:
+            size, psnr = found
+            self._points.add(codec, quality, 8 * size / picture.pixels, psnr)
+            over("")
+
+        def over(_: str) -> None:
+            self._tickets = [(c, t) for c, t in self._tickets if not t.finished]
+            self._changed()
+
+        ticket = self._desk.worker_for(codec).submit(
+            jobs.point,
+            priority=LAST,
+            done=done,
+            failed=over,
+            source=picture.raster,
+            codec=codec,
+            quality=quality,
+            device=device,
+        )
+        self._tickets.append((codec, ticket))
+
+    def stop(self) -> None:
+        """No further points."""
+        tickets, self._tickets = self._tickets, []
+        for codec, ticket in tickets:
+            self._desk.worker_for(codec).cancel(ticket)

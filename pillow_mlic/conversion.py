@@ -1,0 +1,73 @@
+"""From files to files: what the command, batches and the viewer's queue have in common.
+
+Which pictures are meant, what comes of them is called, and what is kept of them besides pixels.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image, ImageOps
+
+from .saving import METADATA
+
+STRIPPED = {"exif": None, "xmp": None}
+"""Options of saving for a picture that `upright` was called for."""
+
+
+class InputFile(NamedTuple):
+    """A file to work on, and its path below the folder that was given (a file's: its name)."""
+
+    path: Path
+    relative: Path
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in no order."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
+def files_below(folder: Path, suffixes: set[str]) -> Iterator[Path]:
+    """Files below a folder whose extensions, in small letters, are among `suffixes`; no order."""
+    return (p for p in walk(folder) if p.suffix.lower() in suffixes and p.is_file())
+
+
+def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> list[InputFile]:
+    """The files that are meant: those given, and for a folder the sorted `files_below` it.
+
+    ValueError, if `strict`, for a name that does not exist and for a folder without such files.
+    """
+    found: list[InputFile] = []
+    for name in inputs:
+        if name.is_dir():
+            files = sorted(files_below(name, suffixes))
+            if strict and not files:
+                msg = f"{name} holds no file of a kind that can be read"
+                raise ValueError(msg)
+            found += [InputFile(path, path.relative_to(name)) for path in files]
+        elif strict and not name.exists():
+            msg = f"{name} does not exist"
+            raise ValueError(msg)
+        else:
+            found.append(InputFile(name, Path(name.name)))
+    return found
+
+
+def output_of(file: InputFile, folder: Path | None, suffix: str) -> Path:
+    """What comes of a file: beside it, or at the same place below `folder`."""
+    if folder is None:
+        return file.path.with_suffix(suffix)
+    return folder / file.relative.with_suffix(suffix)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture as it is to be seen without its EXIF, which says how to turn it."""
+    return ImageOps.exif_transpose(image)
+
+
+def kept_metadata(image: Image.Image, strip: bool = False) -> dict[str, Any]:
+    """Options of `Image.save` that keep a decoded picture's metadata: with `strip` its profile."""
+    names = ["icc_profile"] if strip else list(METADATA.values())
+    return {name: image.info[name] for name in names if name in image.info}
