@@ -59,7 +59,7 @@ def curve(
         for picture in pictures
         for setting in codec.settings
     ]
-    with common.Steps() as progress:
+    with common.StepBars() as progress:
         rows = rows_of(jobs, args.cache / "rows.jsonl", codec.name, progress, args.workers)
     for row in rows:
         if "error" in row:
