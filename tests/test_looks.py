@@ -1,6 +1,7 @@
 """scripts/judge.py and scripts/sheets.py: which weights look better, in figures and in crops."""
 
 import argparse
+import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -104,14 +105,18 @@ class TestJudge:
 
 
 def weights_in(paths: list[Path]):
-    """`measure.weights_of` without encoding."""
+    """`measure.weights_of` without encoding: judge names a pack by the hash of its file."""
     from pillow_mlic import packs
 
-    hashes = {packs.inspect(path).digest()[:8].hex() for path in paths}
+    known = {
+        hashlib.sha256(path.read_bytes()).hexdigest()[:16]: packs.name_in_files(
+            packs.inspect(path)
+        ).hex()
+        for path in paths
+    }
 
     def weights(codec: codecs.Codec, setting: float) -> str:
-        name = str(codec.options.get("model", ""))
-        return next((each for each in hashes if name.startswith(each)), "")
+        return known.get(str(codec.options.get("model", "")), "")
 
     return weights
 

@@ -252,6 +252,17 @@ def test_a_pack_replaced_meanwhile_is_another(tmp_path: Path) -> None:
         packs.find_hash(before.hash)
 
 
+def test_one_identity_may_have_two_cards(tmp_path: Path) -> None:
+    """Networks and tables are shared; what the card says is what the file at hand says."""
+    first = imported_as("plain", tmp_path / "a")
+    torch.save(small("mlic++").state_dict(), tmp_path / "b.pth")
+    other = packs.inspect(import_checkpoint(tmp_path / "b.pth", 8.73, tmp_path / "b"))
+    one, two = packs.load(first), packs.load(other)
+    assert one.hash == two.hash
+    assert (one.file.distortion, two.file.distortion) == ("psnr", "ms-ssim")
+    assert one.model(torch.device("cpu")) is two.model(torch.device("cpu"))
+
+
 def test_packs_in_the_package_keep_their_old_names() -> None:
     """Files of version 1 call them by the hashes of their files at that time."""
     olds = {"mlicv2-lite": "cc4815ae7355a0d1", "mlicv2-lite-msssim": "84a3f757229958b4"}

@@ -49,6 +49,14 @@ class Pack:
                 return self.model(device)
             return self._placed(self._canonicals, device)
 
+    def as_file(self, file: PackFile) -> "Pack":
+        """The same pack as another file has it: one identity, but perhaps another card."""
+        if file == self.file:
+            return self
+        other = copy.copy(self)
+        other.file = file
+        return other
+
     def with_model(self, model: "Model") -> "Pack":
         """The same pack with another network on the CPU, for comparing what networks do."""
         other = copy.copy(self)

@@ -167,8 +167,8 @@ def load(file: PackFile) -> Pack:
         if seen.identity not in _packs:
             pack = _latest[1] if _latest and _latest[0] == _key(file) else _read(file)
             _packs[pack.identity] = pack
-            return pack
-        return _packs[seen.identity]
+            return pack.as_file(file)
+        return _packs[seen.identity].as_file(file)
 
 
 def name_in_files(file: PackFile) -> bytes:
