@@ -300,3 +300,43 @@ def test_a_forger_who_knows_the_format(
             image.load()
         except DecodeError:
             assert guard_code, "float64 decodes what float64 encoded"
+
+
+# Tiles that do not stand where they were written
+
+
+def tiles_of(data: bytes) -> list[tuple[int, int]]:
+    """Where each tile's chunk begins and ends."""
+    fp = io.BytesIO(data)
+    header = container.read_header(fp)
+    start, spans = fp.tell(), []
+    for place in container.scan(fp, header, len(data)):
+        end = place.offset + place.length + 4
+        if place.type == ChunkType.TILE:
+            spans.append((start, end))
+        start = end
+    return spans
+
+
+@pytest.mark.parametrize("source", ["the same file", "another file"])
+def test_tiles_that_were_moved_are_found(small_weights: Path, source: str) -> None:
+    """By `load`, by `verify`, and by whoever decodes a region that needs one of them."""
+    files = []
+    for seed in (0, 1):
+        buffer = io.BytesIO()
+        photograph(320, 64, seed=seed).save(buffer, "MLIC", tile=64, optimize=False)
+        files.append(buffer.getvalue())
+    data, other = files
+    assert data[:20] == other[:20]  # one header: size, quality and weights are the same
+    (s1, e1), (s3, e3) = tiles_of(data)[1], tiles_of(data)[3]
+    if source == "the same file":
+        moved = data[:s1] + data[s3:e3] + data[e1:s3] + data[s1:e1] + data[e3:]
+    else:
+        start, end = tiles_of(other)[1]
+        moved = data[:s1] + other[start:end] + data[e1:]
+    with Image.open(io.BytesIO(moved)) as image, pytest.raises(DamagedError, match="tile 2"):
+        image.load()
+    with Image.open(io.BytesIO(moved)) as image, pytest.raises(DamagedError, match="tile 2"):
+        image.verify()
+    with pytest.raises(DamagedError, match="tile 2"):
+        pillow_mlic.decode_region(io.BytesIO(moved), (70, 0, 80, 10))
