@@ -36,12 +36,19 @@ FAST = {
     "test_bits",
     "test_container",
     "test_docs",
+    "test_docs_python",
     "test_entropy",
     "test_evaluation",
+    "test_golden",
+    "test_hostile",
+    "test_import",
+    "test_opening",
+    "test_plugin",
+    "test_range_coder",
     "test_state",
 }
 """Modules whose tests are marked `fast`, for scripts/check: no training, no network at full width,
-no process for each test. CONTRIBUTING.md says how quick they must be."""
+few processes. CONTRIBUTING.md says how quick they must be."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
