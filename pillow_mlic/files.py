@@ -1,13 +1,16 @@
 """Files for people: whole or not there at all, and their sizes in words."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
+
+LONGEST_START = 200
+"""Most bytes of a file's name that the name of its unfinished form begins with."""
 
 
 @contextmanager
@@ -17,24 +20,20 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Where writing fails or is interrupted, what was there before is left as it was. A process that
     is killed leaves a hidden file `.NAME.*.part`, which nobody reads.
     """
+    # Named before it is made: wherever an exception comes, what was made is removed.
+    start = path.name.encode()[:LONGEST_START].decode(errors="ignore")
+    part = path.with_name(f".{start}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        error.filename = str(path)  # not the name that nobody has heard of
-        raise
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w+b") as file:
+        with open(part, "x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(part):
+            error.filename = str(path)  # not the name that nobody has heard of
         raise
 
 
