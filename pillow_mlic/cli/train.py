@@ -43,9 +43,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--stage",
-        choices=("all", "hyperprior", "selection"),
+        choices=("all", "hyperprior", "selection", "texture"),
         help="hyperprior: without contexts, a good start for all; selection (mlicv2): last of all, "
-        "learn which symbols need not be coded",
+        "learn which symbols need not be coded; texture (mlicv2-lite): last of all, learn to make "
+        "textures of noise",
     )
     parser.add_argument(
         "--from",
