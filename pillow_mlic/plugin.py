@@ -288,7 +288,7 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
 
     devices.resolve(device)  # a wrong device is told before a missing pack
     pack = packs.load(packs.find_header(header))
-    return Coding.of_header(header, pack, engine_for(pack, device))
+    return Coding.of_header(header, pack, engine_for(pack, device, settings.precision() == "bf16"))
 
 
 def _check_slices(slices: object, coding: "Coding") -> None:

@@ -1,10 +1,16 @@
 """What a program, or its environment, has set for all files: Pillow has no options for opening."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
+
+PRECISIONS = ("float32", "bf16")
+"""How pixels are computed."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +20,7 @@ class Opening:
     threads: int | None = None
     weights_dir: Path | None = None
     max_pixels: int | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("threads", "max_pixels"):
@@ -25,6 +32,9 @@ class Opening:
         if self.weights_dir is not None and not self.weights_dir.is_dir():
             msg = f"weights_dir is {str(self.weights_dir)!r}, which is no folder"
             raise ValueError(msg)
+        if self.precision not in PRECISIONS:
+            msg = f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}"
+            raise ValueError(msg)
 
 
 _chosen = Opening()
@@ -35,6 +45,17 @@ def choose(opening: Opening) -> None:
     """Use these options for all files that are opened from now on."""
     global _chosen
     _chosen = opening
+
+
+@contextmanager
+def changed(**changes: Any) -> Iterator[None]:
+    """Other options for opening (fields of `Opening`) while entered."""
+    before = _chosen
+    choose(replace(before, **changes))
+    try:
+        yield
+    finally:
+        choose(before)
 
 
 def choose_device(device: str | None) -> None:
@@ -56,6 +77,11 @@ def threads() -> int | None:
 def weights_dir() -> Path | None:
     """The folder where weight packs are looked for before the usual ones, if one was chosen."""
     return _chosen.weights_dir
+
+
+def precision() -> str:
+    """How pixels are computed when files are opened, one of `PRECISIONS`."""
+    return _chosen.precision
 
 
 def check_size(size: tuple[int, int]) -> None:

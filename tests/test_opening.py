@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_mlic
 from pillow_mlic import packs, plugin, settings
 from pillow_mlic.coding.decoder import Decoder
+from pillow_mlic.engines import torch_engine
+from pillow_mlic.models.layers import half
 
-from .conftest import GOLDEN
+from .conftest import GOLDEN, photograph
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -72,6 +75,35 @@ def test_a_device() -> None:
         image.load()
 
 
+@pytest.mark.parametrize("quality", [1, 8])
+def test_bf16_costs_next_to_nothing(quality: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than 0.02 dB, with the bundled weights; on every processor, slow as it may be."""
+    monkeypatch.setattr(torch_engine, "has_fast_bf16", lambda _: True)
+    original = photograph(192, 160)
+    file = io.BytesIO()
+    original.save(file, "MLIC", quality=quality, model="mlicv2-lite")
+
+    def error(precision: str) -> float:
+        pillow_mlic.register_mlic_opener(precision=precision)
+        with Image.open(file) as image:
+            shown[precision] = np.asarray(image.convert("RGB"), np.float64)
+        return float(np.square(shown[precision] - np.asarray(original)).mean())
+
+    shown: dict[str, NDArray[np.float64]] = {}
+    whole, halved = error("float32"), error("bf16")
+    assert 0 < np.abs(shown["float32"] - shown["bf16"]).mean() < 0.2
+    assert abs(10 * np.log10(halved / whole)) < 0.02
+
+
+def test_bf16_is_not_used_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_engine, "has_fast_bf16", lambda _: False)
+    monkeypatch.setattr(half, "HalfTokenMixing", None)
+    pillow_mlic.register_mlic_opener(precision="bf16")
+    monkeypatch.setenv("MLIC_WEIGHTS", str(GOLDEN))
+    with Image.open(GOLDEN / "v2" / "rgb.mlic") as image:
+        image.load()
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -80,6 +112,7 @@ def test_a_device() -> None:
         ({"max_pixels": "many"}, "max_pixels is 'many'"),
         ({"weights_dir": "nowhere"}, "no folder"),
         ({"device": "abacus"}, "abacus"),
+        ({"precision": "half"}, "precision is 'half'"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, object], sentence: str) -> None:

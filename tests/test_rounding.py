@@ -52,6 +52,15 @@ def test_it_lowers_the_cost(bundled: Pack, quality: float, tile: int, most: floa
     assert cost(picture, bundled, quality, tile, optimize=True) < most * plain
 
 
+def test_bfloat16_finds_as_good_symbols(bundled: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.asarray(photograph(192, 192))
+    whole = cost(picture, bundled, 4.0, 1024, optimize=True)
+    monkeypatch.setattr("pillow_mlic.engines.torch_engine.has_fast_bf16", lambda _: True)
+    halved = cost(picture, bundled, 4.0, 1024, optimize=True)
+    assert halved != whole
+    assert halved == pytest.approx(whole, rel=1e-3)
+
+
 def test_error_of_regions_is_that_of_the_whole(
     small_pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """How torch computes while a picture is coded, whatever the caller has set up for himself."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterator
 
@@ -62,6 +63,18 @@ def whole_float32(device: torch.device) -> Iterator[None]:
         if device.type == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
         yield
+
+
+@functools.cache
+def has_fast_bf16(device: str = "cpu") -> bool:
+    """Whether a device multiplies bfloat16 numbers faster than float32 ones."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # of torch 2.8 and later
+        return False
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 @contextlib.contextmanager

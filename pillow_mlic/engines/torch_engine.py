@@ -21,7 +21,7 @@ from ..models.base import Latents, Model
 from ..models.layers.quality import error_price
 from ..packs import Pack
 from . import torch_walk
-from .arithmetic import entropy_device, gradients, memory_errors, plain_arithmetic
+from .arithmetic import entropy_device, gradients, has_fast_bf16, memory_errors, plain_arithmetic
 from .base import (
     CodedTile,
     Descent,
@@ -50,11 +50,16 @@ class TorchFirstPass:
 
 
 class TorchEngine:
-    """A pack's network on one of torch's devices; see base.Engine."""
+    """A pack's network on one of torch's devices; see base.Engine.
 
-    def __init__(self, pack: Pack, device: torch.device) -> None:
+    With `half` pixels are made with blocks in bfloat16 where the device is fast at it. What only
+    the encoder looks at, to choose symbols, always is.
+    """
+
+    def __init__(self, pack: Pack, device: torch.device, half: bool = False) -> None:
         self._pack = pack
         self._device = device
+        self._half = half
 
     # ---- what there is -----------------------------------------------------------------------
 
@@ -67,6 +72,12 @@ class TorchEngine:
     def model(self) -> Model:
         """The network in float32, for callers that need torch anyway."""
         return self._pack.model(self._device)
+
+    @property
+    def _quick(self) -> Model:
+        """The network for what no decoder depends on."""
+        fast = has_fast_bf16(str(self._device))
+        return self._pack.half(self._device) if fast else self.model
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -98,7 +109,8 @@ class TorchEngine:
     def synthesis(self, y_hat: Floats, quality: float) -> Pixels:
         """See base.Engine."""
         with self._plain():
-            x = self.model.synthesis(self._tensor(y_hat), self._q(quality, len(y_hat)))
+            model = self._quick if self._half else self.model
+            x = model.synthesis(self._tensor(y_hat), self._q(quality, len(y_hat)))
             x = x.mul(255).nan_to_num(0).round_().clamp_(0, 255)
             return cast(Pixels, x.to(torch.uint8).cpu().numpy())
 
@@ -110,7 +122,7 @@ class TorchEngine:
             y = self._tensor(y_hat).requires_grad_(differentiate)
             x = self._values(pixels)
             q = self._q(quality, len(y))
-            errors = (self.model.synthesis(y, q) - x).square()
+            errors = (self._quick.synthesis(y, q) - x).square()
             change = torch.autograd.grad(errors.sum(), y)[0] if differentiate else y[..., :0]
             sums = F.avg_pool2d(errors.detach().sum(-1), LATENT, divisor_override=1)
             price = error_price(q).view(-1, 1, 1, 1)
@@ -126,7 +138,7 @@ class TorchEngine:
         """See base.Engine."""
         with memory_errors(self._device), gradients(self._device):
             y = self._tensor(y_hat).requires_grad_(True)
-            shown = self.model.synthesis(y, self._q(quality, len(y)))
+            shown = self._quick.synthesis(y, self._q(quality, len(y)))
             cost = self._cost(shown, self._values(pixels), quality)
             return _array(torch.autograd.grad(cost.sum(), y)[0])
 

@@ -28,6 +28,7 @@ class Pack:
         self._arrays = content.arrays
         self._models: dict[str, Model] = {}
         self._canonicals: dict[str, Model] = {}
+        self._halves: dict[str, Model] = {}
         self._lock = threading.RLock()
 
     def model(self, device: "torch.device") -> "Model":
@@ -49,6 +50,16 @@ class Pack:
                 return self.model(device)
             return self._placed(self._canonicals, device)
 
+    def half(self, device: "torch.device") -> "Model":
+        """The network with the blocks of its transforms in bfloat16, where it has such blocks."""
+        with self._lock:
+            if str(device) not in self._halves:
+                from ..models.layers.half import with_half_blocks
+
+                network = cast("torch.nn.Module", self.model(device))
+                self._halves[str(device)] = cast("Model", with_half_blocks(network))
+            return self._halves[str(device)]
+
     def as_file(self, file: PackFile) -> "Pack":
         """The same pack as another file has it: one identity, but perhaps another card."""
         if file == self.file:
@@ -60,7 +71,7 @@ class Pack:
     def with_model(self, model: "Model") -> "Pack":
         """The same pack with another network on the CPU, for comparing what networks do."""
         other = copy.copy(self)
-        other._models, other._canonicals = {"cpu": model}, {}
+        other._models, other._canonicals, other._halves = {"cpu": model}, {}, {}
         return other
 
     def _built(self) -> "Model":
