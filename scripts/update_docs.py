@@ -188,7 +188,7 @@ def headline(kodak: Report) -> str:
     tuned = against_avif(kodak, f"mlic:{MS_SSIM}", "ms-ssim-rgb")
     other = ""
     if tuned is not None:
-        other = f' `model="{MS_SSIM}"` is tuned for MS-SSIM: {percent(tuned)} against AVIF by it.'
+        other = f' `model="{MS_SSIM}"` is tuned for MS-SSIM: {percent(tuned)} against AVIF by that measure.'
     return (
         f"On the 24 Kodak photographs, at the PSNR of its default quality 3 ({psnr:.1f} dB, "
         f"{bpp:.2f} bits a pixel), a `.mlic` file is {', '.join(parts[:-1])} and {parts[-1]} (real "
