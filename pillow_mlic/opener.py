@@ -20,7 +20,7 @@ def register_mlic_opener(
     `device`: as `set_device`. `threads`: CPU threads that decoding uses. `weights_dir`: a folder
     of weight packs, searched before the usual ones. `max_pixels`: larger .mlic files raise
     DecompressionBombError when opened, whatever Pillow's own limit is. Each call sets all options:
-    one that is not given gets its default again. Raises ValueError for values that cannot be.
+    one that is not given gets its default again. Raises ValueError for impossible values.
     """
     folder = None if weights_dir is None else Path(weights_dir)
     chosen = settings.Opening(threads, folder, max_pixels)
