@@ -79,7 +79,7 @@ def data_home() -> Path:
     """The user's data folder. ValueError on systems whose desktops do not follow
     freedesktop.org."""
     if sys.platform in ("win32", "darwin"):
-        msg = "this is for desktops of Linux and BSD (freedesktop.org); here are others"
+        msg = "this works only for desktops of Linux and BSD that follow freedesktop.org"
         raise ValueError(msg)
     home = os.environ.get("XDG_DATA_HOME", "")
     return Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share"

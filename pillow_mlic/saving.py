@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 3.0
 MOST_STEPS = 100_000
-"""Most steps of refinement. More are of no use: whoever asks for them has mistyped."""
+"""Most steps of refinement. More would be of no use, so a larger number is taken for a typo."""
 GUARD = container.GUARD_BANDS[0]
 """The narrowest guard band: the decoder's entropy part runs in float64, as the encoder's does."""
 DEFAULT_TILE = 1024

@@ -99,7 +99,7 @@ def _parse(data: bytes, path: Path, facts: Record) -> tuple[dict[str, Record] | 
         raise ValueError(msg)
     if before != json.loads(json.dumps(facts)):
         msg = (
-            f"{path} is of a job with other options ({_difference(before, facts)}); "
+            f"{path} belongs to a job with other options ({_difference(before, facts)}); "
             "use another folder, or begin anew with --force"
         )
         raise ValueError(msg)

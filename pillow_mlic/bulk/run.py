@@ -150,7 +150,7 @@ def _check(request: BatchRequest) -> None:
         on_ray.load()
     private = any(map(places.in_this_process, [*request.sources, request.target]))
     if private and request.engine != "local":
-        msg = "memory:// is of this process alone, and no place for workers on other machines"
+        msg = "memory:// belongs to this process alone; workers on other machines cannot reach it"
         raise ValueError(msg)
 
 
@@ -199,7 +199,7 @@ def _plan(
             summary.rejects.append(reject(item, error))
             continue
         if target in taken:
-            reason = f"{taken[target]} becomes {target} already; rename one, or convert it apart"
+            reason = f"{taken[target]} also becomes {target}; rename one, or convert it separately"
             summary.rejects.append(reject(item, reason))
             continue
         taken[target] = file.name

@@ -298,7 +298,7 @@ def _measure_all(
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         msg = (
-            "a worker process died, for want of memory perhaps; what was measured is kept, "
+            "a worker process died, perhaps for lack of memory; what was measured is kept, "
             "so run again with fewer workers"
         )
         raise RuntimeError(msg) from error
