@@ -210,6 +210,8 @@ class MlicImageFile(ImageFile.ImageFile):
                     tiles[place.index] = tile_chunks.payload_of(header, data)
                 elif place.type == ChunkType.ALPHA:
                     coded = container.read_chunk(fp, place)
+            except container.UnsupportedError:
+                raise  # a tile that is whole, and of a newer kind, is not damaged
             except container.ContainerError:
                 if not truncated:
                     raise
@@ -278,16 +280,8 @@ def decode_slices(
 def _coding(header: container.Header, device: str | None) -> "Coding":
     """How a file with this header is coded, with the weights that it names.
 
-    UnsupportedError where it has something that this version cannot decode yet.
+    UnsupportedError where it has something that this version cannot decode.
     """
-    needed = None
-    if header.arithmetic == container.ARITHMETIC_INTEGER:
-        needed = "integer arithmetic"
-    elif header.texture:
-        needed = "texture"
-    if needed is not None:
-        msg = f"this .mlic file has {needed}, which this version cannot decode: update pillow-mlic"
-        raise container.UnsupportedError(msg)
     devices.require_torch()
     from . import packs
     from .coding.coding import Coding

@@ -10,7 +10,6 @@ from . import models
 from .coding.goals import CodedFile, Target, find
 from .engines import devices, engine_for
 from .format import alpha, container, preview
-from .format import tiles as tile_chunks
 from .format.container import Chunk, ChunkType, Header
 
 if TYPE_CHECKING:
@@ -217,11 +216,10 @@ class Prepared:
         self, coding: "Coding", tiles: list[bytes], chunks: list[Chunk] | None = None
     ) -> CodedFile:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
-        header = self.header(coding)
-        coded = [tile_chunks.chunk_of(header, tile) for tile in tiles]
+        plain = CodedFile(self.header(coding), self.chunks, tiles)
         if chunks is None:
-            chunks = self.with_preview(container.size(header, [*self.chunks, *coded]))
-        return header, [*chunks, *coded]
+            chunks = self.with_preview(plain.size)
+        return plain._replace(before=chunks)
 
     def encode(
         self, coding: "Coding", progress: "Progress | None" = None, refined: bool = True
@@ -274,7 +272,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
         coded = ready.file(ready.coding, ready.encode(ready.coding, progress))
     else:
         coded = _met(target, ready, progress)
-    container.write(cast(BinaryIO, fp), *coded)
+    container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
 
 
 def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> CodedFile:
@@ -282,13 +280,14 @@ def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> Code
     # The preview counts towards a wanted size, so it is made for a slightly smaller file.
     size = target.expected_bytes(ready.native.width * ready.native.height)
     chunks = None if size is None else ready.with_preview(0.95 * size)
-    header, found = find(target, _Maker(ready, chunks), progress)
-    rest = [chunk for chunk in found if chunk.type != ChunkType.PREVIEW]
-    if sum(len(c.data) for c in found) - sum(len(c.data) for c in rest) > preview.limit(
-        container.size(header, rest)
-    ):
-        found = rest  # even the best quality is far smaller than the target
-    return header, found
+    found = find(target, _Maker(ready, chunks), progress)
+    if chunks is None:
+        return found
+    plain = found._replace(before=ready.chunks)
+    # If the picture is simpler than its target, even the best quality is far smaller than the size
+    # that the preview was made for.
+    previewed = sum(len(c.data) for c in chunks) - sum(len(c.data) for c in ready.chunks)
+    return plain if previewed > preview.limit(plain.size) else found
 
 
 class _Maker:
@@ -314,11 +313,11 @@ class _Maker:
         """Give the decoded picture to `put`."""
         from .coding.decoder import Decoder
 
-        header, chunks = coded
-        data = (chunk.data for chunk in chunks if chunk.type == ChunkType.TILE)
-        tiles = dict(enumerate(tile_chunks.payload_of(header, d) for d in data))
+        header = coded.header
         Decoder(self._at(header.quality), self.image.size).decode_into(
-            lambda box, pixels: put(box, to_mode(pixels, header.mode)), tiles, progress=progress
+            lambda box, pixels: put(box, to_mode(pixels, header.mode)),
+            dict(enumerate(coded.tiles)),
+            progress=progress,
         )
 
     def _at(self, quality: float) -> "Coding":

@@ -23,6 +23,7 @@ from PIL import Image, ImageFilter
 from pillow_mlic import cli, models
 from pillow_mlic.bulk import pool
 from pillow_mlic.cli import demo
+from pillow_mlic.distortion.costs import MIN_CROPS
 
 from .conftest import SMALL, photograph
 from .documentation import ROOT, commands
@@ -96,9 +97,9 @@ def smaller(line: str) -> str:
     for pattern, replacement in SMALLER:
         line = re.sub(pattern, replacement, line)
     if "mlic train " in line:
-        # A cooldown has the crops of its trunk; MS-SSIM needs 192 pixels.
-        crop = "" if "--cooldown" in line else f" --crop {192 if 'ms-ssim' in line else 64}"
-        line += f" --batch 2{crop}"
+        # A cooldown has the crops of its trunk; some distortions need larger ones than others.
+        side = next((n for d, n in MIN_CROPS.items() if f"--distortion {d}" in line), 64)
+        line += " --batch 2" + ("" if "--cooldown" in line else f" --crop {side}")
     return line
 
 

@@ -143,11 +143,12 @@ class BatchWorker:
 
         stack = np.stack([_padded_pixels(prepared.native, size) for prepared in ready])
         coding, optimize = ready[0].coding, ready[0].settings.optimize
-        coded = Encoder(coding, optimize).encode_batch(stack)
+        encoded = Encoder(coding, optimize).encode_batch(stack)
         files = []
-        for prepared, tiles in zip(ready, coded, strict=True):
+        for prepared, tiles in zip(ready, encoded, strict=True):
             buffer = io.BytesIO()
-            container.write(buffer, *prepared.file(coding, tiles))
+            coded = prepared.file(coding, tiles)
+            container.write(buffer, coded.header, coded.chunks)
             files.append(buffer.getvalue())
         return files
 

@@ -47,9 +47,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--stage",
-        choices=("all", "hyperprior", "selection"),
+        choices=("all", "hyperprior", "selection", "texture"),
         help="all (default): everything; hyperprior: without contexts, a good start for all; "
-        "selection (mlicv2, the last stage): only learn which symbols need not be coded",
+        "selection (mlicv2, the last stage): only learn which symbols need not be coded; texture "
+        "(mlicv2-lite, the last stage): only learn to make textures of noise",
     )
     parser.add_argument(
         "--from",

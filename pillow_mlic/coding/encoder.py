@@ -97,7 +97,7 @@ class Encoder:
             steps.done(_ENTROPY * area(box))
         by_picture = [list(streams) for streams in zip(*by_tile, strict=True)]
         if self._refine:
-            by_picture = [self._refined(by_picture[0], pictures, transforms, coding, steps)]
+            by_picture = [self._refined(by_picture[0], encoder, steps)]
         return [
             Encoded(
                 [stream.payload for stream in streams],
@@ -107,38 +107,28 @@ class Encoder:
         ]
 
     def _refined(
-        self,
-        streams: list[TileStream],
-        picture: Source,
-        transforms: Transforms,
-        coding: Coding,
-        steps: Steps,
+        self, streams: list[TileStream], encoder: TileEncoder, steps: Steps
     ) -> list[TileStream]:
         """The tiles, each replaced by its refined form if that makes the file better.
 
         A tile is judged with its neighbours as they are at that time, so the picture never gets
         worse, whichever tiles change.
         """
-        streams, grid = list(streams), transforms.grid
+        streams, transforms, coding = list(streams), encoder.transforms, encoder.coding
+        grid = transforms.grid
         latents = DecodedLatents(
             lambda index: decode_tile(streams[index].payload, grid.box(index), coding),
             grid,
             coding.engine.channels[0],
         )
-        refiner = Refiner(
-            picture,
-            transforms,
-            self._refine,
-            lambda pixels: steps.done(_REFINING * pixels),
-            coding.pack.file.for_squared_error,
-        )
-        choice = TileChoice(picture, transforms, coding, self._show)
+        refiner = Refiner(encoder, self._refine, lambda n: steps.done(_REFINING * n))
+        choice = TileChoice(encoder, refiner, self._show)
         for index, box in enumerate(grid.boxes()):
             touched = transforms.seen(box)
             outer = transforms.seen(touched)
             around = Around(latents(outer), outer, box)
             coded = CodedTile(streams[index], around.inside())
-            streams[index], y_hat = choice.best(coded, around, touched, refiner)
+            streams[index], y_hat = choice.best(coded, around, touched)
             latents.put(index, y_hat)
             steps.done(_CHOOSING * area(box))
         return streams

@@ -10,13 +10,14 @@ import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from PIL import Image
 
 from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
+from ..format.tiles import chunk_of
 from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
@@ -27,7 +28,28 @@ if TYPE_CHECKING:
 
 Kind = Literal["target_bpp", "max_bytes", "target_psnr"]
 KINDS: tuple[Kind, ...] = ("target_bpp", "max_bytes", "target_psnr")
-CodedFile = tuple[Header, list[Chunk]]
+
+
+class CodedFile(NamedTuple):
+    """A .mlic file in parts."""
+
+    header: Header
+    before: list[Chunk]
+    """The chunks before the tiles: preview, metadata and alpha."""
+    tiles: list[bytes]
+    """Payloads of the tiles in raster order."""
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """All chunks, in order."""
+        return [*self.before, *(chunk_of(self.header, tile) for tile in self.tiles)]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return container.size(self.header, self.chunks)
+
+
 Put = Callable[[Box, "NDArray[np.uint8]"], object]
 """Takes the box of a region and its pixels, without alpha: (h, w, 3), or (h, w) of grey."""
 
@@ -248,7 +270,7 @@ class _Trials:
         coded = self._maker.code(quality, lambda share: tell(part * share), self._draft)
         self.coded[quality] = coded
         if not by_psnr:
-            return container.size(*coded)
+            return coded.size
         return _psnr(self._maker, coded, lambda share: tell(part + part * share))
 
 

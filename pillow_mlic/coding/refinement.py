@@ -16,9 +16,8 @@ from ..engines.base import CodedTile, LatentArrays, Pixels
 from ..format.geometry import HYPER_LATENT, LATENT, Box, area, overlap, pieces, within
 from ..models.lambdas import lambda_at
 from .around import Around
-from .coding import Coding
 from .tiles import TileEncoder
-from .transforms import SIDE, Source, Transforms
+from .transforms import SIDE
 
 WINDOW = 1024
 """Larger tiles are refined window by window of this side in pixels, each as if it were a tile."""
@@ -39,12 +38,9 @@ class Refiner(NamedTuple):
     that it raises ends the work. The same picture and settings give the same latents.
     """
 
-    source: Source
-    transforms: Transforms
+    encoder: TileEncoder
     steps: int
     report: Callable[[int], object]
-    by_squared_error: bool
-    """Whether the pack was trained for the squared error."""
 
     def refined(self, latents: LatentArrays, around: Around) -> LatentArrays:
         """Better latents for the tile `around.box`, whose analysis gave `latents`."""
@@ -67,14 +63,14 @@ class Refiner(NamedTuple):
         holds either what the gradient of the walk needs or that of one region's synthesis, never
         both.
         """
-        engine, quality = self.transforms.engine, self.transforms.quality
-        descent = engine.descent(latents, quality, self.steps, seed)
+        source, transforms, coding, _ = self.encoder
+        descent = coding.engine.descent(latents, coding.quality, self.steps, seed)
         for step in range(self.steps):
             around.put(descent.relaxed(step))
-            if self.by_squared_error:
-                gradient = self.transforms.errors(self.source, around, True).gradient
+            if coding.pack.file.for_squared_error:
+                gradient = transforms.errors(source, around, True).gradient
             else:
-                gradient = self.transforms.cost_gradient(self.source, around)
+                gradient = transforms.cost_gradient(source, around)
             descent.move(gradient)
             self.report(area(around.box))
         return descent.latents()
@@ -83,24 +79,23 @@ class Refiner(NamedTuple):
 class TileChoice(NamedTuple):
     """Chooses between a tile as it is and what refinement makes of it."""
 
-    source: Source
-    transforms: Transforms
-    coding: Coding
+    encoder: TileEncoder
+    refiner: Refiner
     show: Show
 
-    def best(self, coded: CodedTile, around: Around, touched: Box, refiner: Refiner) -> CodedTile:
+    def best(self, coded: CodedTile, around: Around, touched: Box) -> CodedTile:
         """The tile `around.box` as it was `coded`, or a refined one if its R + lambda D is less.
 
         R is counted in real bytes, D on real pixels of the box `touched`: all pixels that depend on
         the tile's latents. `around` reaches a halo further.
         """
-        encoder = TileEncoder(self.source, self.transforms, self.coding)
-        y = self.transforms.analyse(self.source, around.box)
-        plain = LatentArrays(y, self.coding.engine.hyper_analysis(y))
+        encoder, coding = self.encoder, self.encoder.coding
+        y = encoder.transforms.analyse(encoder.source, around.box)
+        plain = LatentArrays(y, coding.engine.hyper_analysis(y))
         kept, least = coded, self._cost(coded, around, touched) - LEAST_GAIN
-        refined = refiner.refined(plain, around)
+        refined = self.refiner.refined(plain, around)
         ways = [(refined, 0)]
-        if refiner.by_squared_error:
+        if coding.pack.file.for_squared_error:
             ways = [(plain, ROUNDS), *ways, (refined, ROUNDS)]
         for latents, rounds in ways:
             (trial,) = (
@@ -117,25 +112,26 @@ class TileChoice(NamedTuple):
 
     def _distortion(self, around: Around, touched: Box) -> float:
         """What the error of the pixels in `touched` costs, in bits."""
-        transforms, grid = self.transforms, self.transforms.grid
+        source, transforms, coding, _ = self.encoder
+        grid = transforms.grid
         total = 0.0
-        whole = self.coding.engine.halo is None
+        whole = coding.engine.halo is None
         for part in [touched] if whole else pieces(touched, SIDE):
             pixels = transforms.synthesise(
                 lambda box: around.y_hat[:, *within(box, around.outer)], part
             )
             inside = overlap(part, (0, 0, grid.width, grid.height))
             if inside is not None:
-                original = self.source[within(inside, (0, 0, 0, 0), 1)]
+                original = source[within(inside, (0, 0, 0, 0), 1)]
                 total += self._bits(original, pixels[within(inside, part, 1)])
         return total
 
     def _bits(self, original: Pixels, shown: Pixels) -> float:
         """The cost in bits of the difference between `shown` and the original, (h, w, 3) each."""
-        quality = self.coding.quality
-        if not self.coding.pack.file.for_squared_error:
-            return self.coding.engine.cost(original[None], shown[None], quality)
+        coding = self.encoder.coding
+        if not coding.pack.file.for_squared_error:
+            return coding.engine.cost(original[None], shown[None], coding.quality)
         # The sum over pixels of the mean over planes of what is seen, in squared levels.
         difference = self.show(original).astype(np.float32) - self.show(shown)
-        pixels = original.shape[0] * original.shape[1]
-        return lambda_at(quality) * float(np.square(difference).mean(dtype=np.float64)) * pixels
+        squares = float(np.square(difference).mean(dtype=np.float64))
+        return lambda_at(coding.quality) * squares * original.shape[0] * original.shape[1]

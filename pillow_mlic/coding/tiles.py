@@ -3,6 +3,8 @@
 latents -> first pass -> gradient of the error -> rounding -> walk -> check of the error -> payload
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -21,30 +23,27 @@ CHECKS = 4
 """Attempts. If the last one still spoils something, the whole tile is rounded to the nearest."""
 
 
-class TileEncoder:
-    """Codes tiles of B pictures of one size."""
+class TileEncoder(NamedTuple):
+    """Codes tiles of B pictures of one size, the `source`."""
 
-    def __init__(
-        self, source: Source, transforms: Transforms, coding: Coding, estimate: bool = False
-    ) -> None:
-        self._source = source
-        self._transforms = transforms
-        self._coding = coding
-        self._estimate = estimate
+    source: Source
+    transforms: Transforms
+    coding: Coding
+    estimate: bool = False
 
     def code(
         self, latents: LatentArrays, rounding: RoundingArrays | None = None
     ) -> list[CodedTile]:
         """Code a tile of each picture, to the nearest symbols or as `rounding` says."""
-        coding = self._coding
-        return coding.engine.encode(latents, coding.quality, coding.guard, rounding, self._estimate)
+        coding = self.coding
+        return coding.engine.encode(latents, coding.quality, coding.guard, rounding, self.estimate)
 
     def optimised(self, latents: LatentArrays, around: Around, rounds: int) -> list[CodedTile]:
         """Code the tile `around.box` of each picture, its rounding optimised in `rounds`.
 
         Where that turns out to spoil the picture, it is taken back.
         """
-        engine, quality = self._coding.engine, self._coding.quality
+        engine, quality = self.coding.engine, self.coding.quality
         first = engine.first_pass(latents, quality)
         plain = bits = self._errors(first.y_hat, around, True)
         for _ in range(rounds - 1):
@@ -62,7 +61,7 @@ class TileEncoder:
 
     def _errors(self, y_hat: Floats, around: Around, differentiate: bool) -> ErrorBits:
         around.put(y_hat)
-        return self._transforms.errors(self._source, around, differentiate)
+        return self.transforms.errors(self.source, around, differentiate)
 
 
 def _near(worse: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> Floats:

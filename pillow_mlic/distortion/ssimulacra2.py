@@ -98,17 +98,17 @@ def badness(original: Tensor, shown: Tensor, crops: bool = False) -> Tensor:
 
 def _weighted_sum(original: Tensor, shown: Tensor, crops: bool) -> Tensor:
     with torch.no_grad():
-        a = _linear(original.permute(0, 3, 1, 2))
-    b = _linear(shown.permute(0, 3, 1, 2))
+        a = linear_light(original.permute(0, 3, 1, 2))
+    b = linear_light(shown.permute(0, 3, 1, 2))
     total = b.new_zeros(len(b))
     for scale, planes in enumerate(_WEIGHTS):
         if scale:
-            a, b = _halve(a), _halve(b)
+            a, b = halve(a), halve(b)
         if min(a.shape[-2:]) < MIN_SIDE:
             break
         with torch.no_grad():
-            x = _xyb(a, tuple(planes))
-        total = total + _terms(x, _xyb(b, tuple(planes)), planes, crops)
+            x = xyb(a, tuple(planes))
+        total = total + _terms(x, xyb(b, tuple(planes)), planes, crops)
     return total
 
 
@@ -137,13 +137,13 @@ def _terms(
     return total
 
 
-def _linear(x: Tensor) -> Tensor:
+def linear_light(x: Tensor) -> Tensor:
     """sRGB -> linear light, 0..1 each."""
     bright = ((x.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
     return torch.where(x <= 0.04045, x / 12.92, bright)
 
 
-def _xyb(linear: Tensor, planes: tuple[int, ...]) -> Tensor:
+def xyb(linear: Tensor, planes: tuple[int, ...]) -> Tensor:
     """The wanted planes (B, C, H, W) of XYB, shifted to be positive, of linear RGB (B, 3, H, W)."""
     mix = _MIX[:2] if B not in planes else (*_MIX[:2], (*_MIX[2], 1 - sum(_MIX[2])))
     kernel = torch.tensor(mix, dtype=linear.dtype, device=linear.device)[:, :, None, None]
@@ -157,7 +157,7 @@ def _xyb(linear: Tensor, planes: tuple[int, ...]) -> Tensor:
     return torch.stack([made[plane] for plane in planes], 1)
 
 
-def _halve(x: Tensor) -> Tensor:
+def halve(x: Tensor) -> Tensor:
     """Means of 2x2; what is left of an odd side counts as a whole pixel."""
     return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
 

@@ -239,14 +239,37 @@ def read_header(fp: BinaryIO) -> Header:
             "update pillow-mlic"
         )
         raise UnsupportedError(msg)
-    fields = (MODES[mode], width, height, model, pack, quality, guard, codes >> 4)
     try:
-        header = Header(*fields, arithmetic=arithmetic, texture=texture, version=version)
+        header = Header(
+            mode=MODES[mode],
+            width=width,
+            height=height,
+            model=model,
+            pack=pack,
+            quality_code=quality,
+            guard_code=guard,
+            tile_code=codes >> 4,
+            arithmetic=arithmetic,
+            texture=texture,
+            version=version,
+        )
     except ValueError as error:
         msg = damage(f"its header is wrong: {error}")
         raise DamagedError(msg) from error
     fp.seek(start + end)
     return header
+
+
+def check_supported(header: Header) -> None:
+    """UnsupportedError where a file has something that is specified but cannot be decoded yet."""
+    needed = None
+    if header.arithmetic == ARITHMETIC_INTEGER:
+        needed = "integer arithmetic"
+    elif header.texture:
+        needed = "texture"
+    if needed is not None:
+        msg = f"this .mlic file has {needed}, which this version cannot decode: update pillow-mlic"
+        raise UnsupportedError(msg)
 
 
 def _signature_error(data: bytes) -> ContainerError:

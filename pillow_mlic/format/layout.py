@@ -47,7 +47,16 @@ class ChunkType(enum.IntEnum):
 
 
 CRITICAL_TYPES = frozenset({ChunkType.TILE, ChunkType.ALPHA})
-KNOWN_TYPES = {1: frozenset(ChunkType) - {ChunkType.TEXTURE}, 2: frozenset(ChunkType)}
+_FIRST_TYPES = (
+    ChunkType.TILE,
+    ChunkType.ALPHA,
+    ChunkType.ICC,
+    ChunkType.EXIF,
+    ChunkType.XMP,
+    ChunkType.PREVIEW,
+)
+KNOWN_TYPES = {1: frozenset(_FIRST_TYPES), 2: frozenset({*_FIRST_TYPES, ChunkType.TEXTURE})}
+"""The chunk types of each version: a later one does not become part of an earlier version."""
 BOUND_TYPES = frozenset({ChunkType.TILE, ChunkType.ALPHA, ChunkType.PREVIEW, ChunkType.TEXTURE})
 """Chunks whose CRC also covers the header's: they belong to this picture and to no other."""
 

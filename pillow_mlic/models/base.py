@@ -9,7 +9,7 @@ canonical ones. Tensors are channels-last, (B, H, W, C).
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -194,6 +194,15 @@ class Selective(Protocol):
 
     def without_selection(self) -> Model:
         """The model without them: every symbol is coded."""
+        ...
+
+
+@runtime_checkable
+class Textured(Protocol):
+    """A model whose synthesis can be trained to make textures of noise."""
+
+    def arranged(self, steps: Sequence[Tensor]) -> Tensor:
+        """What a coder has seen of y in each step, in coding order -> (B, H/16, W/16, M)."""
         ...
 
 

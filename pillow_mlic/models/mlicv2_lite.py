@@ -14,6 +14,7 @@ Slices of uneven size in order of variance and two checkerboard passes for each:
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -273,6 +274,11 @@ class MlicV2Lite(nn.Module):
     def channels(self) -> tuple[int, int]:
         """Channels of y and of z."""
         return self.config.latents, self.config.hyper_latents
+
+    def arranged(self, steps: Sequence[Tensor]) -> Tensor:
+        """What a coder has seen of y in each step, in coding order -> (B, H/16, W/16, M)."""
+        halves = zip(steps[::2], steps[1::2], strict=True)
+        return torch.cat([put(a, ANCHOR) + put(n, NON_ANCHOR) for a, n in halves], dim=-1)
 
     def exact(self) -> "MlicV2Lite":
         """A float64 copy of the entropy part."""

@@ -24,12 +24,13 @@ from ..models.base import Latents
 from .data import Crops
 from .objective import Figures, rate_distortion, selection, stratified_qualities
 from .optimiser import Average, gradients, make_adam, set_rate
+from .texture import textured
 
 STATE = "state.pt"
 LOG = "log.jsonl"
 MOST_SKIPPED = 100
 """Steps in a row without finite gradients after which training gives up."""
-STAGES = ("all", "hyperprior", "selection")
+STAGES = ("all", "hyperprior", "selection", "texture")
 """Which part of a network is trained; see `Settings.stage`."""
 
 
@@ -51,7 +52,8 @@ class Settings:
     distortion: str = "psnr"
     """Or "ms-ssim", or "visual"; see `distortion.costs`."""
     stage: str = "all"
-    """"all", "hyperprior" (no contexts), or "selection" (only the networks that choose symbols)."""
+    """Or "hyperprior": without contexts; "selection": only the networks that choose which symbols
+    are coded; "texture": only synthesis, with noise where symbols are zero."""
 
 
 class TrainingReport(NamedTuple):
@@ -205,6 +207,9 @@ class Trainer:
         s = self.settings
         if s.stage == "selection":
             return selection(self.model, x, quality)  # type: ignore[arg-type]
+        if s.stage == "texture":
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=s.bf16):
+                return textured(self.model, x, quality, noise, s.exponent)  # type: ignore[arg-type]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=s.bf16):
             return rate_distortion(
                 self.model,  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from torch import nn
 
 from .. import models, packs
 from ..engines import devices
-from ..models.base import HasHyperpriorStage, Model, Selective, StartsFromData
+from ..models.base import HasHyperpriorStage, Model, Selective, StartsFromData, Textured
 from ..models.lambdas import quality_of
 from ..models.published import SingleQualityNetwork
 from .data import Crops, load_folder
@@ -20,8 +20,8 @@ from .loop import STAGES, STATE, Settings, Trainer, TrainingReport, load_state, 
 
 START_PATCHES = 4000
 PATCH = 16
-SELECTION = "selection."
-"""Prefix of the names of weights that decide which symbols are coded."""
+ALONE = {"selection": "selection.", "texture": "synthesis."}
+"""Stages that train only a part of the network, and the prefix of the names of its weights."""
 
 NETWORK = Settings(batch=16, crop=256, rate=1e-4, bf16=False)
 """Default settings for networks for one lambda (MLICv2, section 4.1.2)."""
@@ -91,9 +91,9 @@ def train(
             if isinstance(model, StartsFromData):
                 patches = Crops(pictures, PATCH, settings.seed + 1).batch(0, START_PATCHES)
                 model.start_from_data(patches.float() / 255)
-    if settings.stage == "selection":
+    if settings.stage in ALONE:
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith(SELECTION))
+            parameter.requires_grad_(name.startswith(ALONE[settings.stage]))
     trainer = Trainer(cast(nn.Module, model), pictures, request.run, settings, device)
     if state is not None:
         trainer.load(state)
@@ -143,8 +143,12 @@ def _settings(request: TrainingRequest, state: dict[str, Any] | None) -> Setting
         problem = f"{request.model} has no stage of its hyperprior alone"
     elif settings.stage == "selection" and not issubclass(model, Selective):
         problem = f"{request.model} has no selective compression"
-    elif settings.stage == "selection" and state is None and request.start is None:
-        problem = "selective compression is trained last; say --from which weights"
+    elif settings.stage == "texture" and not issubclass(model, Textured):
+        problem = f"{request.model} has no texture"
+    elif settings.stage == "texture" and settings.distortion != "visual":
+        problem = "texture is for weights trained for how pictures look; say --distortion visual"
+    elif settings.stage in ALONE and state is None and request.start is None:
+        problem = f"the stage {settings.stage} is trained last; say --from which weights"
     if problem is not None:
         raise ValueError(problem)
     return settings

@@ -1,0 +1,81 @@
+"""How alike two textures are, whatever their grains are: a Wasserstein-like distance.
+
+    XYB at three scales -> bands and differences -> local means m and deviations v -> distance
+
+Two pictures of the same bark are equal to the eye where the local statistics of their details are,
+even if no detail of one is at its place in the other. After Balle et al., "Good, Cheap, and Fast"
+(CVPR 2025); windows, features and weights are this project's.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .ssimulacra2 import B, X, Y, halve, linear_light, xyb
+
+SCALES = 3
+WINDOW = 3.0
+"""Sigma of the Gaussian windows that statistics are taken in, in pixels of a scale."""
+DETAIL = 1.0
+"""Sigma of the Gaussian that is taken away for the band of details."""
+PLANES = (1.0, 1.0, 1.0)
+"""Weights of the planes X, Y, B: colours count as brightness does, so that skin stays clean."""
+FLOOR = 2e-4
+"""What the sum of squares of a texture is at least: what is fainter than this counts less."""
+LEAST_VARIANCE = 1e-8
+"""Added to variances, whose roots have no useful gradient at zero."""
+
+
+def texture_distance(shown: Tensor, original: Tensor) -> Tensor:
+    """Pictures (B, H, W, 3) in 0..1 -> distances (B,): 0 where all statistics are the same, below 1
+    where `shown` has less detail than `original`.
+
+    Has a gradient by `shown`; its values outside 0..1 count as the nearest inside. In float32,
+    whatever autocast says.
+    """
+    with torch.autocast(shown.device.type, enabled=False):
+        with torch.no_grad():
+            a = linear_light(original.float().permute(0, 3, 1, 2))
+        b = linear_light(shown.float().clamp(0, 1).permute(0, 3, 1, 2))
+        total = b.new_zeros(len(b))
+        for scale in range(SCALES):
+            if scale:
+                a, b = halve(a), halve(b)
+            total = total + _at_one_scale(a, b)
+        return total / SCALES
+
+
+def _at_one_scale(a: Tensor, b: Tensor) -> Tensor:
+    """The distance of two pictures in linear light, (B, 3, H, W): (B,)."""
+    with torch.no_grad():
+        mean_a, deviation_a = _statistics(a)
+        size = mean_a**2 + deviation_a**2 + FLOOR
+    mean_b, deviation_b = _statistics(b)
+    apart = ((mean_a - mean_b) ** 2 + (deviation_a - deviation_b) ** 2) / size
+    by_plane = apart.unflatten(1, (-1, len(PLANES))).mean((1, 3, 4))
+    return by_plane @ by_plane.new_tensor(PLANES) / sum(PLANES)
+
+
+def _statistics(linear: Tensor) -> tuple[Tensor, Tensor]:
+    """Local means and deviations, (B, 15, H/2, W/2) each, of five features of three planes: a band
+    and the differences to the right, down, and along both diagonals."""
+    planes = xyb(linear, (X, Y, B))
+    here, right = planes[..., :-1, :-1], planes[..., :-1, 1:]
+    below, across = planes[..., 1:, :-1], planes[..., 1:, 1:]
+    differences = (right - here, below - here, 0.7 * (across - here), 0.7 * (below - right))
+    band = (planes - _blurred(planes, DETAIL, 1))[..., :-1, :-1]
+    features = torch.cat((band, *differences), 1)
+    mean = _blurred(features, WINDOW, 2)
+    variance = _blurred(features * features, WINDOW, 2) - mean * mean
+    return mean, (variance.clamp(min=0) + LEAST_VARIANCE).sqrt()
+
+
+def _blurred(x: Tensor, sigma: float, stride: int) -> Tensor:
+    """(B, C, H, W) in Gaussian windows, mirrored at the sides; every `stride`-th pixel of it."""
+    radius = int(3 * sigma)
+    place = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
+    window = torch.exp(-(place**2) / (2 * sigma**2))
+    window = (window / window.sum())[None, None].expand(x.shape[1], -1, -1)
+    x = F.pad(x, (radius, radius, radius, radius), mode="reflect")
+    x = F.conv2d(x, window[..., None], groups=x.shape[1], stride=(stride, 1))
+    return F.conv2d(x, window[:, :, None], groups=x.shape[1], stride=(1, stride))
