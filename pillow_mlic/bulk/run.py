@@ -199,7 +199,7 @@ def _plan(
             summary.rejects.append(reject(item, error))
             continue
         if target in taken:
-            reason = f"{taken[target]} also becomes {target}; rename one, or convert it separately"
+            reason = f"{taken[target]} becomes {target}, too; rename one, or convert it separately"
             summary.rejects.append(reject(item, reason))
             continue
         taken[target] = file.name
