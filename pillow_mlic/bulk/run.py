@@ -150,7 +150,7 @@ def _check(request: BatchRequest) -> None:
         on_ray.load()
     private = any(map(places.in_this_process, [*request.sources, request.target]))
     if private and request.engine != "local":
-        msg = "memory:// belongs to this process alone; workers on other machines cannot reach it"
+        msg = "memory:// is of this process alone; workers on other machines cannot reach it"
         raise ValueError(msg)
 
 
