@@ -1,4 +1,4 @@
-"""All that can be done, in one table: it feeds menus, tool bar, shortcuts, help and docs."""
+"""All actions in one table, from which menus, tool bar, shortcuts, help and docs are made."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Action:
     checkable: bool = False
     group: str = ""
     local: bool = False
-    """Its keys mean other things in controls, so they count only while the picture has focus."""
+    """Controls use the same keys, so these work only while the picture has focus."""
 
 
 @dataclass(frozen=True)

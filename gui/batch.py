@@ -29,7 +29,7 @@ class Status(enum.StrEnum):
 
 
 class Existing(enum.StrEnum):
-    """What to do where the file to be written is there already."""
+    """What to do if the file to be written exists already."""
 
     SKIP = "skip"
     REPLACE = "replace"
@@ -87,7 +87,7 @@ class Clock:
 
 
 class Batch:
-    """The queue. `changed` is called with an item, or None where the whole has changed."""
+    """The queue. `changed` is called with the changed item, or None if the whole has changed."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Batch:
     # ---- the list --------------------------------------------------------------------------------
 
     def add(self, paths: Iterable[Path]) -> int:
-        """Add files, and those in folders; what is there already is not added. -> how many."""
+        """Add files, and those in folders, unless they are in the list; -> how many were new."""
         have = {item.source for item in self.items}
         fresh = [i for i in map(QueuedFile, expand(paths)) if i.source not in have]
         self.items += fresh
@@ -143,7 +143,7 @@ class Batch:
         self._next()
 
     def pause(self, paused: bool) -> None:
-        """Hold still, in the middle of a file if need be, or go on."""
+        """Pause, even in the middle of a file, or go on."""
         if self.running and paused != self.paused:
             self.paused = paused
             self._clock.run(not paused)
@@ -195,7 +195,7 @@ class Batch:
         self._end()
 
     def _target(self, item: QueuedFile, order: ConversionOrder) -> Path | None:
-        """Where to write; None where that is there already and is to be left alone."""
+        """Where to write; None if that exists already and is to be skipped."""
         suffix = choices.choice(order.codec).suffix
         target = item.target = output_of(item.file, order.folder, suffix)
         taken = {i.target for i in self.items if i is not item and i.status == Status.DONE}
@@ -239,7 +239,7 @@ class Batch:
 
     @property
     def time_left(self) -> float | None:
-        """Seconds, by the time that the work so far has taken; None while that says nothing."""
+        """Estimated seconds, from the speed so far; None while that is too short to tell."""
         share, spent = self.progress, self._clock.seconds
         if not self.running or share <= 0 or spent < 1:
             return None
@@ -250,7 +250,7 @@ class Batch:
         return [item for item in self.items if item.status == status]
 
     def summary(self) -> str:
-        """What came of it, in a sentence or two."""
+        """The outcome in a sentence or two."""
         done = self.of(Status.DONE)
         if not self.items:
             return "Drop pictures or folders here."

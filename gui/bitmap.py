@@ -28,7 +28,7 @@ def colours(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def most(bits: NDArray[np.float32]) -> float:
-    """Bits at the bright end of the scale: more than all but a hundredth of the blocks have."""
+    """Bits at the bright end of the scale: only a hundredth of the blocks has more."""
     return max(float(np.percentile(bits, 99)), 1.0)
 
 

@@ -9,12 +9,12 @@ from pillow_mlic.evaluation import codecs
 
 MLIC = "mlic"
 FILE = "file"
-"""Stands for a file of the user's, which is decoded only."""
+"""Stands for a file of the user, which is only decoded."""
 
 
 @dataclass(frozen=True)
 class CodecChoice:
-    """A codec as the viewer offers it: what it is called, and the range of its quality."""
+    """A codec as the viewer offers it, with its name and range of quality."""
 
     codec: str
     label: str

@@ -1,4 +1,4 @@
-"""Points of rate and distortion that are measured for the chart alone."""
+"""Points of rate and distortion that are measured only for the chart."""
 
 from collections.abc import Callable, Iterable
 
@@ -29,7 +29,7 @@ class Curves:
         return len(self._tickets)
 
     def start(self, picture: Picture, used: Iterable[str], device: str | None) -> None:
-        """Measure a picture with these codecs, as far as that is not done."""
+        """Measure a picture with these codecs; points that are known are not repeated."""
         for codec in dict.fromkeys(used):
             for quality in codecs.create(codec).settings:
                 if not self._points.has(codec, float(quality)):

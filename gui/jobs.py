@@ -150,7 +150,7 @@ class _Coder:
         return image.convert(self.image.mode)
 
     def psnr(self, data: bytes) -> float:
-        """Of what is decoded from a file, in dB."""
+        """PSNR of the picture decoded from a file, in dB."""
         return _psnr(self.image, self.decode(data))
 
     def _part(self) -> Report:
@@ -171,8 +171,8 @@ def encode(
 ) -> CodedPicture:
     """A picture through a codec at the quality that meets `goal`; pixels go to `target`.
 
-    With `refine` a .mlic file is refined in so many steps; where a quality is searched for, that
-    is first done without.
+    With `refine` a .mlic file is refined in so many steps; a search for a quality begins without
+    refinement.
     """
     chosen = choices.choice(codec)
     _check(chosen, source.mode)
@@ -201,7 +201,7 @@ def _check(chosen: choices.CodecChoice, mode: str) -> None:
 
 
 def _writable(chosen: choices.CodecChoice, metadata: dict[str, bytes]) -> dict[str, bytes]:
-    """What of the metadata the codec can write; ValueError where colours would change without."""
+    """The metadata that the codec can write; ValueError if colours would change thereby."""
     if chosen.profiles or "icc_profile" not in metadata:
         return metadata
     if Painter(metadata["icc_profile"]).managed:
@@ -257,7 +257,7 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
 
 
 def _meet(goal: Goal, coder: _Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
-    """The quality that meets the goal, searched for unless it is one, and its file."""
+    """The quality that meets the goal (or is the goal), and its file."""
     if goal.kind == GoalKind.QUALITY:
         steps = round((goal.value - chosen.lowest) / chosen.step)
         quality = round(chosen.lowest + steps * chosen.step, 6)
@@ -276,7 +276,7 @@ def _psnr(original: Image.Image, decoded: Image.Image) -> float:
 
 
 def _comparable(image: Image.Image) -> Image.Image:
-    """What people see of a picture with transparency depends on what lies behind: middle grey."""
+    """The picture without transparency, laid over middle grey."""
     if image.mode != "RGBA":
         return image
     behind = Image.new("RGBA", image.size, (128, 128, 128, 255))
@@ -297,7 +297,7 @@ def save(
     target: Path,
     refine: int = 0,
 ) -> int:
-    """Write a file, with metadata if there are any; -> its size."""
+    """Write a file, with metadata if given; -> its size."""
     data = coded
     if metadata and quality is not None:
         metadata = _writable(choices.choice(codec), metadata)

@@ -41,7 +41,7 @@ def plan(
 
 
 def common_goal(match: Match, model: CodedPicture) -> Goal:
-    """What the others are to have in common with the reference."""
+    """The goal that the other versions get from the reference."""
     if match == Match.SIZE:
         return Goal(GoalKind.NEAR_BYTES, model.size)
     return Goal(GoalKind.PSNR, round(model.psnr, 2))

@@ -14,7 +14,7 @@ class OpenedFiles:
         self.place = 0
 
     def fill(self, paths: Iterable[Path]) -> Path | None:
-        """Other files; folders stand for the pictures in them. -> the first, if there is one."""
+        """Replace the files; a folder stands for its pictures. -> the first, if there is one."""
         found = [file.path for file in expand(paths)]
         if not found:
             return None

@@ -1,4 +1,4 @@
-"""Opening: from anything that Pillow reads to upright 8-bit pixels, and what goes with them."""
+"""Opens what Pillow reads: gives upright 8-bit pixels, colour profile and metadata."""
 
 import io
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class Picture:
         return {name: data for name, data in entries.items() if data}
 
     def metadata_bytes(self, keep: bool) -> int:
-        """What `metadata` adds to a file, about."""
+        """About how many bytes `metadata` adds to a file."""
         return sum(len(data) + 32 for data in self.metadata(keep).values())
 
 
@@ -78,7 +78,7 @@ def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
 
 
 def exif_and_xmp(image: Image.Image) -> tuple[bytes | None, bytes | None]:
-    """What an upright picture says besides its colour profile."""
+    """EXIF and XMP of an upright picture."""
     xmp = image.info.get("xmp")
     return (
         image.getexif().tobytes() if len(image.getexif()) else None,
@@ -87,7 +87,7 @@ def exif_and_xmp(image: Image.Image) -> tuple[bytes | None, bytes | None]:
 
 
 def to_plain(image: Image.Image) -> tuple[Image.Image, bytes | None, tuple[str, ...]]:
-    """-> L, RGB or RGBA, the colour profile that still holds, and what was changed in words."""
+    """-> L, RGB or RGBA, the profile if it is still valid, and the changes in words."""
     icc = image.info.get("icc_profile")
     if image.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
         return _eight_bits(image), None, ("shown and compared with 8 bits a channel",)
@@ -102,7 +102,7 @@ def to_plain(image: Image.Image) -> tuple[Image.Image, bytes | None, tuple[str, 
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Whole numbers up to 65535, or fractions up to 1 where there are no larger ones."""
+    """8 bits from whole numbers up to 65535, or from fractions if no value is above 1."""
     values = np.asarray(image, dtype=np.float32)
     top = float(np.nanmax(values))
     scale = 255.0 if top <= 1 else 1.0 if top <= 255 and image.mode == "F" else 255 / 65535
@@ -110,7 +110,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _from_inks(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """By the colour profile where there is one that works."""
+    """RGB from CMYK, by the colour profile if there is one that works."""
     if icc:
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))

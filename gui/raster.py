@@ -1,8 +1,8 @@
-"""Pictures shared between processes: pixels in a file that everyone maps.
+"""Pictures shared between processes: pixels in a file that all of them map.
 
-The system keeps of such a file in memory what is in use, so five versions of a photograph of 100
-megapixels do not have to fit into memory. Behind the picture lie smaller ones for showing it,
-each half as large as the one before.
+The system keeps only the parts in use in memory, so five versions of a photograph of 100
+megapixels need not fit there. After the picture the file has smaller ones for showing it, each half
+as large as the one before.
 """
 
 import contextlib

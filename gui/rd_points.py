@@ -1,4 +1,4 @@
-"""Points of rate and distortion of the picture at hand, and published curves around them."""
+"""Points of rate and distortion of the open picture, and published curves around them."""
 
 import math
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ class RdPoints:
 
 
 def published_apply(size: tuple[int, int]) -> bool:
-    """Whether published means over Kodak are context for a picture of this size."""
+    """Whether published means over Kodak are shown for a picture of this size."""
     return size in KODAK_SIZES
 
 

@@ -1,4 +1,4 @@
-"""From wanted pictures to encoded ones: all wishes are declared at once, and the newest
+"""From wanted pictures to encoded ones. Everything that is wanted is declared at once; the newest
 declaration counts."""
 
 import itertools
@@ -78,8 +78,7 @@ class Cache:
 
 
 class Desk:
-    """Takes declarations of what is wanted: cancels what is no longer wanted, and asks for what is
-    missing.
+    """Takes declarations: cancels work that is no longer wanted, and requests what is missing.
 
     `outcome`, `failure` and `progress` are called with the request.
     """
@@ -113,7 +112,7 @@ class Desk:
                 self._running[request] = self._submit(request)
 
     def progressing(self) -> set[Request]:
-        """What is being worked on or waits for it."""
+        """Requests that are being worked on, or wait."""
         return set(self._running)
 
     def worker_for(self, codec: str) -> Worker:
@@ -125,7 +124,7 @@ class Desk:
         return self._workers.neural if path.suffix.lower() == ".mlic" else self._workers.pictures
 
     def new_file(self) -> Path:
-        """A name for pixels that nothing else has."""
+        """A new, unique name for a file of pixels."""
         return self._folder / f"{next(self._names)}.pixels"
 
     def _submit(self, request: Request) -> tuple[Worker, Ticket]:

@@ -1,4 +1,4 @@
-"""The picture at hand: takes settings and outcomes, and gives requests and texts.
+"""The open picture: takes settings and outcomes, and gives requests and texts.
 
 change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` at every step
 """
@@ -27,8 +27,8 @@ LATER = 1
 
 
 class Session:
-    """See the module. `changed` is called after anything that can be seen has changed, `say` with
-    sentences for the user and whether they tell of a failure.
+    """See the module. `changed` is called after every visible change, `say` with sentences for the
+    user and whether they report a failure.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Session:
         self._take(self._history.undo(self.state) or self.state)
 
     def redo(self) -> None:
-        """Forth again."""
+        """Take back the last undo."""
         self._take(self._history.redo(self.state) or self.state)
 
     def _take(self, state: State) -> None:
@@ -201,14 +201,14 @@ class Session:
         self._changed()
 
     def current(self, number: int) -> bool:
-        """Whether what is shown of a version is what is wanted of it."""
+        """Whether the shown outcome of a version is the wanted one."""
         request = self.requests.get(number)
         coded = self.desk.cache.get(request) if request is not None else None
         return coded is not None and self.shown.get(number) is coded
 
     @property
     def busy(self) -> bool:
-        """Whether anything that is shown will be replaced."""
+        """Whether anything shown is about to be replaced."""
         return self.opening is not None or any(
             request is not None and not self.current(number) and number not in self.failures
             for number, request in self.requests.items()
@@ -217,7 +217,7 @@ class Session:
     # ---- further measures ------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        """Ask for MS-SSIM of what is shown, and for bit maps where they are."""
+        """Request MS-SSIM of the shown versions, and bit maps if they are shown."""
         assert self.picture is not None
         current = {c.raster.path: c for n, c in self.shown.items() if self.current(n)}
         for path in list(self._similarity_tickets):
@@ -280,7 +280,7 @@ class Session:
     # ---- saving ----------------------------------------------------------------------------------
 
     def can_save(self, number: int) -> bool:
-        """Whether there is a file of that version, at the quality that is asked for."""
+        """Whether there is a file of that version at the wanted quality."""
         return number != ORIGINAL and self.current(number)
 
     def suggested_name(self, number: int) -> str:
@@ -367,7 +367,7 @@ class Session:
         return f"{size}, {psnr}"
 
     def goal_words(self, number: int) -> str:
-        """Why a version's file is what it is: its quality, or what it was searched for."""
+        """How a version's file was chosen: its quality, or the goal of the search."""
         version = self.state.version(number)
         if version is None or version.path is not None:
             return ""

@@ -1,6 +1,6 @@
-"""What the user has chosen, as one value that never changes: a change makes a new one.
+"""The user's settings as one immutable value: a change makes a new one.
 
-So undo is a list, a request can be compared with what is wanted now, and settings are JSON.
+So undo is a list, requests can be compared with the current wishes, and settings are JSON.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ REFINEMENTS = (0, 30, 100, 300)
 
 
 class GoalKind(enum.StrEnum):
-    """What a codec's quality is chosen for."""
+    """What a codec's quality must meet."""
 
     QUALITY = "quality"
     MAX_BYTES = "max-bytes"
@@ -46,7 +46,7 @@ class Layout(enum.StrEnum):
 
 
 class Lens(enum.StrEnum):
-    """What is shown of them."""
+    """What is shown of the versions: picture, difference or bit map."""
 
     PICTURE = "picture"
     DIFFERENCE = "difference"
@@ -54,7 +54,7 @@ class Lens(enum.StrEnum):
 
 
 class Match(enum.StrEnum):
-    """What the codecs have in common: the size or the PSNR of the reference, or nothing."""
+    """What the codecs share: the size or the PSNR of the reference, or nothing."""
 
     SIZE = "size"
     PSNR = "psnr"
@@ -107,7 +107,7 @@ class State:
 
     @property
     def reference(self) -> Version:
-        """The version that the others are matched to: the first .mlic, or the first that is."""
+        """The version that the others are matched to: the first .mlic one, or else the first."""
         coded = [v for v in self.versions if v.codec != choices.FILE]
         return next((v for v in coded if is_mlic(v.codec)), coded[0])
 
@@ -127,7 +127,7 @@ class State:
     # ---- changes ---------------------------------------------------------------------------------
 
     def put(self, slot: int, number: int) -> "State":
-        """Show a version in a pane. Where a pane of view has it already, the two trade places."""
+        """Show a version in a pane. If another pane shows it already, the two trade places."""
         slots = list(self.slots)
         if number in slots[: len(self.shown)]:
             slots[slots.index(number)] = slots[slot]
@@ -214,7 +214,7 @@ def default_state() -> State:
 
 
 def from_json(data: Any) -> State:
-    """The state that `to_json` gave; the default where it cannot be made sense of."""
+    """The state from `to_json`; the default if `data` cannot be understood."""
     try:
         versions = tuple(
             Version(
@@ -246,7 +246,7 @@ def from_json(data: Any) -> State:
 
 
 def _problem(state: State) -> bool:
-    """Whether the state names something that is not here, or not any more."""
+    """Whether the state names something that is not available here."""
     known = {c.codec for c in choices.choices()}
     numbers = {v.number for v in state.versions} | {ORIGINAL}
     return (
@@ -263,7 +263,7 @@ def _problem(state: State) -> bool:
 
 
 class History:
-    """States to go back to and forth. Changes of one kind in a row count as one."""
+    """Earlier and undone states. Changes of one kind in a row count as one."""
 
     def __init__(self, limit: int = 100) -> None:
         self._past: list[State] = []
@@ -272,7 +272,7 @@ class History:
         self._limit = limit
 
     def note(self, before: State, kind: str) -> None:
-        """Remember `before`, to which a change of this kind was made."""
+        """Remember the state `before` a change of this kind."""
         if kind != self._kind or not self._past:
             self._past = [*self._past[-self._limit + 1 :], before]
         self._kind = kind

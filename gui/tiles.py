@@ -1,4 +1,4 @@
-"""What of a picture is drawn: tiles of the level of its pyramid that suits the zoom."""
+"""The parts of a picture that are drawn: tiles of the pyramid's level that suits the zoom."""
 
 import io
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Tile(NamedTuple):
 
 
 def visible(raster: Raster, view: View, pane: ScreenBox, clip: ScreenBox) -> Iterator[Tile]:
-    """Tiles that cover what `clip` shows of the picture. Neighbours share whole screen pixels."""
+    """Tiles that cover the picture within `clip`. Their borders lie on whole screen pixels."""
     levels = raster.levels
     level = level_for(view.zoom, len(levels))
     width, height = levels[level]
@@ -101,7 +101,7 @@ class Painter:
         return image.convert("RGB").tobytes("raw", "BGRX"), False
 
     def colour(self, pixel: RasterPixels) -> tuple[int, int, int]:
-        """One pixel (C,) as the screen has it, for a swatch."""
+        """The screen colour of one pixel (C,), for a swatch."""
         data, _ = self.paint(pixel[None, None, : min(len(pixel), 3)])
         return data[2], data[1], data[0]
 

@@ -79,7 +79,7 @@ class View:
         )
 
     def kept(self, size: tuple[int, int]) -> "View":
-        """With the middle of the pane inside the picture, so that it cannot get lost."""
+        """The view moved so that the middle of the pane is inside the picture."""
         return dataclasses.replace(
             self, x=min(max(self.x, 0), size[0]), y=min(max(self.y, 0), size[1])
         )

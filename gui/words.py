@@ -11,7 +11,7 @@ MS_SSIM = "MS-SSIM: how well structures are kept, nearer to what eyes see; more 
 
 
 def psnr(value: float) -> str:
-    """33.1 dB, or that nothing is lost."""
+    """33.1 dB, or words for a lossless picture."""
     return f"{value:.1f} dB" if math.isfinite(value) else "lossless"
 
 

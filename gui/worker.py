@@ -1,9 +1,9 @@
 """A process that does one job after another, can be stopped at any moment, and may die.
 
-The window's side holds the queue and hands out one job at a time. A job reports its progress,
-and learns when reporting that it is no longer wanted; one that does not report in time is ended
+The window's side holds the queue and hands out one job at a time. A job reports its progress; if it
+is no longer wanted, the report raises an exception. A job that does not report in time is ended
 with its process, and a new process takes over. All methods of `Worker` are called from one thread;
-`post` brings what the reading thread hears into that thread.
+`post` passes what the reading thread receives to that thread.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ _context = multiprocessing.get_context("spawn")
 
 
 class CancelledError(Exception):
-    """The job at hand is no longer wanted."""
+    """The current job is no longer wanted."""
 
 
 def _nothing(*_: Any) -> None:
@@ -121,7 +121,7 @@ class Worker:
         timer.start()
 
     def pause(self, paused: bool) -> None:
-        """Hold the job at hand at its next report, and the queue; or let them go on."""
+        """Hold the queue, and the current job at its next report; or let them go on."""
         self._paused = paused
         self._tell("pause", paused)
         self._next()
@@ -160,7 +160,7 @@ class Worker:
             self._tell("job", ticket.number, ticket.call)
 
     def _tell(self, *message: Any) -> None:
-        """Send to the process, if there is one. Whether it has died, `_listen` finds out."""
+        """Send to the process, if there is one. `_listen` notices if it has died."""
         if self._life is not None:
             with contextlib.suppress(OSError), self._life.sending:
                 self._life.line.send(message)
@@ -208,7 +208,7 @@ class Worker:
         self._next()
 
     def _lose(self, ticket: Ticket, life: _Life | None) -> None:
-        """Patience with a cancelled job is over."""
+        """End the process of a cancelled job that did not stop in time."""
         if self._running is ticket and life is self._life:
             self._finish(ticket)
             self._end()
@@ -239,7 +239,7 @@ def serve(line: Connection, environ: Mapping[str, str]) -> None:
     """The process: does what comes in over `line` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the window
     os.environ.update(environ)
-    # A large picture is no reason to worry here; beyond twice the limit there is an error anyway.
+    # No warnings of large pictures; beyond twice the limit there is an error anyway.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     if hasattr(os, "nice"):
         os.nice(5)  # the window goes first

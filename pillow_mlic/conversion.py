@@ -1,6 +1,6 @@
 """From files to files: what the command, batches and the viewer's queue have in common.
 
-Which pictures are meant, what comes of them is called, and what is kept of them besides pixels.
+Which pictures are meant, how outputs are named, and which metadata they keep.
 """
 
 import os
@@ -13,11 +13,11 @@ from PIL import Image, ImageOps
 from .saving import METADATA
 
 STRIPPED = {"exif": None, "xmp": None}
-"""Options of saving for a picture that `upright` was called for."""
+"""Options of saving for a picture that `upright` returned."""
 
 
 class InputFile(NamedTuple):
-    """A file to work on, and its path below the folder that was given (a file's: its name)."""
+    """A file to work on, and its path below the given folder (its name, if a file was given)."""
 
     path: Path
     relative: Path
@@ -35,7 +35,7 @@ def files_below(folder: Path, suffixes: set[str]) -> Iterator[Path]:
 
 
 def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> list[InputFile]:
-    """The files that are meant: those given, and for a folder the sorted `files_below` it.
+    """The given files, and for a folder the sorted `files_below` it.
 
     ValueError, if `strict`, for a name that does not exist and for a folder without such files.
     """
@@ -56,18 +56,19 @@ def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> lis
 
 
 def output_of(file: InputFile, folder: Path | None, suffix: str) -> Path:
-    """What comes of a file: beside it, or at the same place below `folder`."""
+    """The output of a file: beside it, or at the same place below `folder`."""
     if folder is None:
         return file.path.with_suffix(suffix)
     return folder / file.relative.with_suffix(suffix)
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture as it is to be seen without its EXIF, which says how to turn it."""
+    """The picture turned as its EXIF says, so that it looks right without EXIF."""
     return ImageOps.exif_transpose(image)
 
 
 def kept_metadata(image: Image.Image, strip: bool = False) -> dict[str, Any]:
-    """Options of `Image.save` that keep a decoded picture's metadata: with `strip` its profile."""
+    """Options of `Image.save` that keep a decoded picture's metadata; with `strip` only its
+    profile."""
     names = ["icc_profile"] if strip else list(METADATA.values())
     return {name: image.info[name] for name in names if name in image.info}

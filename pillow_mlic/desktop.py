@@ -1,4 +1,4 @@
-"""A desktop that knows .mlic: type, icon, viewer and thumbnails, for the user who installs it.
+"""Makes the desktop know .mlic: type, icon, viewer and thumbnails, for the current user.
 
 As freedesktop.org specifies them: shared-mime-info, icon theme, desktop entry, thumbnailer. All
 files go below XDG_DATA_HOME (~/.local/share), or share/ of a package's prefix, and are named after
@@ -79,7 +79,7 @@ def data_home() -> Path:
     """The user's data folder. ValueError on systems whose desktops do not follow
     freedesktop.org."""
     if sys.platform in ("win32", "darwin"):
-        msg = "this is for desktops of Linux and BSD (freedesktop.org); here are others"
+        msg = "this works only for desktops of Linux and BSD that follow freedesktop.org"
         raise ValueError(msg)
     home = os.environ.get("XDG_DATA_HOME", "")
     return Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share"
@@ -87,7 +87,7 @@ def data_home() -> Path:
 
 def contents(program: str) -> dict[str, str]:
     """What each file holds, by its path below the data folder; `program`: the command in
-    entries."""
+    the entries."""
     icon = MIME.replace("/", "-")
     signature = "".join(f"\\x{byte:02x}" for byte in SIGNATURE)
     words = {"mime": MIME, "icon": icon, "command": program, "signature": signature}

@@ -13,7 +13,7 @@ PICTURE_ERRORS = (
     MemoryError,
     Image.DecompressionBombError,
 )
-"""What Pillow's plugins raise for one broken picture, where the others should go on."""
+"""What Pillow's plugins raise for a broken picture. Work on many pictures goes on after it."""
 
 
 class MlicError(OSError):
@@ -21,7 +21,7 @@ class MlicError(OSError):
 
 
 class DecodeError(MlicError):
-    """A .mlic file cannot be decoded: damaged, or its weights are not the ones here."""
+    """A .mlic file cannot be decoded: it is damaged, or the weights here are not its own."""
 
 
 class WeightsError(MlicError):
@@ -29,4 +29,4 @@ class WeightsError(MlicError):
 
 
 class DeviceMemoryError(MemoryError):
-    """The memory of a device does not suffice. The CPU's may, or that for smaller regions."""
+    """A device has too little memory. Smaller regions may fit, or the CPU may have enough."""

@@ -1,4 +1,4 @@
-"""Files for people: whole or not there at all, and their sizes in words."""
+"""Files that are written whole or not at all, and their sizes in words."""
 
 import os
 import secrets
@@ -10,15 +10,15 @@ from typing import BinaryIO
 from PIL import Image
 
 LONGEST_START = 200
-"""Most bytes of a file's name that the name of its unfinished form begins with."""
+"""The name of an unfinished file begins with at most this many bytes of the final name."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is complete, in place of the one there was.
+    """A file that appears under its name only when it is complete. It replaces an older one.
 
-    Where writing fails or is interrupted, what was there before is left as it was. A process that
-    is killed leaves a hidden file `.NAME.*.part`, which nobody reads.
+    If writing fails or is interrupted, an older file stays as it was. A process that is killed
+    leaves a hidden file `.NAME.*.part`, which nothing reads.
     """
     # Named before it is made: wherever an exception comes, what was made is removed.
     start = path.name.encode()[:LONGEST_START].decode(errors="ignore")
@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename == str(part):
-            error.filename = str(path)  # not the name that nobody has heard of
+            error.filename = str(path)  # not that of the unfinished file
         raise
 
 

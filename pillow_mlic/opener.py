@@ -25,7 +25,7 @@ def register_mlic_opener(
     numbers (AVX512-BF16, AMX, GPUs); they differ by a tenth of a level on average.
 
     Each call sets all options: one that is not given gets its default again. Raises ValueError for
-    values that cannot be.
+    impossible values.
     """
     folder = None if weights_dir is None else Path(weights_dir)
     chosen = settings.Opening(threads, folder, max_pixels, precision or settings.PRECISIONS[0])

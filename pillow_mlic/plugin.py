@@ -30,7 +30,7 @@ MIME = "image/x-mlic"
 class MlicImageFile(ImageFile.ImageFile):
     """A `.mlic` file opened by Pillow.
 
-    `info` has `version` (of the format), `model`, `weights` (what the file calls its pack),
+    `info` has `version` (of the format), `model`, `weights` (the start of the pack's hash),
     `quality` (1..8), `bpp` (bits of the whole file per pixel) and, where the file has them,
     `icc_profile`, `exif` and `xmp`.
     """
@@ -106,8 +106,8 @@ class MlicImageFile(ImageFile.ImageFile):
         """Become the preview, if the file has one with at least half of `size`.
 
         Half is enough: `Image.thumbnail` asks for twice the size that it makes. Needs no torch.
-        Returns None, and changes nothing, where the picture itself is needed: where there is no
-        such preview, where it is damaged, and where `mode` is another one.
+        Returns None and changes nothing if there is no such preview, if it is damaged, or if
+        `mode` is not that of the file.
         """
         if not self._pending or mode not in (None, self.mode) or size is None:
             return None
@@ -160,9 +160,9 @@ class MlicImageFile(ImageFile.ImageFile):
     ) -> Image.Image:
         """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
 
-        Only the tiles that these pixels depend on are decoded; of `slices` see `decode_slices`.
-        Raises ValueError where the box is empty or reaches beyond the picture, or where there are
-        not so many slices, DecompressionBombError by Pillow's rule for pictures.
+        Only the tiles that these pixels depend on are decoded. `slices`: see `decode_slices`.
+        Raises ValueError if the box is empty or reaches beyond the picture, or if there are fewer
+        slices; DecompressionBombError by Pillow's rule for pictures.
         """
         left, top, right, bottom = box
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
@@ -269,9 +269,9 @@ def decode_slices(
     """A preview of a .mlic file from the first `slices` slices of its latents.
 
     Latents are coded in slices; in the bundled model the first slices say most about the picture.
-    In place of slices that are not read stands what the model expects of them. With 0 only the
-    hyper latents are read, with all slices the picture is whole. Raises ValueError where there are
-    not so many, ContainerError or DecodeError for a broken file.
+    Slices that are not read are replaced by what the model predicts for them. With 0 only the
+    hyper latents are read, with all slices the picture is whole. Raises ValueError if there are
+    fewer slices, ContainerError or DecodeError for a broken file.
     """
     with MlicImageFile(fp) as image:
         return image.decode_region((0, 0, *image.size), device, progress, slices)
@@ -300,7 +300,7 @@ def _check_slices(slices: object, coding: "Coding") -> None:
 
 
 def _accept(prefix: bytes) -> bool | str:
-    """Whether a file that begins so is ours; a string: it is, but cannot be read, and why."""
+    """Whether a file with this beginning is .mlic; a string says why it cannot be read."""
     if not container.is_mlic(prefix):
         return False
     return container.prefix_problem(prefix) or True

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 3.0
 MOST_STEPS = 100_000
-"""Most steps of refinement. More are of no use: whoever asks for them has mistyped."""
+"""Most steps of refinement. More would be of no use, so a larger number is taken for a typo."""
 GUARD = container.GUARD_BANDS[0]
 """The narrowest guard band: the decoder's entropy part runs in float64, as the encoder's does."""
 DEFAULT_TILE = 1024
-"""So small that a region costs little, so large that tiles cost less than 0.1 % of the bytes."""
+"""Small enough to decode a region cheaply; tiles of this size cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
 WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -105,7 +105,7 @@ def _quality(value: object) -> float:
 
 
 def _steps(value: object) -> int:
-    """The steps of refinement asked for; ValueError for what is no number of steps."""
+    """The number of steps of refinement; ValueError if it is none."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
         msg = f"refine is {value!r}, but must be a whole number of steps from 0 to {MOST_STEPS}"
         raise ValueError(msg)
@@ -115,7 +115,7 @@ def _steps(value: object) -> int:
 def _optimize(value: object, pack: "PackFile") -> bool:
     """Whether rounding is to be optimised.
 
-    By default it is not with weights for one quality: they give what was published.
+    By default it is not for weights for one quality, so that they give their published results.
     """
     if value is None:
         return pack.quality is None and pack.for_squared_error
@@ -146,7 +146,7 @@ class SaveSettings:
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> "SaveSettings":
-        """By the options of `save`; ValueError or WeightsError where they cannot be met."""
+        """From the options of `save`; ValueError or WeightsError where they cannot be met."""
         devices.require_torch()
         from . import packs
 
@@ -159,7 +159,7 @@ class SaveSettings:
         devices.resolve(device)
         return cls(
             file=file,
-            # Weights for one lambda: the nearest there are.
+            # Weights for one quality: `find` gave the nearest.
             quality=quality if file.quality is None else file.quality,
             target=target,
             tile=_tile(options.get("tile", DEFAULT_TILE)),
@@ -180,13 +180,13 @@ class SaveSettings:
 
 
 def check_options(options: dict[str, Any]) -> None:
-    """Raise, before there is a picture, what saving with these options would raise."""
+    """Raise what saving with these options would raise, before there is a picture."""
     SaveSettings.of(options)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture that is ready to be coded; `prepare` makes it of what `save` is given."""
+    """A picture that is ready to be coded; made by `prepare`."""
 
     native: Image.Image
     chunks: list[Chunk]
@@ -260,9 +260,9 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
 
     `refine` is a number of steps, 0 by default, in which the encoder searches better latents for
     this picture (`coding.refinement`); each takes about as long as plain encoding. A tile keeps its
-    refined latents only if its real bytes and pixels are better for it. Together with a target the
-    quality is first searched for without refinement; then the two or three trials around it are
-    refined, as a refined file has another size and fidelity at the same quality.
+    refined latents only if its real bytes and pixels get better. With a target, the quality is
+    first searched without refinement. Two or three refined trials around it follow, since
+    refinement changes size and fidelity at the same quality.
     """
     options: dict[str, Any] = image.encoderinfo
     ready = prepare(image, options)
@@ -277,14 +277,14 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
 
 def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> CodedFile:
     """The file that meets the target."""
-    # Where the size is the target, the preview is part of it: a little less than it may have.
+    # The preview counts towards a wanted size, so it is made for a slightly smaller file.
     size = target.expected_bytes(ready.native.width * ready.native.height)
     chunks = None if size is None else ready.with_preview(0.95 * size)
     found = find(target, _Maker(ready, chunks), progress)
     if chunks is None:
         return found
     plain = found._replace(before=ready.chunks)
-    # Where the picture is simpler than its target, the best quality is far smaller than the size
+    # If the picture is simpler than its target, even the best quality is far smaller than the size
     # that the preview was made for.
     previewed = sum(len(c.data) for c in chunks) - sum(len(c.data) for c in ready.chunks)
     return plain if previewed > preview.limit(plain.size) else found
@@ -310,7 +310,7 @@ class _Maker:
         return self._ready.file(coding, tiles, self._chunks)
 
     def show(self, coded: CodedFile, put: "Put", progress: "Progress") -> None:
-        """Put what a decoder sees of a file."""
+        """Give the decoded picture to `put`."""
         from .coding.decoder import Decoder
 
         header = coded.header
@@ -340,7 +340,7 @@ class _Picture:
 
 
 def _tile(size: object) -> int:
-    """The side of a tile; ValueError for a side that headers cannot say."""
+    """The side of a tile; ValueError for a side that a header cannot hold."""
     sides = [64 << code for code in range(container.MAX_TILE_CODE + 1)]
     if not isinstance(size, int) or size not in sides:
         msg = (

@@ -1,4 +1,4 @@
-"""What a program, or its environment, has set for all files: Pillow has no options for opening."""
+"""Settings for all files, by a program or its environment: `Image.open` passes no options on."""
 
 import os
 from collections.abc import Iterator

@@ -4,12 +4,12 @@
     python scripts/candidates.py PHOTOS VALID OUT --minutes 8 --from PACK \\
         base grown:depth16=4 large:crop=256,batch=4 single:quality=4
 
-A candidate is a name and what differs from the default: widths and depths of the network
+A candidate is a name and its differences from the default: widths and depths of the network
 (models/mlicv2_lite.py) and settings of training (training/loop.py). Each is trained by one process
-with one thread, its rate going down to zero, from a KLT start or from given weights (deeper ones
-begin with blocks that do nothing), and measured by real files of the pictures in VALID. Prints a
-Markdown table; the first candidate is what the others are compared with. Only what is not in OUT
-is trained, and every pack stays there.
+with one thread, its rate falling to zero, from a KLT start or from given weights (to which deeper
+ones add blocks that do nothing at first). It is measured by real files of the pictures in VALID.
+Prints a Markdown table that compares the others with the first candidate. Packs are kept in OUT;
+candidates that are there already are not trained again.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def measure(candidate: Candidate, args: argparse.Namespace) -> Row:
 def row(name: str, found: Row, anchor: Row) -> list[str]:
     """A line of the table.
 
-    By quality: what is gained or lost in R + lambda D, as a share of R: so many more bits at equal
+    By quality: the change of R + lambda D as a share of R, which is that many more bits at equal
     error.
     """
 

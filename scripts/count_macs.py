@@ -2,9 +2,9 @@
 
     python scripts/count_macs.py [MODEL ...]
 
-Counted by torch's FlopCounterMode while a picture is encoded and decoded once: convolutions, linear
-layers and matrix products, as they are run but for Winograd's shortcut. Published figures count
-position-wise networks on both halves of the checkerboard, which is the column `full maps`.
+torch's FlopCounterMode counts while a picture is encoded and decoded once: convolutions, linear
+layers and matrix products, as they run, except that Winograd's algorithm is off. Published figures
+count position-wise networks on both halves of the checkerboard, as the column `full maps` does.
 """
 
 import sys
@@ -19,7 +19,7 @@ from pillow_mlic.models.layers import winograd
 
 WIDTH, HEIGHT = 768, 512
 HALF_MAPS = ("entropy_parameters_anchor", "entropy_parameters_nonanchor", "selection")
-"""What runs on half of the positions here, and on all of them in the published code."""
+"""Networks that run on half of the positions here, and on all of them in the published code."""
 
 
 def count(name: str) -> tuple[int, dict[str, float]]:

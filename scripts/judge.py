@@ -7,9 +7,9 @@ PACK is a weight pack (a file), PICTURES a folder; --pictures takes so many of i
 unless --optimize is given. Columns: BD-rates in percent against AVIF 4:4:4 at speed 6 by the
 metrics that are installed (fewer is better), then bits a pixel by quality.
 
-Every measurement is kept in the folder --cache, AVIF's too, which are made by the first call; a
-call that was stopped goes on where it was. A pack that is trained on has another hash, and is
-measured anew.
+Every measurement is kept in the folder --cache, also those of AVIF, which the first call makes. A
+call that was stopped goes on where it was. A pack that was trained further has another hash, and
+is measured anew.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def spread(paths: list[Path], number: int | None) -> list[Path]:
 
 
 def codec_of(pack: Path, folder: Path, args: argparse.Namespace) -> Codec:
-    """The codec that uses `pack`, which is linked into `folder` under its hash as a name."""
+    """The codec that uses `pack`; links the pack into `folder`, with its hash as the name."""
     with pack.open("rb") as file:
         name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     link = folder / f"{name}.safetensors"
@@ -53,7 +53,7 @@ def codec_of(pack: Path, folder: Path, args: argparse.Namespace) -> Codec:
 def curve(
     codec: Codec, pictures: list[BenchPicture], wanted: tuple[Metric, ...], args: argparse.Namespace
 ) -> Curve:
-    """Means over the pictures, measured as far as the cache does not have them."""
+    """Means over the pictures; measures what the cache does not have."""
     jobs = [
         Measurement(codec, picture, setting, wanted)
         for picture in pictures

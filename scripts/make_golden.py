@@ -1,6 +1,6 @@
 """Write golden files of the format's version: pictures of all modes, and one of every model.
 
-Only for a change of format, with a new version number: golden files exist so as not to change. The
+Run it only for a new version of the format: the golden files of a version must never change. The
 packs, all of them small, stay as they are.
 """
 

@@ -3,9 +3,9 @@
     python scripts/measure_batch.py PHOTOS > reports/scale.md
     python scripts/update_docs.py reports
 
-Crops of real photographs are written to a temporary folder and encoded by the command as users have
-it. All files of all runs are compared byte by byte. Wall time says something on an idle machine
-only; seconds of CPU hardly depend on what else runs.
+Crops of real photographs are written to a temporary folder and encoded by the ordinary command. All
+files of all runs are compared byte by byte. Wall time means something only on an idle machine;
+seconds of CPU hardly depend on what else runs.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def busy(alone: dict[str, float]) -> str:
-    """What has to be said where a single worker did not have a core for itself."""
+    """A remark for the case that a single worker did not have a core for itself."""
     if alone["seconds"] < 1.2 * alone["cpu_seconds"]:
         return ""
     return (

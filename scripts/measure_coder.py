@@ -1,10 +1,10 @@
-"""What the backends of the range coder take: nanoseconds a symbol, and seconds of a picture.
+"""The speed of the range coder's backends: nanoseconds a symbol, and seconds a picture.
 
     python scripts/measure_coder.py PICTURES [--quality 3] [--times 5]
 
-Every picture is saved once. Then, turn by turn, each backend that works here decodes the file, and
-decodes and encodes its symbols alone. Means over the pictures of the shortest time of each; whole
-pictures in CPU seconds of one thread.
+Every picture is saved once. Then the backends that work here take turns: each decodes the file, and
+then decodes and encodes only its symbols. The shortest time of each counts, averaged over the
+pictures; whole pictures are in CPU seconds of one thread.
 """
 
 import argparse
@@ -31,7 +31,7 @@ Steps = list[tuple[NDArray[np.int32], NDArray[np.int32]]]
 
 
 class Recorder(range_coder.StreamDecoder):
-    """A decoder that notes all that it is asked for."""
+    """A decoder that notes every request."""
 
     streams: ClassVar[list["Recorder"]] = []
 
@@ -61,7 +61,7 @@ def load(file: bytes) -> None:
 
 
 def recorded(file: bytes) -> list[Recorder]:
-    """The streams of a file, decoded, and the steps in which that was done."""
+    """The decoded streams of a file, and the steps in which they were decoded."""
     plain = range_coder.StreamDecoder
     Recorder.streams.clear()
     range_coder.StreamDecoder = Recorder

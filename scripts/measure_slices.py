@@ -2,7 +2,7 @@
 
     python scripts/measure_slices.py PICTURES [--quality 3] [--picture OUT.webp]
 
-Prints a Markdown table; --picture draws the middle of the first picture from 0 slices on.
+Prints a Markdown table; --picture draws the middle of the first picture with 0, 1, ... slices.
 """
 
 import argparse

@@ -1,11 +1,12 @@
-"""Measure everything that the documentation states, and write it there.
+"""Measure the figures of the documentation's marked regions, and write them there.
 
     python scripts/reproduce.py KODAK [--valid DIR] [--out REPORTS] [--workers N]
 
 KODAK is the folder of the 24 Kodak pictures. Each step is a command that could be typed by itself
-and is shown before it runs. What was measured before with the same weights is not measured
-again, so an interrupted run is simply started once more. Without --valid the column of the
-validation photographs is left out. Steps can be chosen: --only cost,docs.
+and is shown before it runs. Earlier measurements with the same weights are used again, so an
+interrupted run is simply started once more. Without --valid the column of the validation
+photographs is left out. Steps can be chosen: --only cost,docs. scripts/measure_batch.py measures
+the region of docs/scale.md.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python scripts/screenshots.py PHOTO [--out docs/images]
     python scripts/screenshots.py --keys        # only the table of keys in docs/viewer.md
 
-Needs Linux with Xvfb. PHOTO is better one of Kodak's, for which the chart has published curves.
+Needs Linux with Xvfb. Take a Kodak picture as PHOTO: for these the chart has published curves.
 """
 
 import argparse
@@ -94,7 +94,7 @@ class Studio:
         self.rest()
 
     def shoot(self, name: str, window: object = None) -> None:
-        """What the X server shows of a window, as a WebP file below the limit."""
+        """Write what the X server shows of a window as a WebP file below the limit."""
         shown = window or self.window
         grabbed = shown.screen().grabWindow(shown.winId()).toImage()  # type: ignore[attr-defined]
         grabbed = grabbed.convertToFormat(grabbed.Format.Format_RGB888)
@@ -152,7 +152,7 @@ def scenes(studio: Studio, photo: Path, folder: Path) -> None:
 
 
 LOOK = (40, 130)
-"""How far the picture is moved for the first screenshot, to what is worth looking at."""
+"""How far the picture is moved for the first screenshot, to its most interesting part."""
 
 
 def main() -> None:

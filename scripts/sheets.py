@@ -1,4 +1,4 @@
-"""Sheets of crops: the same place of a picture through several codecs, to be looked at.
+"""Sheets of crops to look at: the same place of a picture through several codecs.
 
     python scripts/sheets.py kodak/ --out sheets --quality 2 --ours mlic:mlicv2-lite-visual mlic
     python scripts/sheets.py a.png --out sheets --ours "mlic refine=20" --crop a=0,0,200,160
@@ -7,9 +7,9 @@ For each picture one sheet with the original, ours (a codec's name, or in quotes
 options of `save`), AVIF at its best and JPEG XL in as many bytes, and AVIF at its best in twice as
 many. Below each: bytes of the whole file, bits a pixel, SSIMULACRA2, PSNR of the whole picture.
 
-Sizes: the first of ours at --quality says about how large; AVIF has whole qualities only, so the
-file of AVIF that comes nearest to it sets the size, and all others come as near to that as they
-can. Faces first: Kodak's crops are chosen by hand, other pictures show where there is most detail.
+Sizes: AVIF has only whole qualities, so its file that comes nearest to the first of ours at
+--quality sets the size. All others come as near to that as they can. Crops of Kodak are chosen by
+hand, faces first; other pictures are cropped where they have most detail.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Hooks of MkDocs: pages that lie outside of docs/, and links that lead to them.
 
-README, CHANGELOG and their like are where forges, packages and people look for them. The site has
-them, too, and their links and those to them lead to pages of the site.
+README, CHANGELOG and others must lie at the top of the checkout. The site has them, too; links in
+them and to them are made to lead to pages of the site.
 """
 
 import posixpath
@@ -19,7 +19,7 @@ ELSEWHERE = {
     "SECURITY.md": "reporting.md",
     "weights/README.md": "model-cards.md",
 }
-"""By the path in the checkout, the one on the site."""
+"""Paths on the site, by paths in the checkout."""
 
 
 def on_files(files: Any, config: Any) -> Any:

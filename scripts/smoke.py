@@ -1,8 +1,8 @@
-"""Is what was installed whole? A picture is saved and opened, by the library and by the command.
+"""Is the installed package complete? Saves and opens a picture by the library and the command.
 
     python scripts/smoke.py
 
-For wheels, in an environment that has nothing else: it says where the package lies, and fails if
+For wheels, in an environment without anything else. It prints where the package lies, and fails if
 that is a checkout.
 """
 
@@ -19,7 +19,7 @@ import pillow_mlic
 
 SIZE = 96, 64
 MOST_ERROR = 6.0
-"""Root mean squared error in levels that the picture below stays far under (it has about 2)."""
+"""Limit for the root mean squared error in levels; the picture below has about 2."""
 
 
 def picture() -> Image.Image:

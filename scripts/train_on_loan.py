@@ -3,8 +3,8 @@
     python scripts/train_on_loan.py PICTURES HANDED_IN HANDED_OUT --minutes 9 --batch 256
     python scripts/train_on_loan.py --join HANDED_OUT RUN        # at home: RUN/state.pt again
 
-PICTURES is one folder of pictures. HANDED_IN holds what an earlier call handed out (or is empty:
-training starts afresh), HANDED_OUT gets the training state in parts of at most 15 MiB, the weights
+PICTURES is one folder of pictures. HANDED_IN is the HANDED_OUT of an earlier call; if it is empty,
+training starts afresh. HANDED_OUT gets the training state in parts of at most 15 MiB, the weights
 and the log. The time covers everything: loading, training, saving. Resuming is exact.
 """
 
@@ -24,7 +24,7 @@ SECONDS_TO_SAVE = 20
 
 
 def split(file: Path, folder: Path) -> None:
-    """Write `file` as numbered parts; parts of an earlier, longer file go."""
+    """Write `file` as numbered parts; removes leftover parts of an earlier, longer file."""
     for old in folder.glob(f"{file.name}.[0-9]*"):
         old.unlink()
     with open(file, "rb") as source:

@@ -2,9 +2,8 @@
 
     python scripts/update_docs.py REPORTS
 
-REPORTS is a folder that scripts/reproduce.py filled; what is not in it stays as it is. A region
-lies between `<!-- begin NAME -->` and `<!-- end NAME -->`. No figure in the documentation is typed
-by hand.
+REPORTS is a folder that scripts/reproduce.py filled; regions without a report stay as they are. A
+region lies between `<!-- begin NAME -->` and `<!-- end NAME -->`, and is never edited by hand.
 """
 
 import argparse
@@ -79,7 +78,7 @@ def bd_table(kodak: Report, valid: Report | None) -> str:
 
 
 def against_avif(kodak: Report, name: str, metric: str) -> float | None:
-    """BD-rate of measured curves; None where one has no such metric."""
+    """BD-rate of measured curves; None if one of them lacks the metric."""
     curves = [kodak["codecs"].get(each, {}) for each in ("avif", name)]
     if not all(metric in curve for curve in curves):
         return None
@@ -115,7 +114,7 @@ def eye_table(report: Report) -> str:
 
 
 def at_bpp(curve: Report, column: str, bpp: float) -> float | None:
-    """A column at so many bits a pixel, linear in log rate; None outside of what was measured."""
+    """A column at so many bits a pixel, linear in log rate; None outside the measured range."""
     if column not in curve or not min(curve["bpp"]) <= bpp <= max(curve["bpp"]):
         return None
     order = np.argsort(curve["bpp"])
@@ -188,7 +187,10 @@ def headline(kodak: Report) -> str:
     tuned = against_avif(kodak, f"mlic:{MS_SSIM}", "ms-ssim-rgb")
     other = ""
     if tuned is not None:
-        other = f' `model="{MS_SSIM}"` is tuned for MS-SSIM: {percent(tuned)} against AVIF by it.'
+        other = (
+            f' `model="{MS_SSIM}"` is tuned for MS-SSIM: {percent(tuned)} against AVIF by that '
+            "measure."
+        )
     return (
         f"On the 24 Kodak photographs, at the PSNR of its default quality 3 ({psnr:.1f} dB, "
         f"{bpp:.2f} bits a pixel), a `.mlic` file is {', '.join(parts[:-1])} and {parts[-1]} (real "

@@ -1,5 +1,5 @@
-"""Tables and symbols for tests of the range coder, a model of CompressAI's decoder that counts what
-it reads, and streams made to run it off the end of its data."""
+"""Tables and symbols for tests of the range coder, a model of CompressAI's decoder that counts the
+words it reads, and streams that make it read beyond the end of its data."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator

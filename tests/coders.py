@@ -1,4 +1,4 @@
-"""Pictures to payloads and back, for tests of what lies between."""
+"""Pictures to payloads and back, for tests of the steps between."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Run the range coder's extension with guard pages about all that it allocates.
+"""Run the range coder's extension with guard pages around every block that it allocates.
 
 A program for test_guard_pages.py, started with guarded_new.c preloaded: a byte read or written
 outside a block ends it with a segmentation fault.

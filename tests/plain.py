@@ -1,7 +1,7 @@
-"""MLIC++ written down plainly, as the checked twin of the fast one.
+"""A plain MLIC++, with which tests compare the fast one.
 
-One convolution after the other in (B, C, H, W) layout, every map in full, whether its halves are
-used or not. `python -m tests.plain PICTURE` shows what the fast one gains: both in one process,
+One convolution after the other in (B, C, H, W) layout, every map in full, even if only half of it
+is used. `python -m tests.plain PICTURE` shows how much faster the fast one is: both in one process,
 with the same weights (an installed pack's, or random ones).
 """
 

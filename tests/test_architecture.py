@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: what it names is there, and every room is on its drawing."""
+"""docs/architecture.md is true: what it names exists, and every room is on its drawing."""
 
 import re
 

@@ -521,7 +521,7 @@ class TestCommandLine:
         ("words", "sentence"),
         [
             (("--codecs", "bpg"), "there is no codec 'bpg'"),
-            (("--metrics", "vmaf"), "the metric 'vmaf' is not there; there are psnr, ms-ssim"),
+            (("--metrics", "vmaf"), "there is no metric 'vmaf' here; there are psnr, ms-ssim"),
             (("--metrics", "butteraugli"), "for butteraugli: install butteraugli_main of libjxl"),
             (("--anchor", "vtm-17.0"), "24 Kodak pictures only"),
         ],

@@ -1,6 +1,6 @@
-"""The range coder in C: there where it can be, and out of nobody's memory.
+"""The range coder in C: it is built where it can be, and stays within its own memory.
 
-That it writes and reads the same streams as the others is said in test_range_coder.py.
+test_range_coder.py tests that it writes and reads the same streams as the others.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The desktop's own programs must know what was installed, and forget it; shells complete."""
+"""The desktop's own programs know what was installed, until it is removed; shells complete."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Measures with gradients: the same figures as those that files are measured with."""
+"""Measures with gradients: they give the same figures as the metrics for files."""
 
 import io
 

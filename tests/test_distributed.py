@@ -1,4 +1,4 @@
-"""Several processes train as one does, and take over from each other."""
+"""Training with several processes is as with one, and the number may change between starts."""
 
 import json
 import os

@@ -78,7 +78,7 @@ def test_the_sources_name_no_document_that_is_not_there():
 def test_what_the_pages_say_of_the_code_and_of_their_own_tables():
     """Statements that have been wrong before."""
     text = (ROOT / "docs/models.md").read_text(encoding="utf-8")
-    (sentence,) = re.findall(r"A model has a part in it by one method.*?\.\s", text)
+    (sentence,) = re.findall(r"A model offers these maps by one method.*?\.\s", text)
     having, lacking = (re.findall(r"`(\w*lic[\w+-]*)`", part) for part in sentence.split("), "))
     classes = {model: models.class_of(model) for model in models.names()}
     assert set(having) == {m for m, c in classes.items() if hasattr(c, "context_maps")}

@@ -1,8 +1,8 @@
 """Every command line of README and docs is executed, on small pictures and for a short time.
 
 The lines of a page run one after the other, as a reader would type them, in a folder that has what
-the page takes for granted. What is changed in them is in `SMALLER`; what is not run is in
-`NOT_HERE`, with the reason, or in `SLOW`.
+the page takes for granted. `SMALLER` lists the changes that are made to them; `NOT_HERE` lists
+lines that are not run, with the reason, and `SLOW` those that run only with `-m slow`.
 """
 
 import re

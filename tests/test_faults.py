@@ -1,4 +1,4 @@
-"""What can go wrong while a file is written: nothing of it costs the file that was there before."""
+"""What can go wrong while a file is written: the file that was there before is never lost."""
 
 import io
 import os

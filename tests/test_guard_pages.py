@@ -1,9 +1,9 @@
 """CompressAI's extension never touches memory that is not its own, whatever the stream.
 
-`RansDecoder.set_stream` copies the stream into a string of C++, so guard pages about our bytes
-would prove nothing. They are put about every block that the extension allocates instead, by an
-operator new of our own (guarded_new.c). That they see what they must is part of the test: with one
-word of padding less than the model says is read, the very same decoding is killed.
+`RansDecoder.set_stream` copies the stream into a string of C++, so guard pages around our bytes
+would prove nothing. Instead an operator new of our own (guarded_new.c) puts them around every block
+that the extension allocates. A test checks that they work: with one word of padding less than the
+model says is read, the same decoding is killed.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Files that claim what they do not hold: refused with a sentence, and before memory is taken."""
+"""Files with false claims are refused with a sentence, and before memory is taken."""
 
 import io
 import subprocess

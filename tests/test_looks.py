@@ -1,4 +1,4 @@
-"""scripts/judge.py and scripts/sheets.py: which weights look better, in figures and in crops."""
+"""scripts/judge.py and scripts/sheets.py, which compare how weights look."""
 
 import argparse
 import hashlib

@@ -1,4 +1,4 @@
-"""`mlic models`: what is printed is what can be counted by hand."""
+"""`mlic models`: it prints the numbers that are counted by hand here."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The cluster engine: what it tells Ray, and the same files from a real one."""
+"""The cluster engine: its calls to Ray, and the same files from a real cluster."""
 
 import importlib.util
 import json

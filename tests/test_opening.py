@@ -1,4 +1,4 @@
-"""The two doors, files of the future, life without torch, and readers that go through Pillow."""
+"""Opening: with options, files of later versions, without torch, and by readers that use Pillow."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""Pictures of any size: what is decoded depends neither on regions nor on how memory was split."""
+"""Pictures of any size: the decoded pixels do not depend on how the work is cut into regions."""
 
 import io
 from dataclasses import replace

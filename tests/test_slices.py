@@ -1,4 +1,4 @@
-"""Progressive decoding: the more slices the nearer, all slices are the picture."""
+"""Progressive decoding: each slice brings the preview nearer; with all it is the picture."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What keeps the sources easy to find one's way in: names, lengths, parameters."""
+"""Rules that keep the sources easy to navigate: names, lengths, parameters."""
 
 import ast
 from collections import defaultdict

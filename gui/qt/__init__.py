@@ -1,1 +1,1 @@
-"""The window. What it shows and does is decided in the modules above, which know nothing of Qt."""
+"""The window. The modules above, which know nothing of Qt, decide what it shows and does."""

@@ -86,7 +86,7 @@ class ActionHandlers(QMainWindow):
     def _add_version(self, codec: str) -> None:
         state = self.state.add(codec, Goal(GoalKind.QUALITY, choices.choice(codec).default))
         if self.state.match != Match.FREE and any(v.codec == codec for v in self.state.versions):
-            # Matched to the same reference it would be a copy of the one that is there.
+            # With the same goal it would be a copy of the version that is there.
             state = state.replace(match=Match.FREE)
         self._change(state)
 

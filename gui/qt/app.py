@@ -33,10 +33,10 @@ def run(paths: Sequence[Path], settings: Path | None = None) -> int:
 
 
 def _close_on_signals(window: Window) -> None:
-    """Ctrl+C in the terminal, and being asked to end, close the window as its button does.
+    """Close the window on Ctrl+C in the terminal and on SIGTERM, as its button does.
 
-    Python runs a signal's handler between two of its own instructions, so a byte on a socket has
-    to wake Qt's loop up for some.
+    Python runs a signal's handler between two of its own instructions. A byte on a socket wakes
+    Qt's loop, so that Python gets to run some.
     """
     here, there = socket.socketpair()
     for end in (here, there):

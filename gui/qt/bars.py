@@ -26,7 +26,7 @@ from .theme import LIGHT, Colours
 
 MESSAGE_MS = 6000
 ROOM = 1260
-"""Pixels that the tool bar needs to name what its icons mean."""
+"""Width in pixels that the tool bar needs to show texts beside its icons."""
 
 
 class Tools(QToolBar):
@@ -151,7 +151,7 @@ class Headline(QWidget):
         self.bar.setValue(round(1000 * share) if share < 1 else 0)
 
     def share(self) -> float:
-        """Of what is wanted, how much is there; 1 while nothing is awaited."""
+        """The finished share of the wanted work; 1 if nothing is awaited."""
         session = self.session
         if session.opening is not None or not session.busy:
             return 1.0 if session.opening is None else 0.05

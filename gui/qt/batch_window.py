@@ -147,7 +147,7 @@ class ProgressDelegate(QStyledItemDelegate):
 
 
 class BatchWindow(QDialog):
-    """Files in, choices once, progress, and what came of it."""
+    """Takes files, and options for all of them; shows progress and outcome."""
 
     def __init__(self, worker: Worker, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Window)
@@ -312,7 +312,7 @@ class BatchWindow(QDialog):
             self.set_folder(Path(chosen))
 
     def set_folder(self, folder: Path | None) -> None:
-        """Where outputs go; None for beside their originals."""
+        """Set where outputs go; None puts them beside their originals."""
         self.folder = folder
         self.where.setText(folder.name if folder else "Beside the originals")
         self.where.setToolTip(str(folder) if folder else "Where the new files go")

@@ -28,7 +28,7 @@ from .theme import LIGHT, Colours
 from .tile_images import TileImages
 
 HANDLE = 9
-"""Logical pixels beside the split line in which it can be taken."""
+"""How near to the split line, in logical pixels, it can be dragged."""
 GAP = 2
 MARGIN = 16
 
@@ -287,7 +287,7 @@ class Canvas(QWidget):
         pane: ScreenBox,
         clip: ScreenBox,
     ) -> None:
-        """A picture, or what it differs from `other` in."""
+        """A picture, or its difference from `other`."""
         if raster.channels == 4 and other is None:
             left, top = self.view.origin(pane)
             size = (raster.width * self.view.zoom, raster.height * self.view.zoom)

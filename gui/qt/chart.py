@@ -1,4 +1,4 @@
-"""The chart of rate and distortion: what every codec gave, and where it stands now."""
+"""The chart of rate and distortion: all points of every codec, and its current one."""
 
 import math
 
@@ -34,7 +34,7 @@ class Chart(QWidget):
 
     @property
     def published(self) -> list[ChartCurve]:
-        """Published curves, where they are wanted and say something of this picture."""
+        """Published curves, if they are wanted and suit the size of this picture."""
         picture = self.session.picture
         if not self.session.state.published or picture is None:
             return []

@@ -74,7 +74,7 @@ class Segments(QFrame):
 
 
 class CompareControls(QWidget):
-    """What the versions have in common, and the list of them."""
+    """How versions are matched, and the list of them."""
 
     match_chosen = Signal(str)
     add_wanted = Signal(str)

@@ -1,4 +1,4 @@
-"""What is dropped or pasted: files, pictures, or addresses of pictures."""
+"""Dropped or pasted things: files, pictures, or addresses of pictures."""
 
 import base64
 import binascii

@@ -14,7 +14,7 @@ RAMP = 96
 
 
 def checkers(painter: QPainter, area: QRectF, side: int) -> None:
-    """Squares of `side` pixels, light and less so, behind what is transparent."""
+    """Squares of `side` pixels in two light greys, behind transparent parts."""
     pattern = QPixmap(2 * side, 2 * side)
     pattern.fill(QColor("#ffffff"))
     inside = QPainter(pattern)

@@ -11,7 +11,7 @@ MOST_RECENT = 12
 
 
 class ViewerMemory:
-    """Settings in a file of the user's; what is broken in it counts as not there."""
+    """Settings in a file of the user; broken entries in it are ignored."""
 
     def __init__(self, file: Path | None = None) -> None:
         if file is not None:
@@ -52,7 +52,7 @@ class ViewerMemory:
         self._settings.setValue("recent", "[]")
 
     def value(self, name: str) -> QByteArray | None:
-        """Something else that was remembered, as the bytes that it was."""
+        """Another remembered value, as bytes."""
         value = self._settings.value(name)
         return value if isinstance(value, QByteArray) else None
 

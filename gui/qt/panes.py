@@ -1,4 +1,4 @@
-"""Which version a pane shows: the button over it, and the colours that stand for versions."""
+"""The button over a pane, which says what version it shows, and the colours of versions."""
 
 from PySide6.QtCore import QPoint, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap

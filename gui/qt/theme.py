@@ -70,7 +70,7 @@ DARK = Colours(
 
 
 def chosen(theme: Theme) -> Colours:
-    """The colours for a setting, by the desktop where that says so."""
+    """The colours for a setting, or those of the desktop."""
     dark = theme == Theme.DARK or (
         theme == Theme.SYSTEM and QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
     )

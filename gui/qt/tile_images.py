@@ -24,7 +24,7 @@ class TileImages:
         return self._painter.managed
 
     def image(self, raster: Raster, tile: tiles.Tile, other: Raster | None, gain: int) -> QImage:
-        """A tile of a picture, or what it differs from `other` in, `gain` times as strong."""
+        """A tile of a picture, or its difference from `other`, `gain` times as strong."""
         key = (
             raster.path, other is not None, gain if other is not None else 0,
             tile.level, tile.left, tile.top,

@@ -1,4 +1,4 @@
-"""The list of versions: what each is, how large, how close, and how long it took."""
+"""The list of versions, each with its size, fidelity and times."""
 
 from PySide6.QtCore import (
     QAbstractListModel,

@@ -190,7 +190,7 @@ class Window(ActionHandlers):
         QGuiApplication.styleHints().colorSchemeChanged.connect(lambda _: self.dress())
 
     def _recall(self) -> None:
-        """The window as it was left."""
+        """Restore the window as it was left."""
         geometry = self.memory.value("geometry")
         if geometry is None or not self.restoreGeometry(geometry):
             space = self.screen().availableGeometry()
@@ -310,7 +310,7 @@ class Window(ActionHandlers):
             self.actions_["full-screen"].setChecked(self.isFullScreen())
 
     def warm_up(self) -> None:
-        """Have torch and the model loaded before they are needed."""
+        """Load torch and the model before they are needed."""
         encode = self.panel.encode
 
         def ready(devices: list[str]) -> None:

@@ -51,7 +51,7 @@ class WorkerProcesses:
 
     @property
     def folder(self) -> Path:
-        """For pixels; it goes when the program ends."""
+        """The folder for files of pixels; it is removed when the program ends."""
         return Path(self._folder.name)
 
     @property

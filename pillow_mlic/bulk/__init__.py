@@ -51,10 +51,10 @@ def batch(
     Other options are those of `Image.save`: quality, target_bpp, max_bytes, target_psnr, model,
     device, optimize, refine, preview, tile.
 
-    The same inputs and options give the same bytes whatever the number of workers, which work with
-    one thread each: with several threads results may differ in their last bits. Broken pictures do
-    not stop the job: they are in `BatchSummary.rejects`. Raises ValueError for what makes no job at
-    all, ImportError where the engine is not installed.
+    The same inputs and options give the same bytes whatever the number of workers, as each works
+    with one thread; with several threads results may differ in their last bits. Broken pictures do
+    not stop the job: they are in `BatchSummary.rejects`. Raises ValueError for a job that cannot
+    begin, ImportError where the engine is not installed.
     """
     from . import run
     from .order import Order

@@ -33,7 +33,7 @@ class Archive:
         return f"zip://{Path(target).relative_to(self.folder).as_posix()}::{self.path}"
 
     def sizes(self) -> dict[str, int]:
-        """Sizes of what is packed already, by the names that it had in the folder."""
+        """Sizes of the files that are packed already, by their names in the folder."""
         if not self.path.exists():
             return {}
         with zipfile.ZipFile(self.path) as archive:
@@ -41,7 +41,7 @@ class Archive:
         return {str(self.folder / PurePosixPath(m.filename)): m.file_size for m in members}
 
     def pack(self) -> None:
-        """Move what is in the folder into the archive, which is whole at any time."""
+        """Move the folder's files into the archive, which is never left unfinished."""
         new = {path.relative_to(self.folder).as_posix(): path for path in walk(self.folder)}
         if not new:
             return

@@ -13,14 +13,14 @@ from filelock import FileLock, Timeout
 NAME = "manifest.jsonl"
 VERSION = 1
 Record = dict[str, Any]
-"""What is said of a picture, or of the job, in plain JSON values."""
+"""Facts about a picture, or about the job, in plain JSON values."""
 
 
 class Manifest:
     """The manifest at `path`, open for one process at a time.
 
-    `facts`: what outputs depend on. Raises ValueError where the file is the manifest of another
-    job, no manifest, or in use. With `force` it is begun anew, whatever it holds.
+    `facts`: what outputs depend on. Raises ValueError if the file is the manifest of another job,
+    is not a manifest, or is in use. With `force` it is begun anew, whatever it holds.
     """
 
     def __init__(self, path: Path, facts: Record, force: bool = False) -> None:
@@ -51,7 +51,7 @@ class Manifest:
             self._write(record)
 
     def close(self) -> None:
-        """Close the files; without rejects there is no file of them."""
+        """Close the files, and delete that of the rejects if there are none."""
         empty = not self.rejects.tell()
         self.rejects.close()
         if empty:
@@ -71,7 +71,7 @@ class Manifest:
 def read(path: Path, facts: Record) -> dict[str, Record] | None:
     """The records of a job's manifest by input; None where the job has not begun.
 
-    Raises ValueError where the file is the manifest of another job, or no manifest.
+    Raises ValueError if the file is the manifest of another job, or not a manifest.
     """
     return _parse(path.read_bytes(), path, facts)[0] if path.exists() else None
 
@@ -81,7 +81,7 @@ def _line(record: Record) -> bytes:
 
 
 def _parse(data: bytes, path: Path, facts: Record) -> tuple[dict[str, Record] | None, int]:
-    """The records, None without a first line, and where the last whole line ends.
+    """The records (None if there is no first line), and where the last whole line ends.
 
     A last line that was cut off does not count: its picture is done again.
     """
@@ -99,7 +99,7 @@ def _parse(data: bytes, path: Path, facts: Record) -> tuple[dict[str, Record] | 
         raise ValueError(msg)
     if before != json.loads(json.dumps(facts)):
         msg = (
-            f"{path} is of a job with other options ({_difference(before, facts)}); "
+            f"{path} belongs to a job with other options ({_difference(before, facts)}); "
             "use another folder, or begin anew with --force"
         )
         raise ValueError(msg)
@@ -123,7 +123,7 @@ def _difference(before: Record, facts: Record) -> str:
 
 
 def _locked(path: Path) -> FileLock:
-    """A lock beside the manifest, which is held; ValueError where another process holds it."""
+    """Take a lock beside the manifest; ValueError where another process holds it."""
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         lock.acquire(blocking=False)

@@ -1,10 +1,10 @@
-"""The cluster engine: the same work by actors of Ray. All that knows Ray's interface is here.
+"""The cluster engine: the same work by actors of Ray. No other module knows Ray's interface.
 
     jobs -> Dataset, a block for each few jobs -> a pool of actors -> records, as blocks are done
 
 An actor loads the weights once and lives as long as the job. It reads its pictures itself, and only
-when it comes to them, so nothing but names and records travels through Ray. Should its machine be
-lost, Ray has others do the block again.
+when it comes to them, so only names and records travel through Ray. If its machine is lost, Ray has
+others do the block again.
 """
 
 import json
@@ -25,7 +25,7 @@ MISSING = (
 BLOCK = 8
 """Most jobs of a block, whose records come back together."""
 PASSED_ON = ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER")
-"""What of this process's environment the actors get, too."""
+"""Environment variables that the actors get from this process."""
 
 
 class Actor:
@@ -68,7 +68,7 @@ def run(
 
 
 def arguments(data: Any, order: Order, workers: int, num_gpus: float) -> dict[str, Any]:
-    """What `Dataset.map` is given: how large the pool is, and what each of its actors has."""
+    """Arguments of `Dataset.map`: the size of the pool, and the resources of each actor."""
     return {
         "fn_constructor_args": (order,),
         # The size of the pool: `compute=ActorPoolStrategy(min, max)` to Ray 2.2, `(size=)` since,
@@ -91,7 +91,7 @@ def load() -> tuple[Any, Any]:
 
 
 def _connect(ray: Any, address: str | None) -> bool:
-    """Join the cluster; -> False where this process has joined one already."""
+    """Join the cluster; -> False if this process had joined one before."""
     if ray.is_initialized():
         return False
     starts = address in (None, "local") and not os.environ.get("RAY_ADDRESS")

@@ -37,7 +37,7 @@ class Item:
     size: int | None
     version: str
     done: bool = False
-    """Its output is there already. It is encoded again only because others of its group are,
+    """Its output exists already. It is encoded again only because others of its group are,
     whose bytes depend on the group."""
 
 
@@ -68,5 +68,5 @@ def dump(job: Job) -> str:
 
 
 def load(text: str) -> Job:
-    """The job that `dump` made a line of."""
+    """The job of a line that `dump` made."""
     return [Item(**item) for item in json.loads(text)]

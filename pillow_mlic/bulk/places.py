@@ -15,15 +15,15 @@ from ..conversion import files_below, walk
 from ..files import whole_file
 
 _VERSIONS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "modified", "created", "CRC")
-"""What fsspec's file systems call what changes when a file does."""
+"""Names that fsspec's file systems give to what changes when a file does."""
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "memory"})
-"""Protocols where a file is there when it is whole, and not before."""
+"""Protocols where a file appears only when it is whole."""
 _MAGIC = re.compile(r"[*?[]")
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file: the name that opens it, its place below its source, and what tells of changes."""
+    """A file: the name that opens it, its place below its source, and signs of a change."""
 
     name: str
     relative: str
@@ -32,17 +32,17 @@ class FoundFile:
 
 
 def is_url(name: str) -> bool:
-    """Whether a name is for fsspec; paths of the local file system (`file://` too) are not."""
+    """Whether a name is for fsspec. Local paths are not, with `file://` or without."""
     return "://" in local(name) or "::" in local(name)
 
 
 def in_this_process(name: str) -> bool:
-    """Whether no other process sees what is there."""
+    """Whether only this process sees the files there."""
     return name.startswith("memory:")
 
 
 def find(source: str, suffixes: set[str]) -> list[FoundFile]:
-    """Files of a folder (with all below it), a glob, or the one file of that name, sorted.
+    """The sorted files of a folder (with all below it) or a glob, or the one file of that name.
 
     Folders and globs give files with one of `suffixes`. Raises ValueError where there is none.
     """
@@ -55,7 +55,7 @@ def find(source: str, suffixes: set[str]) -> list[FoundFile]:
 
 
 def sizes(folder: str) -> dict[str, int]:
-    """Names and sizes of all files below a folder that may not be there; -> empty then."""
+    """Names and sizes of all files below a folder; empty if there is no folder."""
     folder = local(folder)
     try:
         if is_url(folder):
@@ -71,7 +71,7 @@ def sizes(folder: str) -> dict[str, int]:
 
 
 def canonical(folder: str) -> str:
-    """The name of a folder as `sizes` gives it with its files."""
+    """The name of a folder, spelt as in the names that `sizes` gives."""
     folder = local(folder)
     if not is_url(folder):
         return str(Path(folder))
@@ -80,7 +80,7 @@ def canonical(folder: str) -> str:
 
 
 def join(folder: str, relative: str) -> str:
-    """The name of a file below a canonical folder. ValueError for one that would lie elsewhere."""
+    """The name of a file below a canonical folder. ValueError if it would lie elsewhere."""
     parts = PurePosixPath(relative) if is_url(folder) else PurePath(relative)
     if parts.is_absolute() or parts.anchor or ".." in parts.parts:
         msg = f"its name {relative!r} leads out of the folder"
@@ -102,7 +102,7 @@ def read(name: str) -> bytes:
 
 
 def write(name: str, data: bytes) -> None:
-    """Write a file, which appears under its name when it is whole."""
+    """Write a file that appears under its name only when it is whole."""
     name = local(name)
     if not is_url(name):
         with whole_file(Path(name)) as file:
@@ -121,7 +121,7 @@ def write(name: str, data: bytes) -> None:
 
 
 def remove_parts(folder: str, targets: set[str]) -> None:
-    """Remove what a killed process left beside the local files of these names."""
+    """Remove unfinished files that a killed process left beside these local files."""
     if is_url(folder):
         return
     for path in walk(Path(local(folder))):

@@ -1,6 +1,6 @@
-"""The local engine: worker processes, each with a thread here that feeds it.
+"""The local engine: worker processes, each fed by a thread here.
 
-One line of JSON goes to a worker for each job, and one comes back for each picture, then an empty
+For each job, one line of JSON goes to a worker. A line comes back for each picture, then an empty
 one. A worker ends when its input does, so none outlives a main process that was killed.
 """
 
@@ -113,7 +113,7 @@ class _Pool:
                 process.kill()
 
     def _start(self) -> "subprocess.Popen[str] | None":
-        """A worker that has loaded what it needs; None where work was stopped meanwhile."""
+        """A worker that has loaded what it needs; None if work was stopped meanwhile."""
         threads = str(self.order.threads)
         with self._lock:
             if self._stopped:
@@ -145,7 +145,7 @@ class _Pool:
         return process
 
     def _work(self, process: "subprocess.Popen[str]", task: _Task) -> bool:
-        """Have one job done; -> whether the worker is still alive."""
+        """Let a worker do one job; -> whether it is still alive."""
         assert process.stdin is not None
         assert process.stdout is not None
         left = {item.source: item for item in task.job if not item.done}
@@ -204,4 +204,4 @@ def worker() -> None:
                 print(json.dumps(record), file=out, flush=True)
             print(file=out, flush=True)
     except BrokenPipeError:
-        os._exit(1)  # the main process is gone: nobody reads what is left to be said
+        os._exit(1)  # the main process is gone: nobody reads the rest

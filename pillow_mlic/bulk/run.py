@@ -20,7 +20,7 @@ from .work import reject, suffix_of
 
 ENGINES = ("local", "ray")
 OPTIONS = {"quality", *KINDS, "model", "device", "optimize", "refine", "preview", "tile"}
-"""Those of saving that are the same for all pictures."""
+"""Options of saving that can be the same for all pictures."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class BatchProgress(NamedTuple):
     """How far a job is, after each picture."""
 
     done: int
-    """Pictures that this run has finished, those rejected among them."""
+    """Pictures that this run has finished, including rejected ones."""
     total: int
     """Pictures that this run has to do."""
     record: Record
-    """What the manifest or the rejects say of the last one."""
+    """The line of the last picture in the manifest or the rejects."""
 
 
 @dataclass
 class BatchSummary:
-    """What came of a job. Bytes, pixels and seconds are of this run; of a dry run all are 0."""
+    """The result of a job. Bytes, pixels and seconds are of this run; in a dry run all are 0."""
 
     manifest: Path
     planned: list[tuple[str, str]] = field(default_factory=list)
@@ -123,7 +123,7 @@ def run(
 
 
 def _check(request: BatchRequest) -> None:
-    """ValueError for what makes no job, before anything is read or written."""
+    """ValueError for a job that cannot begin, before anything is read or written."""
     order = request.order
     unknown = sorted(set(order.options) - OPTIONS)
     if unknown:
@@ -150,7 +150,7 @@ def _check(request: BatchRequest) -> None:
         on_ray.load()
     private = any(map(places.in_this_process, [*request.sources, request.target]))
     if private and request.engine != "local":
-        msg = "memory:// is of this process alone, and no place for workers on other machines"
+        msg = "memory:// is of this process alone; workers on other machines cannot reach it"
         raise ValueError(msg)
 
 
@@ -179,9 +179,9 @@ def _plan(
     manifest: Path,
     archive: Archive | None,
 ) -> tuple[list[Item], BatchSummary]:
-    """All items, those that are done marked, and a summary that knows what is to be done.
+    """All items, each marked if it is done, and a summary of what is to be done.
 
-    When a job begins, ValueError where outputs exist already; later those are its own.
+    ValueError if a new job finds outputs that exist already; in a resumed job they are its own.
     """
     there = places.sizes(request.target)
     if archive:
@@ -199,7 +199,7 @@ def _plan(
             summary.rejects.append(reject(item, error))
             continue
         if target in taken:
-            reason = f"{taken[target]} becomes {target} already; rename one, or convert it apart"
+            reason = f"{taken[target]} becomes {target}, too; rename one, or convert it separately"
             summary.rejects.append(reject(item, reason))
             continue
         taken[target] = file.name
@@ -241,7 +241,7 @@ def _records(request: BatchRequest, jobs: list[Job]) -> Generator[Record, None, 
 
 
 def default_workers(threads: int) -> int:
-    """As many processes as there are cores for their threads."""
+    """The number of cores divided by the threads of a process."""
     cores: Any = getattr(os, "sched_getaffinity", None)
     count = len(cores(0)) if cores else os.cpu_count() or 1
     return max(1, count // threads)

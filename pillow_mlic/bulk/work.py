@@ -1,4 +1,4 @@
-"""What a worker does with a job: read, convert, write, tell. The same in every engine."""
+"""What a worker does with a job: read, convert, write, report. The same in every engine."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ TOGETHER = 256 * 256
 """Most pixels of pictures that are encoded together. On a CPU core a batch of eight is 2.8 times as
 fast as one after another at 64 x 64, 1.2 times at 256 x 256, and slower from 512 x 512 on."""
 FORMATS = {"jpeg": ".jpg", "tiff": ".tif"}
-"""Names of formats whose usual extension is another one."""
+"""Formats whose usual extension is not their name."""
 
 
 @dataclass
@@ -88,8 +88,8 @@ class BatchWorker:
         return Opened(item, data, image, started)
 
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
-        """The padded size of a picture that is to be encoded together with others; None if
-        alone."""
+        """The padded size of a picture that may be encoded together with others; None if
+        not."""
         alone = {*KINDS, "refine"} & set(self._options)
         width, height = (-(-side // 64) * 64 for side in image.size)
         tile = self._options.get("tile", saving.DEFAULT_TILE)
@@ -153,7 +153,7 @@ class BatchWorker:
         return files
 
     def _written(self, opened: Opened, data: bytes, started: tuple[float, float]) -> Record:
-        """Write an output; -> what the manifest says of it."""
+        """Write an output; -> its line in the manifest."""
         item, image = opened.item, opened.image
         source = image if self._decodes else Image.open(io.BytesIO(data))
         coded = len(opened.data if self._decodes else data)
@@ -182,7 +182,7 @@ class BatchWorker:
 
 
 def reject(item: Item, reason: Exception | str) -> Record:
-    """What the rejects say of an input."""
+    """The line of an input among the rejects."""
     text = reason
     if isinstance(reason, UnidentifiedImageError):
         text = "Pillow cannot read it: it is no picture, or a broken one"

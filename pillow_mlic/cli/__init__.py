@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def join_words(words: Sequence[str]) -> list[str]:
-    """The words with a command of two in one of them."""
+    """The words, the first two joined where they are a command of two words."""
     if len(words) > 1 and words[1] in SECOND_WORDS.get(words[0], ()):
         return [f"{words[0]} {words[1]}", *words[2:]]
     return list(words)

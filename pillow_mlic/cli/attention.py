@@ -1,4 +1,4 @@
-"""`mlic attention`: what the contexts of a latent look at, and where the bits go, as a picture."""
+"""`mlic attention`: a picture of what the contexts of a latent look at, and where the bits went."""
 
 import argparse
 import io
@@ -18,9 +18,9 @@ def add_to(subparsers: Any) -> None:
         "attention",
         help="draw what the contexts of a place look at",
         description=(
-            "Draw a map of each global context's attention for the latent at a pixel, the factors "
-            "of reweighted contexts where the model has them, and where the bits went, over the "
-            "picture. A picture that is no .mlic file is encoded first."
+            "Draw maps over the picture: the attention of each global context for the latent at a "
+            "pixel, the factors of reweighted contexts if the model has them, and where the bits "
+            "went. A picture that is not a .mlic file is encoded first."
         ),
     )
     parser.add_argument("input", type=Path, metavar="IMAGE", help="a picture or a .mlic file")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..bulk.run import BatchProgress, BatchSummary
 
 MOST_REJECTS = 10
-"""Rejects that are told one by one; all of them are in their file."""
+"""Rejects that are printed one by one; all of them are in their file."""
 
 
 def add_to(subparsers: Any) -> None:
@@ -22,35 +22,42 @@ def add_to(subparsers: Any) -> None:
         help="folders of any size, on all cores or a cluster",
         description=(
             "Convert folders, globs or URLs (s3://bucket/photos, zip://::photos.zip) to .mlic, or "
-            "back with --to. A job that was stopped goes on where it was when the same command is "
-            "given again; what was done is in manifest.jsonl, what could not be in "
-            "manifest.rejects.jsonl."
+            "back with --to. To resume a job that was stopped, give the same command again. "
+            "manifest.jsonl lists the finished pictures, manifest.rejects.jsonl those that could "
+            "not be converted."
         ),
     )
     parser.add_argument("sources", nargs="+", metavar="SRC", help="folder, glob, file or URL")
     parser.add_argument("target", metavar="DST", help="folder or URL for the outputs")
     parser.add_argument(
-        "--to", default="mlic", metavar="FORMAT", help="of .mlic files: png, jpeg, webp ..."
+        "--to",
+        default="mlic",
+        metavar="FORMAT",
+        help="decode .mlic files to this format: png, jpeg, webp ...",
     )
     much = parser.add_mutually_exclusive_group()
     common.add_quality(much)
     common.add_encoding(parser)
     common.add_device(parser)
     parser.add_argument(
-        "--psnr", action="store_true", help="decode what was encoded, note the PSNR: takes longer"
+        "--psnr",
+        action="store_true",
+        help="also decode each file and note its PSNR in the manifest; takes longer",
     )
     parser.add_argument(
         "--workers",
         type=common.positive,
         metavar="N",
-        help="processes; default: one for each core, or CPU of the cluster, divided by --threads",
+        help="processes; default: the number of cores (with Ray, CPUs of the cluster) divided by "
+        "--threads",
     )
     parser.add_argument(
         "--threads",
         type=common.positive,
         default=1,
         metavar="N",
-        help="threads of each worker; default 1, the fastest, and the same bytes everywhere",
+        help="threads of each worker; default 1, which is fastest and keeps bytes the same for "
+        "any number of workers",
     )
     parser.add_argument(
         "--engine",
@@ -59,13 +66,16 @@ def add_to(subparsers: Any) -> None:
         help="worker processes here, or actors of a Ray cluster (needs pillow-mlic[cluster])",
     )
     parser.add_argument(
-        "--address", help="of the Ray cluster, such as auto; default: RAY_ADDRESS, or a local one"
+        "--address",
+        help="address of the Ray cluster, such as auto; default: RAY_ADDRESS, or Ray started here",
     )
     parser.add_argument(
         "--num-gpus", type=float, default=0, metavar="N", help="GPUs of each actor of Ray"
     )
     parser.add_argument(
-        "--manifest", metavar="FILE", help="default: manifest.jsonl in DST, for URLs in this folder"
+        "--manifest",
+        metavar="FILE",
+        help="default: manifest.jsonl in DST, or in the current folder if DST is a URL",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     common.add_huge(parser)
@@ -164,7 +174,7 @@ def _json(summary: "BatchSummary") -> str:
 
 
 def _table(summary: "BatchSummary", dry: bool) -> str:
-    """The summary for people, a row each."""
+    """The summary for people, a row for each figure."""
     facts = _facts(summary)
     rows = [("skipped, done before", f"{summary.skipped}"), ("rejected", f"{facts['rejected']}")]
     if dry:

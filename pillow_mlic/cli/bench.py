@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--codecs",
         type=common.names,
         metavar="NAMES",
-        help=f"codecs to measure, of {', '.join(codecs.names())}; "
-        f"default: {','.join(bench.DEFAULT_CODECS)} as far as they are installed",
+        help=f"codecs to measure, from {', '.join(codecs.names())}; "
+        f"default: those installed of {','.join(bench.DEFAULT_CODECS)}",
     )
     parser.add_argument(
         "--quality",
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("bench"),
         metavar="OUTDIR",
-        help="folder of the report; what was measured there before is not measured again; "
+        help="folder of the report; measurements that it already has are not repeated; "
         "default: %(default)s",
     )
     parser.add_argument(
@@ -56,13 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=common.positive,
         default=1,
         metavar="N",
-        help="processes; times are cleanest with 1, the default",
+        help="processes; default 1, which disturbs times least",
     )
     parser.add_argument(
         "--metrics",
         type=common.names,
         metavar="NAMES",
-        help=f"of {', '.join(metrics.MEASURES)}; default: all that are installed (docs/reports.md)",
+        help=f"metrics, from {', '.join(metrics.MEASURES)}; default: all that are installed "
+        "(docs/reports.md)",
     )
     parser.add_argument(
         "--anchor",
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = args.metrics or metrics.available()
     for name in chosen:
         if name not in metrics.available():
-            msg = f"the metric {name!r} is not there; there are {', '.join(metrics.available())}"
+            msg = f"there is no metric {name!r} here; there are {', '.join(metrics.available())}"
             if name in metrics.MEASURES:
                 msg += f"; for {name}: {metrics.how_to_get(name)}"
             raise ValueError(msg)

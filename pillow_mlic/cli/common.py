@@ -28,12 +28,12 @@ def add_huge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--huge",
         action="store_true",
-        help="also pictures beyond Pillow's limit for files that are not trusted (179 megapixels)",
+        help="accept pictures above 179 megapixels, Pillow's limit for files that are not trusted",
     )
 
 
 def add_quality(group: Any) -> None:
-    """--quality and what may be asked for instead, to a group whose members exclude each other."""
+    """Add --quality and its alternatives to a group of options that exclude each other."""
     group.add_argument(
         "-q",
         "--quality",
@@ -65,12 +65,12 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preview",
         action="store_true",
-        help="put a small preview into pictures from half a megapixel on, for quick thumbnails",
+        help="add a small preview, for quick thumbnails, to pictures of half a megapixel or more",
     )
     parser.add_argument(
         "--no-optimize",
         action="store_true",
-        help="half the time for files of about 4 %% more bytes at the same fidelity",
+        help="encode in less than half the time; files are about 4 %% larger at the same fidelity",
     )
     parser.add_argument(
         "--refine",
@@ -83,9 +83,9 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
 
 
 def save_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What was asked for by `add_quality`, `add_encoding` and `add_device`, for `Image.save`.
+    """The options of `Image.save` from those of `add_quality`, `add_encoding` and `add_device`.
 
-    Without `--strip`, which commands do themselves.
+    `--strip` is not among them: commands strip pictures themselves.
     """
     names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -103,9 +103,9 @@ def outputs(
 ) -> list[tuple[Path, Path]]:
     """Input and output of each file. `out`: a folder, or a file's name for a single input.
 
-    A file's name has an extension that Pillow can write. Without `out` the output lies beside the
-    input. Raises ValueError where two inputs would give one output, where one would be
-    overwritten without `force`, and where a file's extension is not `suffix` if that is .mlic.
+    `out` is a file's name if Pillow can write its extension. Without `out` the output lies beside
+    the input. Raises ValueError if two inputs would give one output, if a file would be overwritten
+    without `force`, and if `suffix` is .mlic but `out` is a file's name with another extension.
     """
     writable = {e for e, name in Image.registered_extensions().items() if name in Image.SAVE}
     single = out is not None and out.suffix.lower() in writable and not out.is_dir()
@@ -122,7 +122,7 @@ def outputs(
     seen: dict[Path, Path] = {}
     for path, target in pairs:
         if target in seen:
-            msg = f"{seen[target]} and {path} would both become {target}; convert them apart"
+            msg = f"{seen[target]} and {path} would both become {target}; convert them separately"
             raise ValueError(msg)
         seen[target] = path
         check_free(target, force)
@@ -130,14 +130,14 @@ def outputs(
 
 
 def check_free(target: Path, force: bool) -> None:
-    """ValueError where a file would be overwritten without `force`."""
+    """ValueError if a file would be overwritten without `force`."""
     if target.exists() and not force:
         msg = f"{target} exists already; add --force to replace it"
         raise ValueError(msg)
 
 
 class Bar:
-    """A progress bar on standard error over several files, or none where nobody looks."""
+    """A progress bar on standard error over several files; none if that is no terminal."""
 
     def __init__(self, total: int, quiet: bool) -> None:
         from tqdm import tqdm
@@ -151,7 +151,7 @@ class Bar:
         self._done = 0
 
     def file(self) -> Callable[[float], None]:
-        """Progress (0..1) of the file at hand."""
+        """Progress (0..1) of the current file."""
 
         def update(share: float) -> None:
             self._bar.n = self._done + share
@@ -160,7 +160,7 @@ class Bar:
         return update
 
     def next(self) -> None:
-        """The file at hand is done with."""
+        """The current file is finished."""
         self._done += 1
         self._bar.n = self._done
         self._bar.refresh()
@@ -176,7 +176,7 @@ class Bar:
 
 
 class StepBars:
-    """Progress bars on standard error, one for each thing to be done; none where nobody looks."""
+    """Progress bars on standard error, one for each stage; none if that is no terminal."""
 
     def __init__(self) -> None:
         self._bar: Any = None

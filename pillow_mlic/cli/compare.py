@@ -37,8 +37,8 @@ def add_to(subparsers: Any) -> None:
         "--codecs",
         type=common.names,
         metavar="NAMES",
-        help=f"codecs by name, the first sets the size; default: {','.join(DEFAULT_CODECS)} as far "
-        "as they are installed",
+        help="codecs by name, the first sets the size; default: those installed of "
+        f"{','.join(DEFAULT_CODECS)}",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -46,7 +46,7 @@ def add_to(subparsers: Any) -> None:
         "--quality",
         type=float,
         default=saving.DEFAULT_QUALITY,
-        help="of the first codec, the others match it; default: %(default)g",
+        help="quality of the first codec, which the others match; default: %(default)g",
     )
     where.add_argument(
         "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel for every codec"
@@ -58,7 +58,7 @@ def add_to(subparsers: Any) -> None:
         "--match",
         choices=("bytes", "psnr"),
         default="bytes",
-        help="what is made equal where -q says how much; default: %(default)s",
+        help="with -q: make bytes equal, or PSNR; default: %(default)s",
     )
     parser.add_argument(
         "--crop",
@@ -69,7 +69,10 @@ def add_to(subparsers: Any) -> None:
         "detail, and where the codecs do worst",
     )
     parser.add_argument(
-        "--zoom", type=common.positive, default=2, help="how much; default: %(default)s"
+        "--zoom",
+        type=common.positive,
+        default=2,
+        help="how much regions are enlarged; default: %(default)s",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="default: IMAGE-compare.png here"
@@ -108,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 def outcomes_of(
     image: Image.Image, names: Sequence[str] | None, **where: Any
 ) -> "list[CodecOutcome]":
-    """`evaluation.compare.compare` with codecs by name (None: the usual ones), saying its steps."""
+    """`evaluation.compare.compare` with codecs by name (None: the usual ones); prints its steps."""
     from ..evaluation import codecs, compare
 
     known = codecs.names()
@@ -123,7 +126,7 @@ def write_sheet(
     boxes: "Sequence[Box] | None",
     zoom: int,
 ) -> None:
-    """The contact sheet as a PNG file; `boxes`: None where they are to be chosen."""
+    """Write the contact sheet as a PNG file; without `boxes` the details are chosen here."""
     from ..evaluation import compare
 
     chosen = compare.choose_boxes(image, outcomes, zoom) if boxes is None else boxes

@@ -1,4 +1,4 @@
-"""`mlic completion`: what makes a shell complete the command's words."""
+"""`mlic completion`: a script that makes a shell complete the command's words."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ def add_to(subparsers: Any) -> None:
         "completion",
         help="print a shell's completion script",
         description=(
-            "Print what makes a shell complete the words of `mlic`. For bash: "
+            "Print a script that makes a shell complete the words of `mlic`. For bash: "
             "mlic completion bash > ~/.local/share/bash-completion/completions/mlic"
         ),
     )
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(parser: argparse.ArgumentParser, files: Any) -> None:
-    """Say which arguments are names of files; commands of two words are none for a shell."""
+    """Mark arguments that are names of files; drop commands of two words, which shells split."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name in [name for name in action.choices if " " in name]:

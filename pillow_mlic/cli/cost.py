@@ -31,16 +31,17 @@ def add_to(subparsers: Any) -> None:
         "--codecs",
         type=common.names,
         metavar="NAMES",
-        help="codecs, the first sets the size in bytes; default: mlic,avif,jxl as far as they are "
-        "installed",
+        help="codecs, the first sets the size in bytes; default: those installed of mlic,avif,jxl",
     )
-    parser.add_argument("-q", "--quality", type=float, help="of the first codec; default: 3")
+    parser.add_argument(
+        "-q", "--quality", type=float, help="quality of the first codec; default: 3"
+    )
     parser.add_argument(
         "--repeats",
         type=common.positive,
         default=3,
         metavar="N",
-        help="runs, the best counts (one beyond 5 megapixels); default: %(default)s",
+        help="runs, of which the best counts (only one above 5 megapixels); default: %(default)s",
     )
     parser.add_argument("--no-memory", action="store_true", help="do not measure peak memory")
     parser.add_argument(

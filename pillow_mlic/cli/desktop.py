@@ -16,11 +16,11 @@ def add_to(subparsers: Any) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "desktop",
-        help="make the desktop know .mlic files",
+        help="register .mlic files with the desktop",
         description=(
-            "Tell the desktop (of Linux, by freedesktop.org's rules) about .mlic: their type, an "
-            "icon, the viewer and thumbnails. Only the user's own folders are touched, or those "
-            "below a prefix."
+            "Register .mlic files with a Linux desktop that follows freedesktop.org: their type, "
+            "an icon, the viewer and thumbnails. Only the user's own folders are touched, or "
+            "those below a prefix."
         ),
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -38,7 +38,9 @@ def add_to(subparsers: Any) -> None:
         )
         action.set_defaults(run=run)
     thumbnail = actions.add_parser(
-        "thumbnail", help="write a thumbnail as PNG", description="What file managers call."
+        "thumbnail",
+        help="write a thumbnail as PNG",
+        description="Write a thumbnail as PNG; file managers call this.",
     )
     thumbnail.add_argument("input", type=Path, metavar="FILE", help=".mlic file")
     thumbnail.add_argument("output", type=Path, metavar="OUT", help="PNG file to write")

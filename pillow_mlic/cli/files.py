@@ -36,7 +36,7 @@ def add_to(subparsers: Subparsers) -> None:
     decode.add_argument(
         "--format",
         default="png",
-        help="extension of the outputs where -o names none: png, tif, webp, jpg ...; default png",
+        help="extension of outputs, unless -o names a file: png, tif, webp, jpg ...; default png",
     )
     decode.add_argument(
         "--region",

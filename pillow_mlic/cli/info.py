@@ -1,4 +1,4 @@
-"""`mlic info`: what a .mlic file says of itself, without decoding it."""
+"""`mlic info`: describe .mlic files without decoding them."""
 
 import argparse
 import json

@@ -27,7 +27,7 @@ def add_to(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """mlic models."""
     for name in args.names:
-        models.number_of(name)  # a wrong name is told before anything is counted
+        models.number_of(name)  # a wrong name is refused before anything is counted
     installed = packs.installed()
     if not args.json:
         print(_line("model", "paper", "parameters", "kMAC/px to encode", "to decode", "weights"))
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(name: str, weights: list[str]) -> dict[str, Any]:
-    """What is to be said of a model, with the names of its packs."""
+    """Facts about a model, with the names of its packs."""
     from ..models.complexity import complexity
 
     found = complexity(name)

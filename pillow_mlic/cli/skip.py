@@ -1,4 +1,4 @@
-"""`mlic bench skip`: what selective compression is worth."""
+"""`mlic bench skip`: what selective compression saves."""
 
 import argparse
 import sys

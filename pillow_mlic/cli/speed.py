@@ -16,10 +16,10 @@ def add_to(subparsers: Any) -> None:
         "bench speed",
         help="where the time of one picture goes",
         description=(
-            "Encode and decode a picture on the CPU: seconds of the whole and of its parts, their "
-            "multiplications, and the share of the machine's rate of float32 matrix products, "
-            "measured in the same run. The ratio is what the machine could have multiplied "
-            "in the time."
+            "Encode and decode a picture on the CPU. The table gives seconds and multiplications "
+            "of the whole and of its parts, and their share of the rate of float32 matrix products "
+            "that the machine reaches in the same run. The ratio is what the machine could have "
+            "multiplied in that time."
         ),
     )
     parser.add_argument("picture", type=Path, metavar="PICTURE")
@@ -31,14 +31,14 @@ def add_to(subparsers: Any) -> None:
         "--threads",
         type=common.positive,
         default=1,
-        help="with one (the default) its CPU time is measured, with more wall time",
+        help="with 1 (the default) CPU time is measured, with more wall time",
     )
     parser.add_argument(
         "--repeats",
         type=common.positive,
         default=3,
         metavar="N",
-        help="runs, the best counts; default: %(default)s",
+        help="runs, of which the best counts; default: %(default)s",
     )
     parser.set_defaults(run=run)
 

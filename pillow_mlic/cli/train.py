@@ -19,8 +19,9 @@ def add_to(subparsers: Any) -> None:
         "train",
         help="train a model on a folder of pictures",
         description=(
-            "Train a trunk at a constant rate, resumed exactly from RUN/state.pt if that exists, "
-            "or (--cooldown) take its rate down to zero and write the weights."
+            "Train a trunk at a constant learning rate; RUN/state.pt is resumed exactly if it "
+            "exists. With --cooldown, branch off from the trunk, take the rate down to zero and "
+            "write the weights."
         ),
     )
     _add_arguments(parser)
@@ -32,9 +33,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="run", help="folder that keeps the run")
     parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="default %(default)s")
     parser.add_argument(
-        "-q", "--quality", type=float, help="the one quality that networks but the default are for"
+        "-q",
+        "--quality",
+        type=float,
+        help="quality to train for; needed by all models but the default one",
     )
-    parser.add_argument("--lambda", dest="lam", type=float, help="the same as a lambda")
+    parser.add_argument("--lambda", dest="lam", type=float, help="the same, given as a lambda")
     parser.add_argument(
         "--distortion",
         choices=("psnr", "ms-ssim", "visual"),
@@ -44,9 +48,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stage",
         choices=("all", "hyperprior", "selection", "texture"),
-        help="hyperprior: without contexts, a good start for all; selection (mlicv2): last of all, "
-        "learn which symbols need not be coded; texture (mlicv2-lite): last of all, learn to make "
-        "textures of noise",
+        help="all (default): everything; hyperprior: without contexts, a good start for all; "
+        "selection (mlicv2, the last stage): only learn which symbols need not be coded; texture "
+        "(mlicv2-lite, the last stage): only learn to make textures of noise",
     )
     parser.add_argument(
         "--from",
@@ -57,22 +61,34 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--steps", type=int, help="stop after this many steps")
-    parser.add_argument("--cooldown", action="store_true", help="branch off and anneal")
+    parser.add_argument(
+        "--cooldown",
+        action="store_true",
+        help="branch off, take the rate down to zero and write weights",
+    )
     parser.add_argument(
         "--out", type=Path, help="pack to write; default RUN/MODEL[-cooldown-STEP].safetensors"
     )
     common.add_device(parser)
     parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--batch", type=int, help="crops a step; default 32 (16)")
-    parser.add_argument("--crop", type=int, help="side of a crop; default 128 (256) pixels")
-    parser.add_argument("--rate", type=float, help="learning rate; default 2e-3 (1e-4)")
+    parser.add_argument(
+        "--batch", type=int, help="crops a step; default 32, for models of one quality 16"
+    )
+    parser.add_argument(
+        "--crop",
+        type=int,
+        help="side of a crop in pixels; default 128, for models of one quality 256",
+    )
+    parser.add_argument(
+        "--rate", type=float, help="learning rate; default 2e-3, for models of one quality 1e-4"
+    )
     parser.add_argument("--seed", type=int, help="seed of weights, crops and noise; default 0")
     parser.add_argument(
         "--no-bf16",
         dest="bf16",
         action="store_const",
         const=False,
-        help="matrix products in float32",
+        help="matrix products in float32 instead of bfloat16",
     )
 
 

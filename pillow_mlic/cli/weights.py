@@ -18,8 +18,8 @@ def add_to(subparsers: Any) -> None:
     listing.set_defaults(run=run_list)
     importing = actions.add_parser(
         "import",
-        help="make a pack of a published checkpoint",
-        description="Make a weight pack of a published MLIC++ or LALIC checkpoint (.pth.tar).",
+        help="make a pack from a published checkpoint",
+        description="Make a weight pack from a published MLIC++ or LALIC checkpoint (.pth.tar).",
     )
     importing.add_argument("file", type=Path, help="the checkpoint")
     importing.add_argument(
@@ -29,9 +29,11 @@ def add_to(subparsers: Any) -> None:
         required=True,
         help="lambda that it was trained for: 0.0018 to 0.0483 (MSE) or 2.4 to 60.5 (MS-SSIM)",
     )
-    importing.add_argument("--folder", type=Path, help="where to; default: the user's folder")
     importing.add_argument(
-        "-f", "--force", action="store_true", help="replace a pack of that name that is another"
+        "--folder", type=Path, help="folder for the pack; default: the user's folder of packs"
+    )
+    importing.add_argument(
+        "-f", "--force", action="store_true", help="replace a different pack of the same name"
     )
     importing.set_defaults(run=run_import)
     exporting = actions.add_parser("export", help="write the tensors of a pack as a checkpoint")

@@ -1,5 +1,5 @@
-"""The one value that says how a picture is coded; made of options on saving, of a header on
-opening."""
+"""The one value that says how a picture is coded. Saving makes it from options, opening from a
+header."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ class Coding:
 
     @classmethod
     def of_header(cls, header: "Header", pack: "Pack", engine: Engine) -> "Coding":
-        """As a file with this header was coded."""
+        """The coding of a file with this header."""
         return cls(pack, header.quality, header.tile_size, header.guard, engine)
 
     def grid(self, size: tuple[int, int]) -> Grid:

@@ -66,8 +66,8 @@ class Decoder:
 
         `tiles` are payloads by their place in raster order; one that is missing comes out grey.
         `put` is given the box of a region, in pixels of the picture, and its pixels (h, w, 3)
-        uint8. Should the memory of the engine's device not suffice, the CPU does it all again, with
-        a warning.
+        uint8. If the memory of the engine's device does not suffice, the CPU does it all again,
+        with a warning.
         Raises DecodeError where a tile does not give the symbols that were encoded.
         """
         wanted = box or (0, 0, *self._size)

@@ -39,9 +39,9 @@ class Encoder:
 
     With `optimize` rounding is rate-distortion optimised (`entropy.rounding`). `refine`: steps of
     refinement, each of which takes about as long as plain encoding; a tile keeps the result only if
-    the file gets better by it. Errors are then measured on pixels as `show` makes them of decoded
-    ones. With `estimate` the model's own estimate of the size in bits comes back, too. Should the
-    memory of the engine's device not suffice, the CPU does the work, with a warning.
+    the file gets better. For this comparison `show` turns decoded pixels into what a viewer of the
+    file sees. With `estimate` the model's own estimate of the size in bits is returned, too. If the
+    memory of the engine's device does not suffice, the CPU does the work, with a warning.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class Encoder:
     def encode_batch(self, pictures: Pixels) -> list[list[bytes]]:
         """Encode B pictures of one size, (B, H, W, 3) uint8, together; -> the tiles of each.
 
-        Faster than one after another where pictures are small. Which pictures share a batch may
-        change the last bits of float32 results, and so a symbol here and there. They are not
+        Faster than one after another if pictures are small. Which pictures share a batch may
+        change the last bits of float32 results, and so a symbol here and there. Pictures are not
         refined.
         """
         encoded = where_memory_suffices(partial(self._encode, _Stack(pictures), None), self._coding)
         return [each.tiles for each in encoded]
 
     def _encode(self, pictures: Source, progress: Progress | None, coding: Coding) -> list[Encoded]:
-        """Each of the pictures; only a single one is refined."""
+        """Encode each of the pictures; only a single one is refined."""
         height, width = pictures.shape[-3:-1]
         transforms = Transforms(coding.engine, coding.grid((width, height)), coding.quality)
         work = _ANALYSIS + _ENTROPY
@@ -109,7 +109,7 @@ class Encoder:
     def _refined(
         self, streams: list[TileStream], encoder: TileEncoder, steps: Steps
     ) -> list[TileStream]:
-        """The tiles, each replaced by its refined form where the file gets better by it.
+        """The tiles, each replaced by its refined form if that makes the file better.
 
         A tile is judged with its neighbours as they are at that time, so the picture never gets
         worse, whichever tiles change.

@@ -57,8 +57,8 @@ TRIALS = 6
 """How often a picture is encoded at most."""
 SIZE_TOLERANCE = math.log(1.01)
 PSNR_TOLERANCE = 0.04  # dB: 1 % of the squared error
-# What photographs typically take and give at quality 1 to 8, and how that changes with how many
-# bits JPEG takes at quality 50. Only the first guesses depend on it; it saves every fourth trial.
+# Typical bits and PSNR of photographs at quality 1 to 8, and how they change with the bits that
+# JPEG takes at quality 50. Only the first guesses depend on this; it saves every fourth trial.
 _TYPICAL_BPP = (0.142, 0.216, 0.324, 0.475, 0.676, 0.93, 1.25, 1.92)
 _TYPICAL_PSNR = (28.8, 30.3, 31.9, 33.6, 35.4, 37.2, 38.9, 41.3)
 _TYPICAL_JPEG_BPP = 0.87
@@ -81,7 +81,7 @@ class Target:
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Target | None":
-        """The one target among the options of `save`; None without. ValueError for a wrong one."""
+        """The target among the options of `save`, None if there is none; ValueError if wrong."""
         kinds = [kind for kind in KINDS if options.get(kind) is not None]
         given = [name for name in ("quality", *KINDS) if options.get(name) is not None]
         if not kinds:
@@ -97,12 +97,12 @@ class Target:
         return cls(kinds[0], float(value))  # type: ignore[arg-type]
 
     def expected_bytes(self, pixels: int) -> float | None:
-        """About the size of the file; None where that is not known before."""
+        """The approximate size of the file; None if the target does not tell it."""
         sizes = {"max_bytes": self.value, "target_bpp": self.value * pixels / 8}
         return sizes.get(self.kind)
 
     def check_quality_is_free(self, pack: str, quality: float | None) -> None:
-        """ValueError where the weight pack of that name is for one `quality` alone."""
+        """ValueError if the weight pack of that name is for a single `quality`."""
         if quality is not None:
             msg = (
                 f"the weights {pack} are for quality {quality:g} alone, so there is no quality to "
@@ -121,10 +121,10 @@ class Target:
         """The quality that meets the target on a picture of so many pixels.
 
         `measure` gives the bytes (for "target_psnr" the PSNR in dB) of a quality. It is called at
-        most `TRIALS` times, once of them for the quality that is returned. `overhead`: bytes that
-        no quality changes; `complexity`: see there; `guess`: a quality that will be near.
-        Where no quality meets the target there is a ValueError that says what can be had. Sizes of
-        tiny pictures may jump by more than the tolerance: then the nearest one counts.
+        most `TRIALS` times, including once for the quality that is returned. `overhead`: bytes that
+        do not depend on quality; `complexity`: see there; `guess`: a quality that will be near.
+        If no quality meets the target, a ValueError says what is possible. Sizes of tiny pictures
+        may jump by more than the tolerance: then the nearest one counts.
         """
         size = self.expected_bytes(pixels)
         if size is None:
@@ -180,8 +180,8 @@ def _where(levels: Sequence[float], level: float) -> float:
 
 
 def complexity(image: Image.Image) -> float:
-    """How much detail a picture has: ln of the bits that JPEG needs for its middle, 0 for a
-    typical picture."""
+    """How much detail a picture has: the logarithm of the bits that JPEG needs for its middle,
+    relative to a typical picture."""
     left, top = (max(0, (side - _MIDDLE) // 2) for side in image.size)
     right, bottom = (
         min(side, start + _MIDDLE) for side, start in zip(image.size, (left, top), strict=True)
@@ -202,7 +202,7 @@ class Maker(Protocol):
 
     @property
     def overhead(self) -> int:
-        """Bytes of metadata and alpha, which no quality changes."""
+        """Bytes of metadata and alpha, which do not depend on quality."""
         ...
 
     @property
@@ -215,12 +215,12 @@ class Maker(Protocol):
         ...
 
     def show(self, coded: CodedFile, put: Put, progress: "Progress") -> None:
-        """Put what a decoder sees of a file."""
+        """Decode a file and give its regions to `put`."""
         ...
 
 
 def find(target: Target, maker: Maker, progress: "Progress | None") -> CodedFile:
-    """The file that meets the target, metadata and alpha counted.
+    """The file that meets the target; metadata and alpha count.
 
     Every trial runs the whole analysis, as gains within it depend on quality (Analysis.gain8 in
     models/mlicv2_lite.py). Keeping the part that does not depend on it would take too much memory
@@ -232,7 +232,7 @@ def find(target: Target, maker: Maker, progress: "Progress | None") -> CodedFile
     if maker.drafts:
         done = _DRAFTING
         drafts = _Trials(target, maker, lambda share: report(done * share), draft=True)
-        with contextlib.suppress(ValueError):  # what drafts do not reach, refined files may
+        with contextlib.suppress(ValueError):  # refined files may reach what drafts do not
             guess = drafts.search(difficulty)
     trials = _Trials(target, maker, lambda share: report(done + (1 - done) * share))
     quality = trials.search(difficulty, guess)
@@ -262,7 +262,7 @@ class _Trials:
         number = len(self.coded)
 
         def tell(share: float) -> None:
-            """Nobody knows how many trials there will be, so each counts as 0.4 of what is left."""
+            """The number of trials is not known, so each counts as 0.4 of what is left."""
             self._report(1 - (1 - 0.4 * share) * 0.6**number)
 
         by_psnr = self._target.kind == "target_psnr"

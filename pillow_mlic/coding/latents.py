@@ -1,4 +1,4 @@
-"""The decoded latents of a picture, of which tiles are decoded when they are first needed."""
+"""The decoded latents of a picture; tiles are decoded when they are first needed."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from ..format.geometry import LATENT, Box, Grid, overlap, size, within
 class DecodedLatents:
     """The latents of any box of a picture.
 
-    Boxes must be asked for from top to bottom: tiles above the one at hand are forgotten.
+    Boxes must be asked for from top to bottom: tiles above the current box are forgotten.
     """
 
     def __init__(

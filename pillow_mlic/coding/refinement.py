@@ -2,9 +2,9 @@
 
     y, z of the analysis -> relaxed symbols -> R + lambda D -> gradient -> y, z -> ... -> y, z
 
-Decoders know nothing of it. The rate is the model's estimate for relaxed symbols, D what the pack
-was trained for, lambda that of the quality. In the end real bytes and real pixels are compared, and
-each tile keeps the better of its plain and its refined latents.
+Decoders know nothing of it. R is the model's estimate for relaxed symbols, D the distortion that
+the pack was trained for, lambda that of the quality. At the end real bytes and real pixels are
+compared, and each tile keeps the better of its plain and its refined latents.
 """
 
 from collections.abc import Callable
@@ -28,13 +28,13 @@ LEAST_GAIN = 8.0
 """Bits that a tile must save to be replaced: its chunk's length may take a byte more."""
 
 Show = Callable[[Pixels], Pixels]
-"""Makes of decoded pixels (h, w, 3) what is seen of them: (h, w, 3), or (h, w) of grey."""
+"""Turns decoded pixels (h, w, 3) into those of the file's mode: (h, w, 3), or (h, w) of grey."""
 
 
 class Refiner(NamedTuple):
     """Refines the tiles of one picture in `steps` steps each.
 
-    `report` is called with a number of pixels whenever so many have had another step; an exception
+    After each step of a window `report` is called with the window's number of pixels; an exception
     that it raises ends the work. The same picture and settings give the same latents.
     """
 
@@ -60,8 +60,8 @@ class Refiner(NamedTuple):
         """`refined` for one window.
 
         The gradient of the error is taken region by region, and not through the walk. So memory
-        holds what one gradient needs at a time: that of the walk, or that of one region's
-        synthesis.
+        holds either what the gradient of the walk needs or that of one region's synthesis, never
+        both.
         """
         source, transforms, coding, _ = self.encoder
         descent = coding.engine.descent(latents, coding.quality, self.steps, seed)
@@ -84,7 +84,7 @@ class TileChoice(NamedTuple):
     show: Show
 
     def best(self, coded: CodedTile, around: Around, touched: Box) -> CodedTile:
-        """The tile `around.box` as it was `coded`, or a refined one if R + lambda D is less.
+        """The tile `around.box` as it was `coded`, or a refined one if its R + lambda D is less.
 
         R is counted in real bytes, D on real pixels of the box `touched`: all pixels that depend on
         the tile's latents. `around` reaches a halo further.
@@ -106,7 +106,7 @@ class TileChoice(NamedTuple):
         return kept
 
     def _cost(self, tile: CodedTile, around: Around, touched: Box) -> float:
-        """Bits of a tile, and of the error of the pixels that it matters to."""
+        """R + lambda D: bits of a tile, plus what the error of the pixels in `touched` costs."""
         around.put(tile.y_hat)
         return 8 * len(tile.stream.payload) + self._distortion(around, touched)
 
@@ -127,7 +127,7 @@ class TileChoice(NamedTuple):
         return total
 
     def _bits(self, original: Pixels, shown: Pixels) -> float:
-        """What it costs that `shown` differs from the original, (h, w, 3) each."""
+        """The cost in bits of the difference between `shown` and the original, (h, w, 3) each."""
         coding = self.encoder.coding
         if not coding.pack.file.for_squared_error:
             return coding.engine.cost(original[None], shown[None], coding.quality)

@@ -40,7 +40,7 @@ class Scale:
 class Aim:
     """The level that is searched for; anything within `tolerance` of it is as good.
 
-    With `ceiling` nothing above it is.
+    With `ceiling` no level above it is accepted.
     """
 
     level: float
@@ -54,7 +54,7 @@ class Aim:
 
     @property
     def middle(self) -> float:
-        """Where to aim so that misses to both sides may still hit."""
+        """The middle of the levels that count as hits."""
         return self.level - 0.4 * self.tolerance if self.ceiling else self.level
 
 
@@ -88,8 +88,8 @@ def search(
     sides, so that a straight `measure` is hit by the third. `guess`: where to begin; `known`:
     levels of qualities measured before.
 
-    Where the aim is a ceiling, the result lies above it only if every quality does: should `limit`
-    trials all be above, the lowest quality is tried, too.
+    If the aim is a ceiling, the result lies above it only if every quality does: if all `limit`
+    trials are above, the lowest quality is tried, too.
     """
     levels = {scale.index(quality): level for quality, level in (known or {}).items()}
 
@@ -111,7 +111,7 @@ def search(
 
 
 def _next(levels: dict[int, float], aim: float, scale: Scale, guess: float | None) -> int | None:
-    """Where to look next, never twice at one place; None where nothing is left between."""
+    """Where to look next, never twice at one place; None if there is no place left between."""
     if not levels:
         return scale.index((scale.lowest + scale.highest) / 2 if guess is None else guess)
     below = max((i for i, level in levels.items() if level <= aim), default=None)

@@ -14,9 +14,9 @@ from .coding import Coding
 from .transforms import Source, Transforms
 
 DEARER, SPOILT = 1.5, 256.0
-"""When optimised rounding has spoilt the 16x16 pixels of a latent: their error costs more than
-DEARER times what it cost before, plus SPOILT bits (one for each pixel). What is given up on
-purpose for a smaller file is at most 90 bits in one place (Kodak)."""
+"""Optimised rounding has spoilt the 16x16 pixels of a latent if their error costs more than DEARER
+times what it cost before, plus SPOILT bits (one for each pixel). Where it works as intended, the
+error of one place costs at most 90 bits more (Kodak)."""
 NEAR = 5
 """Side of the square of latents around a spoilt one that are then rounded to the nearest."""
 CHECKS = 4
@@ -41,7 +41,7 @@ class TileEncoder(NamedTuple):
     def optimised(self, latents: LatentArrays, around: Around, rounds: int) -> list[CodedTile]:
         """Code the tile `around.box` of each picture, its rounding optimised in `rounds`.
 
-        Where optimised rounding turns out to spoil the picture, it is taken back.
+        Where that turns out to spoil the picture, it is taken back.
         """
         engine, quality = self.coding.engine, self.coding.quality
         first = engine.first_pass(latents, quality)
@@ -65,8 +65,8 @@ class TileEncoder(NamedTuple):
 
 
 def _near(worse: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> Floats:
-    """1 where any of (B, h, w, 1) is true within `NEAR` latents: what spoils pixels may be any
-    latent near them."""
+    """1 where any of (B, h, w, 1) is true in the square of side `NEAR` around: any latent near
+    spoilt pixels may be the cause."""
     side = NEAR // 2
     padded = np.pad(worse, ((0, 0), (side, side), (side, side), (0, 0)))
     windows = sliding_window_view(padded, (NEAR, NEAR), axis=(1, 2))

@@ -1,9 +1,9 @@
-"""Transforms of pictures of any size: region by region, each with a halo of what is around it.
+"""Transforms of pictures of any size, region by region, each with a halo around it.
 
-A region is widened by the reach of the transform (`Engine.halo`) before it is transformed, and what
-was added is cut off again. So its result depends neither on where regions begin and end nor on how
-memory was split, and no seam can exist. A network whose transforms reach everywhere has no halo:
-there each tile of the format is transformed by itself.
+A region is widened by the reach of the transform (`Engine.halo`) before it is transformed, and the
+margin is cut off again. So its result does not depend on how the picture was cut into regions, and
+there are no seams. A network whose transforms reach everywhere has no halo: then each tile of the
+format is transformed by itself.
 
 All boxes are in pixels of the padded picture, multiples of 16.
 """
@@ -29,7 +29,7 @@ SMALLEST_SIDE = 128
 class Source(Protocol):
     """A picture (H, W, 3) of uint8 that is read piece by piece; a NumPy array is one.
 
-    Or several of one size, (B, H, W, 3), whose pieces have all of them.
+    Or several pictures of one size, (B, H, W, 3); each piece is cut from all of them.
     """
 
     @property
@@ -51,7 +51,7 @@ class Transforms:
         self.quality = quality
 
     def seen(self, box: Box) -> Box:
-        """What a transform must see for its result in `box` to be that of the whole picture."""
+        """The box that a transform must see to give in `box` the result for the whole picture."""
         halo = self.engine.halo
         return box if halo is None else self.grid.widened(box, halo)
 
@@ -88,10 +88,10 @@ class Transforms:
         return pixels
 
     def errors(self, source: Source, around: Around, differentiate: bool) -> ErrorBits:
-        """What the errors of the pixels in `around.box` cost, and their gradient by its latents.
+        """What the errors of the pixels in `around.box` cost, and the gradient by its latents.
 
-        Pixels near the edges of `around.outer` are not quite right for want of latents beyond;
-        that is what the halo is for.
+        Near the edges of `around.outer` pixels are not quite right, since latents beyond are
+        missing. The halo keeps these edges away from the box.
         """
         inner = around.inside()
         cells = np.empty_like(inner[..., :1])
@@ -118,7 +118,7 @@ class Transforms:
     def cost_gradient(self, source: Source, around: Around) -> Floats:
         """Gradient of what the pack was trained for by the latents in `around.box`, in bits.
 
-        Measures that look at more than a pixel see each region, with its halo, as a picture.
+        A measure that looks at more than a pixel sees each region, with its halo, as a picture.
         """
         gradient = np.empty_like(around.inside())
 

@@ -29,7 +29,7 @@ class Steps:
 
 
 def where_memory_suffices(work: Callable[[Coding], T], coding: Coding) -> T:
-    """Do `work`, once more on the CPU where the memory of the engine's device does not suffice."""
+    """Do `work`; if the memory of the engine's device does not suffice, again on the CPU."""
     try:
         return work(coding)
     except DeviceMemoryError:

@@ -65,8 +65,9 @@ def context_maps(
     """What the contexts of the latent at pixel (x, y) look at, in its tile.
 
     -> the tile's box (left, top, right, bottom) in pixels, and by name maps (h/16, w/16) of the
-    tile's latents or lists (C,) of channels; see models.base.ContextMaps. Raises ValueError where
-    the pixel lies outside or the model has no such contexts, and what opening and decoding would.
+    tile's latents or lists (C,) of channels; see models.base.ContextMaps. Raises ValueError if
+    the pixel lies outside or the model has no such contexts, and the errors of opening and
+    decoding.
     """
     if isinstance(file, str | Path):
         with open(file, "rb") as opened:

@@ -28,7 +28,7 @@ def sheet(
     maps: Mapping[str, NDArray[np.float32]],
     at: tuple[int, int] | None = None,
 ) -> Image.Image:
-    """The picture, its pixel `at` marked, and a panel for each map, each as bright as its most.
+    """The picture, its pixel `at` marked, and a panel for each map, scaled to its largest value.
 
     Maps (h, w) have a value for each 16x16 block of the picture; lists (C,) become bars.
     """

@@ -1,4 +1,4 @@
-"""Do streams decode everywhere? The matrix of settings that decoders differ in, run for real.
+"""Do streams decode everywhere? Tries the settings in which decoders differ.
 
 Pictures are encoded once on every device of this machine. Then each setting decodes all streams in
 a process of its own: other thread counts, without oneDNN, on an older instruction set, in another
@@ -7,7 +7,7 @@ decoding are counted:
 
     exact   guard band 1e-9, walk in float64 (the default of files)
     fast    the pack's float32 guard band, walk in float32, without the retry in float64
-    naive   no corrections at all, walk in float32: what learned codecs do otherwise
+    naive   no corrections at all, walk in float32, as in other learned codecs
 """
 
 import contextlib
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 KINDS = ("exact", "fast", "naive")
 SIDE = 2048
-"""Side of a tile in pixels; of larger pictures the first one is decoded."""
+"""Side of a tile in pixels; of larger pictures only the first tile is decoded."""
 
 
 class Setting(NamedTuple):
@@ -82,7 +82,7 @@ class SettingOutcome(NamedTuple):
 
 
 class PortabilitySummary(NamedTuple):
-    """The matrix and what the guard band costs: bytes in all and listed latents a stream."""
+    """The outcomes, and what the guard band costs: bytes in all and listed latents a stream."""
 
     outcomes: list[SettingOutcome]
     bytes_exact: int
@@ -268,7 +268,7 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
 
 
 def _disturbed(amplitude: float) -> "type[DecodingCoder]":
-    """A decoder that sees every scale moved by this share of it, up or down at random."""
+    """A decoder that sees every scale moved by this share of itself, up or down at random."""
     import torch
 
     from ..entropy.walk import DecodingCoder

@@ -1,7 +1,7 @@
-"""What selective compression (MLICv2, section 3.4.4) is worth: symbols, bytes and time.
+"""What selective compression (MLICv2, section 3.4.4) saves: symbols, bytes and time.
 
-Every picture is coded twice with the same weights, as they are and without the networks that decide
-which symbols are coded. Times are those of this process; it should have the machine to itself.
+Every picture is coded twice with the same weights, with and without the networks that decide which
+symbols are coded. Times are those of this process; it should have the machine to itself.
 """
 
 import time

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 TILE = 2048
 SIDE = 2048
-"""Of the matrices whose product gives the machine's rate."""
+"""Side of the matrices whose product gives the machine's rate."""
 
 
 class Part(NamedTuple):
@@ -61,9 +61,9 @@ def measure(
 ) -> Speed:
     """Encode and decode (H, W, 3) and measure parts and whole on the CPU, the best of `repeats`.
 
-    With one thread seconds are those of its CPU time, which other work on the machine changes
-    little; with more they are wall time. The rate is measured before, after and between, and the
-    median counts.
+    With one thread, seconds are CPU time, which other work on the machine changes little; with
+    more they are wall time. The rate is measured before, between and after the parts; the median
+    counts.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

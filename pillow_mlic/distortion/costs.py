@@ -1,7 +1,7 @@
 """What a distortion costs in bits a pixel: lambda times what the measure finds.
 
 `psnr`: squared error. `ms-ssim`: 1 - MS-SSIM. `visual`: SSIMULACRA2, and a share of squared error
-that keeps colours and flat areas honest.
+that keeps colours and flat areas from drifting.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .ms_ssim import MIN_CROP as MS_SSIM_CROP
 from .ms_ssim import ms_ssim
 
 SQUARED_SHARE = 0.2
-"""Of squared error in `visual`, against what it costs for `psnr`."""
+"""The weight of squared error in `visual`, relative to its cost for `psnr`."""
 
 MIN_CROPS = {"psnr": 64, "ms-ssim": MS_SSIM_CROP, "visual": ssimulacra2.MIN_CROP}
 """Side in pixels of the smallest crops that each can be trained with."""
@@ -27,7 +27,7 @@ LEAST_SIDES = {"psnr": 1, "ms-ssim": 176, "visual": 64}
 def cost(distortion: str, shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
     """What `distortion` costs each of (B, H, W, 3) pictures at `quality` (B,), in bits a pixel.
 
-    `original` in 0..1; `shown` as synthesis gives it, possibly outside.
+    `original` in 0..1; `shown` as synthesis gives it, possibly beyond 0..1.
     """
     return COSTS[distortion](shown, original, quality)
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5
 LEAST = 1e-6
-"""Terms below this, at which powers have no useful gradient, count as this."""
+"""Smaller terms count as this: the gradient of their power would be of no use."""
 MIN_CROP = 192
 """Side of the smallest crop (a multiple of 64) whose fifth scale holds a window."""
 

@@ -1,14 +1,14 @@
-"""SSIMULACRA2 on tensors, with gradients: a distortion that follows eyes.
+"""SSIMULACRA2 on tensors, with gradients: a distortion that agrees with eyes.
 
     sRGB -> linear light -> XYB -> windows -> structure, artifacts, lost detail -> S -> u -> score
                  |-> means of 2x2 pixels -> ... the same at five scales
 
 J. Sneyers, 2022: https://github.com/cloudinary/ssimulacra2. Constants, weights and windows are
-those of that definition; what happens at borders is as in the package `ssimulacra2`, with which
+those of that definition; borders are treated as in the package `ssimulacra2`, with which
 `evaluation.metrics` measures files. Of its 108 terms the 76 with a weight below 0.003 are left
-out: all together they change a score by less than 0.01. With them go the sixth scale, and at the
-finest scale all planes but Y, so that the measure costs a third. (Where a side is shorter than
-256 pixels, so that the definition itself has fewer than six scales, it mixes up its weights. Here
+out: all together they change a score by less than 0.01. That removes the sixth scale, and at the
+finest scale all planes but Y, so the measure costs a third. (If a side is shorter than 256 pixels,
+the definition itself has fewer than six scales and then gives scales the weights of others. Here
 every scale keeps its own.)
 """
 
@@ -32,7 +32,7 @@ _SUM = 0.9562382616834844
 _POLYNOMIAL = (2.326765642916932, -0.020884521182843837, 6.248496625763138e-05)
 _POWER = 0.6276336467831387
 _LEAST = 1e-24
-"""Means of fourth powers below this, whose roots have no useful gradient, count as this."""
+"""Smaller means of fourth powers count as this: the gradient of their root would be of no use."""
 
 X, Y, B = range(3)
 STRUCTURE, ARTIFACT, DETAIL = range(3)
@@ -82,10 +82,10 @@ def badness(original: Tensor, shown: Tensor, crops: bool = False) -> Tensor:
     """Pictures (B, H, W, 3) -> u (B,), where score = 100 - 10 u^0.63: 0 if equal, about 13 at a
     score of 50 and 3 at 80.
 
-    u is nearly linear in what is wrong, so that means over pictures make sense. Values of `shown`
-    outside 0..1 count as the nearest inside, and have no gradient. With `crops` the sides are
-    mirrored, too: then the mean over the crops of a picture is close to the u of the whole, where
-    zeros at the sides hide 5 to 15 %. In float32 or more, whatever autocast says: variances are
+    u is nearly linear in the error, so that means over pictures make sense. Values of `shown`
+    outside 0..1 are clamped and have no gradient. With `crops` pictures are mirrored beyond their
+    sides: then the mean over the crops of a picture is close to the u of the whole. Zeros beyond
+    the sides would hide 5 to 15 %. In float32 or more, whatever autocast says: variances are
     small differences.
     """
     with torch.autocast(original.device.type, enabled=False):
@@ -180,7 +180,7 @@ def _mirrored(x: Tensor, dim: int) -> Tensor:
 
 @cache
 def _window(dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # it is kept, and gradients may be wanted later
+    with torch.inference_mode(False):  # it is cached, and gradients may be wanted later
         place = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
         window = torch.exp(-(place**2) / (2 * SIGMA**2))
         return (window / window.sum()).to(device, dtype)

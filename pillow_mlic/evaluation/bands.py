@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .pixels import PictureLike, pair
 
 SIGMAS = (0.7, 1.4, 2.8, 5.6)
-"""Of the Gaussians whose differences are the bands, in pixels; an octave each."""
+"""Sigmas, in pixels, of the Gaussians whose differences are the bands; an octave apart."""
 LUMA = (0.299, 0.587, 0.114)
 STRIP = 256
 """Rows worked on at a time."""
@@ -25,9 +25,9 @@ def energies(original: PictureLike, decoded: PictureLike) -> tuple[float, ...]:
     A band is a difference of two Gaussian blurs of luma (0.299 R + 0.587 G + 0.114 B, in levels
     of 0..255): luma itself minus sigma 0.7; 0.7 minus 1.4; 1.4 minus 2.8; 2.8 minus 5.6 pixels.
     Grain, pores, hair and grass are in the first two. The ratio is that of root mean squares over
-    the picture, decoded to original, each mean square plus 0.01, so that flat pictures have 1.
-    It compares how much there is, not whether it is in the right places: noise counts, too, and
-    sharpening. So it is no measure of fidelity, and no BD-rate is taken over it.
+    the picture, decoded to original; 0.01 is added to each mean square, so that flat pictures
+    have 1. The ratio compares how much detail there is, not whether it is in the right places:
+    noise and sharpening count, too. So it does not measure fidelity, and has no BD-rate.
 
     `original`, `decoded`: images, or uint8 arrays (H, W, 3) in 0..255. ModuleNotFoundError
     without scipy.

@@ -52,8 +52,8 @@ def common_range(anchor: Points, test: Points) -> tuple[float, float]:
 def published(name: str, metric: Metric = "psnr") -> list[tuple[float, float]]:
     """Published points (bpp, dB) on Kodak of "vtm-17.0", "mlic", "mlic+", "mlic++" or "lalic".
 
-    Of the metric "ms-ssim" (in dB) there are points for "vtm-17.0" only, of "ssimulacra2" none;
-    elsewhere the list is empty.
+    By "ms-ssim" (in dB) only "vtm-17.0" has points, by "ssimulacra2" none has; the list is empty
+    then.
     ValueError for an unknown name.
     """
     curves = _published_file()["curves"]

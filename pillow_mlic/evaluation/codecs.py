@@ -58,7 +58,7 @@ class Codec:
     def weights(self, setting: float) -> str:
         """The hash of the weights that `setting` uses; "" for codecs without weights.
 
-        Found by encoding a small picture, so it also loads what the first call has to load.
+        It encodes a small picture to find out, so it also does the loading of a first call.
         """
         data = self.encode(Image.new("RGB", (64, 64), "gray"), setting)
         return str(self.decode(data).info.get("weights", ""))

@@ -58,8 +58,8 @@ def compare(
 
     Give one of three: `size` in bytes; `psnr` in dB; or `quality`, of the first codec, whose bytes
     or PSNR (`match`) the others then aim at. A codec that cannot reach the aim comes as near as it
-    can. `progress` is told what is being done. What a codec loads at its first use does not count
-    in its times. ValueError for a quality that the first codec does not have.
+    can. `progress` is told what is being done. Times do not include what a codec loads at its
+    first use. ValueError for a quality that the first codec does not have.
     """
     say = progress or _silent
     outcomes: list[CodecOutcome] = []
@@ -112,7 +112,7 @@ def _code(image: Image.Image, codec: Codec, setting: float) -> CodecOutcome:
 def _fidelity(image: Image.Image, decoded: Image.Image) -> dict[Metric, float]:
     """Every metric of `_LABELS` that is installed and that the picture is large enough for.
 
-    The others are for benches, where a second a picture does not matter.
+    The other metrics are left to `mlic bench`, where a second a picture does not matter.
     """
     return {
         name: metrics.level(name, metrics.METRICS[name](image, decoded))
@@ -152,7 +152,7 @@ def table(outcomes: Sequence[CodecOutcome]) -> str:
 
 
 def choose_boxes(original: Image.Image, outcomes: Sequence[CodecOutcome], zoom: int) -> list[Box]:
-    """Where to look: the place richest in detail, and where the codecs do worst beside it."""
+    """Two places to look at: the one richest in detail, and another where the codecs do worst."""
     width = _column(original) // zoom
     size = (width, width * 3 // 4)
     first = details.most_detailed(original, size)

@@ -50,8 +50,8 @@ def run(
     """Measure every codec at every size and write cost.json, cost.md and plots into `out`.
 
     The first codec works at `quality` (None: the middle of its ladder), the others at the setting
-    that comes nearest to its size in bytes on the smallest mosaic. Times are the best of
-    `repeats` runs, of one beyond 5 megapixels; all codecs take turns in this process.
+    that comes nearest to its size in bytes on the smallest mosaic. Times are the best of `repeats`
+    runs (above 5 megapixels of one run); all codecs take turns in this process.
     """
     tell = progress or _silent
     with_memory = with_memory and memory.available()
@@ -167,7 +167,7 @@ def _add_memory(
 
 @contextlib.contextmanager
 def _any_size() -> Iterator[None]:
-    """Pillow's guard against decompression bombs off: the pictures are our own."""
+    """Turn off Pillow's guard against decompression bombs: the pictures are our own."""
     most = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
@@ -180,7 +180,7 @@ def _any_size() -> Iterator[None]:
 
 
 def _stamp(codec: Codec, settings: dict[str, float]) -> dict[str, Any]:
-    """What must agree for a codec's figures to be used again."""
+    """A codec's figures are used again only if all of this is the same."""
     setting = settings[codec.name]
     weights = weights_of(codec, setting)
     return {"encoder": codec.describe(), "weights": weights, "setting": setting}

@@ -1,7 +1,7 @@
 """Settings at which codecs can be compared: equal size or equal PSNR.
 
-A .mlic file is searched for by `Image.save` itself (`target_bpp`, `max_bytes`, `target_psnr`):
-whoever wishes the same gets the same file. The other codecs are searched for here.
+For .mlic `Image.save` itself does the search (`target_bpp`, `max_bytes`, `target_psnr`), so the
+same wish gives the same file everywhere. For the other codecs the search is here.
 """
 
 import io
@@ -32,7 +32,7 @@ class Wish:
 
 
 class FoundSetting(NamedTuple):
-    """A setting and its file, which meets the wish, or comes as near as it can."""
+    """A setting and its file, which meets the wish or comes as near as possible."""
 
     setting: float
     data: bytes
@@ -55,7 +55,7 @@ class Coder(Protocol):
         ...
 
     def psnr(self, data: bytes) -> float:
-        """Of what is decoded from a file, in dB."""
+        """PSNR of the picture decoded from a file, in dB."""
         ...
 
 
@@ -101,8 +101,8 @@ def meet(
 ) -> FoundSetting:
     """The file that meets a wish.
 
-    `known`: bytes, or dB, of settings measured before. Where a file of at most so many bytes cannot
-    be had it is the smallest.
+    `known`: bytes, or dB, of settings measured before. If no file is small enough, it is the
+    smallest.
     """
     if is_mlic(codec.name):
         return _by_saving(wish, codec, coder)
@@ -120,7 +120,7 @@ def meet(
 
 
 def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> FoundSetting:
-    """The file that `Image.save` finds; where the wish is out of reach, the nearer end's."""
+    """The file that `Image.save` finds; if none meets the wish, that of the nearer end."""
     pixels = coder.image.width * coder.image.height
     options: dict[str, float] = {
         "bytes": {"target_bpp": 8 * wish.value / pixels},
@@ -143,7 +143,7 @@ def _by_saving(wish: Wish, codec: Codec, coder: Coder) -> FoundSetting:
 def _problem(
     wish: Wish, codec: Codec, coder: Coder, files: dict[float, bytes]
 ) -> tuple[Callable[[float], float], Aim, Scale]:
-    """What `search` is asked: measure, aim and scale."""
+    """The arguments of `search`: measure, aim and scale."""
 
     def measure(setting: float) -> float:
         data = files[setting] = coder.encode(setting)
@@ -159,6 +159,6 @@ def _problem(
 
 
 def _level(wish: Wish, value: float) -> float:
-    """What rises nearly linearly with quality: dB, or the logarithm of bytes."""
+    """A value that rises nearly linearly with quality: dB, or the logarithm of bytes."""
     # Equal pictures have no finite PSNR.
     return min(value, 100.0) if wish.kind == "psnr" else math.log(max(value, 1))

@@ -1,7 +1,7 @@
 """Single measurements, the file that keeps them, and the processes that make them.
 
-What is to be measured is a `MeasuringJob`; its outcome is a row, one line of a JSON-lines file,
-written as soon as it is made. A later run takes up the rows that are there.
+A `MeasuringJob` says what to measure. Its outcome is a row, one line of a JSON-lines file, written
+as soon as it is made. A later run uses the rows that are there.
 """
 
 import json
@@ -29,7 +29,7 @@ from .results import COLUMNS, columns_of
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 CountProgress = Callable[[str, int, int], object]
-"""Called with what is being done, how much of it is done, and how much is to do in this run."""
+"""Called with the name of the work, how much of it is done, and how much this run has to do."""
 
 SAMPLE_SIZE = (512, 384)
 _SAMPLE_QUALITY = 92  # of the WebP that shows what a codec made of a picture
@@ -52,12 +52,12 @@ class MeasuringJob(ABC):
     setting: float
 
     def identity(self) -> Row:
-        """What tells its row from those of other kinds of jobs."""
+        """The entries that distinguish its row from those of other kinds of jobs."""
         return {}
 
     @abstractmethod
     def is_whole(self, row: Row) -> bool:
-        """Whether a row measured before has all that is wanted now."""
+        """Whether a row measured before has everything that is wanted now."""
 
     @abstractmethod
     def numbers(self) -> Row:
@@ -121,7 +121,7 @@ class PeakMemory(MeasuringJob):
 
 @dataclass(frozen=True)
 class Sample(MeasuringJob):
-    """What a codec makes of a picture in `target` bytes: a detail of it, written into `folder`.
+    """A detail of the picture as a codec shows it in `target` bytes, written into `folder`.
 
     `known`: settings and sizes in bytes measured before, to begin the search from; `setting` is
     the one that comes nearest.
@@ -167,7 +167,7 @@ def save_sample(detail: Image.Image, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole: should that fail, the old one stays."""
+    """Write a whole file; if that fails, the old one stays."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
@@ -189,7 +189,7 @@ def _measured(name: Measure, original: Image.Image, decoded: Image.Image) -> Row
 
 @cache
 def _warm_up(codec: Codec) -> None:
-    """Once a process: have the codec load its library and weights outside the measured time."""
+    """Make the codec load library and weights outside the measured time, once in a process."""
     codec.weights(codec.settings[0])
 
 
@@ -224,12 +224,12 @@ def rows_of(
 
 
 def _job_key(job: MeasuringJob) -> Key:
-    """What tells the jobs of one call apart."""
+    """A key that is different for each job of one call."""
     return job.codec.name, job.setting, job.picture.sha256
 
 
 def _stamp(job: MeasuringJob) -> Row:
-    """What a row must agree in to be used again."""
+    """A row is used again only if these entries are the same."""
     return {
         **job.identity(),
         "codec": job.codec.name,
@@ -298,7 +298,7 @@ def _measure_all(
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         msg = (
-            "a worker process died, for want of memory perhaps; what was measured is kept, "
+            "a worker process died, perhaps for lack of memory; what was measured is kept, "
             "so run again with fewer workers"
         )
         raise RuntimeError(msg) from error

@@ -2,8 +2,8 @@
 
     python -m pillow_mlic.evaluation.memory REQUEST
 
-What counts is the memory of the whole process that is in RAM at once (resident), interpreter,
-libraries and weights included: what a user's program must find room for.
+Counted is the memory of the whole process that is in RAM at once (resident), with interpreter,
+libraries and weights. That is what a user's program needs.
 """
 
 import importlib.util
@@ -60,8 +60,8 @@ def _process(request: dict[str, Any]) -> dict[str, float]:
 def peak() -> float:
     """The most memory in MiB that this process has had resident at once.
 
-    Linux counts it for the program since it was started, macOS through `getrusage` (as on Linux,
-    where it would take over the peak of the process that started this one); ImportError elsewhere.
+    Linux counts it since the program was started. macOS gives it by `getrusage`, which on Linux
+    would begin with the peak of the parent process. ImportError on other systems.
     """
     if _STATUS.exists():
         line = next(x for x in _STATUS.read_text().splitlines() if x.startswith("VmHWM:"))

@@ -74,10 +74,10 @@ def ms_ssim_db(value: float) -> float:
 
 
 def level(metric: Metric, value: float) -> float:
-    """A metric's value as what curves and BD-rates are drawn over: more is better.
+    """A metric's value on the scale of curves and BD-rates, where more is better.
 
     PSNR (dB) and SSIMULACRA2 (points) as they are, MS-SSIM in dB. FLIP and Butteraugli are
-    distances in units of what is seen: with a minus sign, so that equal steps count equally.
+    perceptual distances: they get a minus sign but no logarithm, so that equal steps count equally.
     """
     if metric == "ms-ssim":
         return ms_ssim_db(value)
@@ -113,7 +113,7 @@ METRICS: dict[Metric, Callable[[PictureLike, PictureLike], float]] = {
 
 
 MEASURES: tuple[Measure, ...] = (*METRICS, "bands")
-"""All that can be measured; "bands" is described in `bands.energies`."""
+"""Everything that can be measured; "bands" is described in `bands.energies`."""
 
 NEEDS: dict[Measure, str] = {
     "ms-ssim": "scipy",

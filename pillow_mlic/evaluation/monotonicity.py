@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """From one quality to the next higher one on a picture: bytes in percent, PSNR in dB."""
+    """The change from one quality to the next on a picture: bytes in percent, PSNR in dB."""
 
     image: str
     lower: float
@@ -46,7 +46,7 @@ class Monotonicity:
 
 
 def monotonicity(codec: str, rows: Iterable[Mapping[str, Any]]) -> Monotonicity | None:
-    """Of the rows of a bench run with this codec; None where no picture has two qualities."""
+    """The steps in the rows of a bench run; None if no picture has two qualities."""
     pictures: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row["codec"] == codec and "error" not in row:

@@ -1,4 +1,4 @@
-"""The report as one web page that needs nothing else: tables, plots, pictures with a divider.
+"""The report as one self-contained web page: tables, plots, pictures with a divider.
 
 The template report.html lies beside this module. Pictures are data URIs; a content security policy
 in the page forbids the browser to fetch anything.

@@ -1,4 +1,4 @@
-"""Plots of results: curves labelled where they end, on white, told apart without colour, too."""
+"""Plots of results on white: curves have labels at their ends, and differ not only in colour."""
 
 import math
 from collections.abc import Sequence

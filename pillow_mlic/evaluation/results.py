@@ -99,9 +99,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class BdRate:
-    """Percent more bits than the anchor, by method and metric; None where it cannot be said.
+    """Percent more bits than the anchor, by method and metric; None if there is no figure.
 
-    `low`, `high`: the range of PSNR in dB that the figure is about. `note`: why there is no figure.
+    `low`, `high`: the range of PSNR in dB that the figure covers. `note`: why there is no figure.
     """
 
     name: str
@@ -113,7 +113,7 @@ class BdRate:
 
 @dataclass(frozen=True)
 class SampleImage:
-    """A codec's version of a picture in the report: the file shown, and what is true of it."""
+    """A codec's version of a picture in the report: the file shown, and its figures."""
 
     codec: str
     file: str
@@ -138,7 +138,7 @@ class Samples:
 class Results:
     """All that a bench run measured; `errors` are rows with codec, setting, image and error.
 
-    `monotonicities`: for codecs whose quality is continuous, whether it orders bytes and PSNR.
+    `monotonicities`: for codecs of continuous quality, whether bytes and PSNR rise with it.
     """
 
     name: str
@@ -169,7 +169,7 @@ class Results:
 
 
 def bd_rates(curves: dict[str, Curve], anchor: str, kodak: bool) -> list[BdRate]:
-    """Of every measured codec and, for Kodak, of the published ones."""
+    """BD-rates of every measured codec and, for Kodak, of the published ones."""
 
     def measured(name: str) -> dict[Metric, Points]:
         return {metric: curves[name].points(metric) for metric in COLUMNS}

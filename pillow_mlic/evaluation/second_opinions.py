@@ -18,7 +18,7 @@ from .pixels import PictureLike, pair
 BUTTERAUGLI = "butteraugli_main"
 _THREE_NORM = re.compile(r"^3(?:\.0*)?-norm: ([0-9.]+(?:e[+-]?\d+)?)$", re.MULTILINE)
 BUTTERAUGLI_SIDE = 8
-"""Of smaller pictures the program says 0, whatever is in them."""
+"""For smaller pictures the program says 0, whatever is in them."""
 
 
 def flip(a: PictureLike, b: PictureLike) -> float:

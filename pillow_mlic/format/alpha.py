@@ -30,8 +30,8 @@ def to_bytes(plane: Image.Image) -> bytes:
 def from_bytes(data: bytes, size: tuple[int, int], box: Box) -> Image.Image:
     """A box of the plane of a picture of `size` (width, height), as an L picture.
 
-    Memory is that of the box and of a row; only WebP is decoded whole, by Pillow's own limit for
-    pictures. Raises DamagedError where the data are no such plane.
+    Takes memory for the box and a row; only WebP is decoded whole, within Pillow's own limit for
+    pictures. Raises DamagedError if the data are no such plane.
     """
     try:
         if data[:1] == _ZLIB:
@@ -87,7 +87,7 @@ def _inflated(data: bytes) -> Iterator[bytes]:
     """What zlib data hold, block by block; ValueError at their end if they are not whole."""
     unzip = zlib.decompressobj()
     for at in range(0, len(data), _STEP):
-        # Small pieces, as what is not used of one is copied at every call.
+        # In small pieces: the unused rest of a piece is copied at every call.
         piece, block = data[at : at + _STEP], bytes(_BLOCK)
         while piece or len(block) == _BLOCK:
             block = unzip.decompress(piece, _BLOCK)

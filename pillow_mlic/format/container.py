@@ -125,7 +125,7 @@ class ChunkPlace:
     covered: bytes
     """What the CRC covers before the data."""
     chained: int | None = None
-    """Where the CRC of the tile before is stored, which that of a tile of version 2 covers, too."""
+    """Where the CRC of the tile before is stored; the CRC of a tile of version 2 covers it, too."""
 
     @property
     def critical(self) -> bool:
@@ -152,7 +152,7 @@ def scan(
     the file's end; no chunk may reach beyond it. Types, order, number of tiles and the presence
     of alpha are checked; unknown chunks that are not critical are listed with the others.
     Raises ContainerError. With `allow_truncated`, a file that ends early gives the chunks that
-    are whole. With `tiles`, of the TILE chunks only those of these indexes are listed.
+    are whole. With `tiles`, only the TILE chunks of these indexes are listed.
     """
     start = fp.tell()
     if not allow_truncated and header.grid.count * _MIN_CHUNK_SIZE > file_size - start:
@@ -177,7 +177,7 @@ def scan(
 def scan_metadata(fp: BinaryIO, header: Header, file_size: int) -> list[ChunkPlace]:
     """Find the chunks before the first critical one: all metadata, no alpha, no tiles.
 
-    Arguments and errors as for `scan`, but of the first critical chunk only the type is checked.
+    Arguments and errors as for `scan`; of the first critical chunk only the type is checked.
     """
     start = fp.tell()
     try:
@@ -342,7 +342,7 @@ def _check_kind(header: Header, kind: int, *, critical: bool) -> None:
 
 
 def _misplaced(header: Header, kind: int, seen: Counter[int]) -> str | None:
-    """Return why a chunk of type `kind` must not follow those counted in `seen`."""
+    """Why a chunk of type `kind` must not follow those counted in `seen`."""
     tiles = seen[ChunkType.TILE]
     problem = None
     if kind == ChunkType.TILE:
@@ -364,7 +364,7 @@ def _misplaced(header: Header, kind: int, seen: Counter[int]) -> str | None:
 
 
 def _missing(header: Header, seen: Counter[int]) -> str:
-    """Say what a file lacks that ends after the chunks counted in `seen`."""
+    """What is missing in a file that ends after the chunks counted in `seen`."""
     tiles = seen[ChunkType.TILE]
     if tiles < header.grid.count:
         return f"before tile {tiles + 1} of {header.grid.count}"

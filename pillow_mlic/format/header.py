@@ -1,4 +1,4 @@
-"""The header of a .mlic file: what it says of itself before its chunks (docs/format.md)."""
+"""The header of a .mlic file, which comes before its chunks (docs/format.md)."""
 
 import binascii
 import struct
@@ -34,7 +34,7 @@ ARITHMETIC_FLOAT64, ARITHMETIC_INTEGER = 0, 1
 MAX_TEXTURE = 200
 """Full strength of texture; 0 is none."""
 MAX_TILE_CODE = 6
-"""A tile's side is at most 4096 pixels: what decoding one tile takes is bounded."""
+"""A tile's side is at most 4096 pixels, which bounds the memory that decoding one takes."""
 MAX_TILE_RATE = 16
 """Most bytes a pixel in a tile, its sides rounded up to multiples of 64; no model needs 14."""
 MAX_ALPHA_RATE = 2
@@ -60,7 +60,7 @@ def quality_code(quality: float) -> int:
 
 
 def storable(quality: float) -> float:
-    """The quality nearest to this one that a header can say."""
+    """The quality nearest to this one that a header can hold."""
     return 1 + quality_code(quality) / _QUALITY_STEPS
 
 
@@ -71,7 +71,7 @@ def tile_code(side: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a .mlic file says of itself before its chunks.
+    """The fields of a header.
 
     `pack` is the start of the weight pack's identity, zeros where no tile is learned (model 0).
     `quality_code` comes from `quality_code`, `guard_code` is an index into `GUARD_BANDS` (0 with
@@ -172,8 +172,8 @@ class Header:
     def covered(self, kind: int, index: int) -> bytes:
         """What the CRC of chunk `index` of type `kind` covers between its type byte and its data.
 
-        The header's own CRC, and for a tile its number. (Of a tile, the CRC of the one before
-        follows.) In version 1 nothing.
+        That is the header's own CRC and, for a tile, its number; in version 1 nothing. (For a tile,
+        `container` adds the CRC of the tile before.)
         """
         if self.version == 1 or kind not in BOUND_TYPES:
             return b""
@@ -187,7 +187,7 @@ def is_mlic(prefix: bytes) -> bool:
 
 
 def prefix_problem(prefix: bytes) -> str | None:
-    """Return why a .mlic file that begins so (9 bytes or more) cannot be read; None if it can."""
+    """Why a .mlic file with this beginning (9 bytes or more) cannot be read; None if it can."""
     version_byte = prefix[len(SIGNATURE) : len(SIGNATURE) + 1]
     if not is_mlic(prefix) or not version_byte:
         return None

@@ -1,4 +1,4 @@
-"""Names of what is in a .mlic file, and the errors of reading one; see docs/format.md."""
+"""Names of the parts of a .mlic file, and the errors of reading one; see docs/format.md."""
 
 import enum
 
@@ -10,9 +10,9 @@ VERSIONS = (1, 2)
 """Versions that are read."""
 CRC_SIZE = 4
 CRITICAL = 0x40
-"""The bit of a chunk's first byte that says that a reader must know the chunk."""
+"""The bit of a chunk's first byte that is set if a reader must know the chunk."""
 LAST = 0x80
-"""The bit of a chunk's first byte that says that the file ends with it."""
+"""The bit of a chunk's first byte that is set if the file ends with it."""
 TYPE_MASK = 0x3F
 MAX_METADATA_BYTES = 1 << 24
 """Longest metadata chunk, as these are read when a file is opened."""

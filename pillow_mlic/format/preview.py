@@ -8,23 +8,23 @@ import io
 from PIL import Image, features
 
 SMALLEST_PICTURE = 500_000
-"""Pixels below which a picture has no preview: to decode it is quick enough."""
+"""Pictures with fewer pixels have no preview: decoding them is quick enough."""
 SHARE = 0.02
-"""What a preview may take of the rest of the file ..."""
+"""A preview may take this share of the rest of the file ..."""
 LEAST_BYTES = 600
-"""... or this, whichever is more."""
+"""... or this many bytes, whichever is more."""
 MAX_BYTES = 1 << 16
 """Longer previews are neither written nor read."""
 MAX_SIDE = 512
 SIDES = (MAX_SIDE, 384, 256, 192, 128, 96, 64)
 QUALITIES = (80, 60, 40)
-"""WebP's; the largest side is taken that fits with one of these."""
+"""WebP's; a preview gets the largest side with which its file fits at one of these."""
 
 _START = b"\x9d\x01\x2a"
 
 
 def to_bytes(image: Image.Image, file_bytes: float) -> bytes | None:
-    """The best preview for a file that has `file_bytes` without it; None where there is none.
+    """The best preview for a file that has `file_bytes` without it, or None.
 
     `image` is in mode L or RGB; pictures with transparency and small ones have no preview. Raises
     ValueError where Pillow cannot write WebP.

@@ -8,7 +8,7 @@ from .layout import ChunkType, DamagedError, UnsupportedError, damage
 
 
 class TileKind(enum.IntEnum):
-    """What the data of a TILE chunk hold, in their first byte; version 1 has learned ones only."""
+    """The first byte of the data of a TILE chunk, which says what follows; not in version 1."""
 
     LEARNED = 0
     WEBP = 1

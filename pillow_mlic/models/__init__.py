@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a model lives, the number that stands for it in files (never reused), its source."""
+    """A model's module, its number in files (never reused), and its source."""
 
     number: int
     module: str
@@ -62,7 +62,7 @@ def class_of(name: str) -> Any:
 
 
 def identify(state: Any) -> tuple[str, Any]:
-    """Name and model (loaded) that a published state dict belongs to.
+    """The name of the model that a published state dict belongs to, and the loaded model.
 
     Raises ValueError with the nearest network's first differing keys and shapes otherwise.
     """

@@ -4,8 +4,8 @@
     entropy(quality, z_size, coder) -> y_hat                (the same walk in encoder and decoder)
     y_hat -> synthesis -> pixels
 
-`entropy` holds all that decides which distribution a symbol is coded with, and nothing else: a
-copy of it in float64 is the canonical one. Tensors are channels-last, (B, H, W, C).
+`entropy` alone decides which distribution each symbol is coded with. Its results in float64 are the
+canonical ones. Tensors are channels-last, (B, H, W, C).
 """
 
 import copy
@@ -49,15 +49,15 @@ class Coder(Protocol):
 
         `mean` and `scale` (same shape) are in quantisation steps; `gain` broadcasts to them and
         turns latents into quantisation steps. An encoder computes the symbols, a decoder reads
-        them from the stream, training relaxes them. Where `coded` (what `decide` gave, same shape)
-        is false, the symbol is zero and not in the stream.
+        them from the stream, training relaxes them. Where `coded` (a result of `decide`, same
+        shape) is false, the symbol is zero and not in the stream.
         """
         ...
 
     def decide(self, odds: Tensor) -> Tensor:
         """Whether `odds` are above 1: booleans, the same ones in encoder and decoder.
 
-        Whenever an entropy part chooses by a number that it has computed, it must ask here, as a
+        An entropy part must use this for every choice that depends on a computed number, since a
         decoder's arithmetic may differ in the last digits. Each decision has a position of its own
         (`Model.decisions`).
         """
@@ -68,13 +68,13 @@ class TableCoder(Coder, Protocol):
     """A coder that also knows the tables of a factorised prior."""
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
-        """Symbols round(select(latents) - mean), whose table is that of their channel alone."""
+        """Symbols round(select(latents) - mean), each coded with the table of its channel."""
         ...
 
 
 class ZeroCoder:
-    """A coder without a stream, all of whose symbols are zero: for walks that are only counted
-    or timed."""
+    """A coder without a stream that makes all symbols zero: for walks that are only counted or
+    timed."""
 
     def __call__(
         self,
@@ -98,7 +98,7 @@ class ZeroCoder:
 
 
 class Model(Protocol):
-    """What engines and the trainer need of a model, which is a torch.nn.Module besides."""
+    """The interface of a model for engines and the trainer; a model is also a torch.nn.Module."""
 
     @property
     def fixed_rows(self) -> int:
@@ -107,12 +107,12 @@ class Model(Protocol):
 
     @property
     def decisions(self) -> int:
-        """How often `entropy` has its coder decide about each latent."""
+        """How often `entropy` calls its coder's `decide` for each latent."""
         ...
 
     @property
     def halo(self) -> int | None:
-        """How far, in pixels, analysis and synthesis see at most: a multiple of 16.
+        """The reach of analysis and synthesis in pixels: a multiple of 16.
 
         None where they see the whole picture.
         """
@@ -213,9 +213,9 @@ class ContextMaps(Protocol):
     def context_maps(self, y_hat: Tensor, at: tuple[int, int]) -> dict[str, Tensor]:
         """By name, what the contexts of the latent at (row, column) look at.
 
-        For decoded latents y_hat (1, h, w, M). A map (h, w): weights of the positions, sum 1. A
-        list (C,): factors that context channels are reweighted by. Contexts that the latent does
-        not have, as an anchor has none within its slice, are left out.
+        `y_hat` (1, h, w, M) are decoded latents. A context gives a map (h, w), weights of the
+        positions with sum 1, or a list (C,), factors by which its channels are reweighted.
+        Contexts that this latent does not have are left out: an anchor has none within its slice.
         """
         ...
 

@@ -16,7 +16,7 @@ SIDE = 256
 
 
 class ShapesOnly(FakeTensorMode):
-    """Tensors without values; where a network asks for a single number of one, it is told 0."""
+    """Tensors without values; a network that asks for a single number gets 0."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:  # float(tensor), int(tensor), ...
@@ -39,9 +39,9 @@ class Complexity(NamedTuple):
 def complexity(name: str, config: dict[str, Any] | None = None) -> Complexity:
     """Matrix products and convolutions for one 256x256 picture; `config` as in a pack, or default.
 
-    Tensors have shapes but no values, so nothing is multiplied. What a network does may not depend
-    on values; single numbers that it asks for are taken to be 0. The encoder is counted without
-    optimised rounding and refinement. ValueError for unknown names.
+    Tensors have shapes but no values, so nothing is really multiplied; a network's work must not
+    depend on values. The encoder is counted without optimised rounding and refinement. ValueError
+    for unknown names.
     """
     with ShapesOnly(), torch.no_grad():
         model = create(name, config)

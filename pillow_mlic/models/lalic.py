@@ -39,8 +39,8 @@ class LalicConfig:
 
     `dims` are the widths of g_a's stages at 1/2, 1/4, 1/8 and 1/16 (the latents), of h_a and of
     its hyper latents; `depths` the blocks behind each stage but that of the latents, and of h_a.
-    `width` is the published N, of which only the narrowest parameter network, 2N, is left. In the
-    published state dict M, the width of y, is also that of the channel contexts.
+    `width` is the published N; the network uses it only for its narrowest parameter network, 2N.
+    In the published state dict M, the width of y, is also that of the channel contexts.
     """
 
     width: int = 128
@@ -183,7 +183,7 @@ class _Conditional(nn.Module):
 
 
 class GroupContext(nn.Module):
-    """Distribution of one group from side information, and for its second half from the first.
+    """Distribution of one group from side information; for its second half also from the first.
 
     Spatial context and side information -> parameter network -> scales and means. For anchors the
     spatial context is zero. The network works on single positions: it runs on the coded half only.
@@ -257,7 +257,7 @@ class Hyperprior(nn.Module):
 
 
 class LatentCodec(nn.Module):
-    """A level of the published names: all that is about the distributions of y and z."""
+    """A level of the published names: everything about the distributions of y and z."""
 
     def __init__(self, c: LalicConfig, h_a: nn.Module, h_s: nn.Module) -> None:
         super().__init__()

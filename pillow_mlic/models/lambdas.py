@@ -11,11 +11,11 @@ LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.2800)
 MS_SSIM_LAMBDAS = (2.4, 4.58, 8.73, 16.64, 31.73, 60.5, 115.4, 220.0)
 """The same where distortion is 1 - MS-SSIM: loss = bpp + lambda * (1 - MS-SSIM).
 
-Up to quality 6 those of the published weights, from there on as they grow.
+Up to quality 6 they are those of the published weights; the others go on at about their growth.
 """
 
 VISUAL_LAMBDAS = (0.0075, 0.012, 0.022, 0.042, 0.082, 0.155, 0.29, 0.75)
-"""Weight of SSIMULACRA2's u; see `distortion.costs`. So files are about as large as for MSE."""
+"""Weight of SSIMULACRA2's u (see `distortion.costs`), so that files are as large as for MSE."""
 
 DISTORTIONS = {"psnr": LAMBDAS, "ms-ssim": MS_SSIM_LAMBDAS, "visual": VISUAL_LAMBDAS}
 """What can be trained for."""

@@ -1,4 +1,4 @@
-"""A network from a configuration and tensors that nobody has checked.
+"""A network from a configuration and tensors that are not checked yet.
 
     make(), with no more numbers than the state has -> names and shapes, compared -> the network
 
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 M = TypeVar("M", bound=nn.Module)
 
 FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
-"""What networks make their parameters with; the first arguments are the shape."""
+"""The functions that networks make parameters with; their first arguments are the shape."""
 
 ALLOWANCE = 1 << 16
 """Numbers that may be made besides those of the state."""
@@ -26,9 +26,8 @@ ALLOWANCE = 1 << 16
 def build(make: Callable[[], M], state: Mapping[str, Tensor], *, copy: bool = True) -> M:
     """The network that `make` gives, with copies of the tensors of `state`, in float32.
 
-    Without `copy` those that are float32 become the network's own.
-    Raises ValueError where `make` fails or asks for more numbers than there are in `state`, and
-    with the first names and shapes that differ.
+    Without `copy` float32 tensors are not copied. Raises ValueError if `make` fails, if it asks for
+    more numbers than `state` has, or (naming the first differences) if names or shapes differ.
     """
     try:
         with _Within(sum(tensor.numel() for tensor in state.values())):
@@ -55,7 +54,7 @@ def build(make: Callable[[], M], state: Mapping[str, Tensor], *, copy: bool = Tr
 
 
 class _Within(TorchFunctionMode):
-    """While it is entered, this thread can make at most so many numbers; they get no values."""
+    """A context in which this thread can make at most so many numbers, without values."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__()

@@ -7,10 +7,10 @@ The first multi-reference entropy models: channel, local and global contexts tog
 | mlic+   | checkerboard attention           | intra-slice, inter-slice  | Cheng'20, plain |
 | mlic-ex | three checkerboard convolutions  | intra-slice, one map      | ELIC            |
 
-The intra-slice context finds out which non-anchors of the previous slice are like which of its
-anchors, and hands the current slice's anchors on accordingly. MLIC-EX does so with the map of the
-first slice throughout, and has no latent residual prediction (appendix C). No weights have been
-published. `multi_reference` has the flow of data.
+The intra-slice context maps how similar the non-anchors of the previous slice are to its anchors,
+and weighs the current slice's anchors by this map. MLIC-EX uses the map of the first slice for all,
+and has no latent residual prediction (appendix C). No weights have been published.
+`multi_reference` has the flow of data.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ class Mlic(MultiReferenceNetwork):
         return StackedCheckerboard(self.config.slice_channels, self.config.window)
 
     def add_maps(self) -> None:
-        """Make the networks that find out which positions are alike."""
+        """Make the networks that find similar positions."""
         c = self.config
         self.similarity = nn.ModuleDict(
             {str(i): IntraSliceMaps(c.slice_channels, c.window) for i in range(1, c.slices)}
@@ -83,7 +83,7 @@ class Mlic(MultiReferenceNetwork):
         return self.local_context[i](take(anchors, ANCHOR))
 
     def maps(self, known: Known) -> list[Tensor]:
-        """Which non-anchors are like which anchors, as the previous slice tells."""
+        """How similar non-anchors are to anchors in the previous slice."""
         return self.similarity[str(len(known.done))](known.done[-1])
 
     def slice_maps(
@@ -129,7 +129,7 @@ class MlicPlus(Mlic):
         found = super().slice_maps(i, slices, at)
         if not found:
             return found
-        # The anchor beside the position asks in its place.
+        # Queries are made at anchors only: take the one beside the position.
         beside = (at[0], at[1] - 1 if at[1] else 1)
         inter = self.global_inter_context[str(i)]
         assert isinstance(inter, InterSliceAttention)  # as it was made

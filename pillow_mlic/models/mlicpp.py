@@ -1,7 +1,7 @@
 """MLIC++ (Jiang et al., arXiv 2307.15421), the published network: its weights load as they are.
 
-Against MLIC+ (`mlic`) its global contexts cost linear, not quadratic time, so that the one between
-slices can look at all finished slices and serve anchors, too. Modules and their names are those of
+Unlike those of MLIC+ (`mlic`), its global contexts take linear time. So the one between slices can
+look at all finished slices, and also serves anchors. Modules and their names are those of
 the published state dict; `multi_reference` has the flow of data.
 """
 

@@ -1,6 +1,6 @@
 """MLICv2 (Jiang et al., arXiv 2504.19119); with refined latents it is the paper's MLICv2+.
 
-Against MLIC++:
+Changes from MLIC++:
 
 - token mixing blocks, two of them, in place of each residual block (`layers.token_mixing`);
 - a global context for the first slice, too, which the hyper parameters guide;
@@ -30,10 +30,10 @@ from .maps import guided_map, inter_slice_map
 from .multi_reference import ChannelContext, Known, MultiReferenceNetwork, SliceConfig, at
 
 SMALL_SCALE = 0.3
-"""Below this scale a symbol is taken to be zero, unless the network says otherwise (xi)."""
+"""Below this scale (xi) a symbol is taken to be zero, unless the network says otherwise."""
 
 CONFIDENCE = 2.0
-"""Log odds that an untrained network gives to what the scale says."""
+"""Log odds that an untrained network gives to the answer of the scale."""
 
 LARGEST_LOG_ODDS = 30.0
 
@@ -43,7 +43,7 @@ class MlicV2Config(SliceConfig):
     """Widths; the defaults are the published ones.
 
     `channel_hidden` are the inner widths of the channel contexts in multiples of `slice_channels`:
-    the paper says that it has fewer than MLIC++ (6 and 4), not how many. `selective` is whether
+    the paper says only that they are less than those of MLIC++ (6 and 4). `selective`: whether
     there are networks for selective compression.
     """
 

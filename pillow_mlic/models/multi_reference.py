@@ -7,11 +7,11 @@
     y -> g_s -> x
 
 y is coded in slices of 32 channels and each slice in two halves of a checkerboard, anchors first;
-after each half a network predicts what rounding took away. What a model adds are its transforms
-(`add_transforms`) and its contexts: which there are (`add_contexts`), what is known of a slice
-before any of it is coded (`from_slices`) and what its anchors tell (`from_anchors`).
+after each half a network predicts what rounding took away. A model adds its transforms
+(`add_transforms`) and its contexts: `add_contexts` makes them, `from_slices` gives those that are
+known before a slice is coded, `from_anchors` those that its anchors give.
 
-Tensors are (B, H, W, C). What works on single positions runs on the coded half only.
+Tensors are (B, H, W, C). Networks for single positions run on the coded half only.
 """
 
 from collections.abc import Sequence
@@ -202,7 +202,7 @@ class ResidualPrediction(nn.Module):
 
 @dataclass
 class Known:
-    """What encoder and decoder know at a point of the walk."""
+    """What encoder and decoder both know at a point of the walk."""
 
     hyper: Tensor
     """Hyper parameters (B, H, W, 2M); the second half is about means."""
@@ -255,8 +255,8 @@ class MultiReferenceNetwork(SingleQualityNetwork):
         self.g_s = Synthesis(self.config)
 
     def add_contexts(self) -> tuple[Sequence[int], Sequence[int]]:
-        """Make the contexts; -> for each slice the channels of what `from_slices` gives, and what
-        `from_anchors` does."""
+        """Make the contexts; -> for each slice the channels of `from_slices` and of
+        `from_anchors`."""
         raise NotImplementedError
 
     def from_slices(self, known: Known) -> list[Tensor]:
@@ -307,7 +307,7 @@ class MultiReferenceNetwork(SingleQualityNetwork):
     def slice_maps(
         self, i: int, slices: Sequence[Tensor], at: tuple[int, int]
     ) -> dict[str, Tensor | None]:
-        """Maps of slice i > 0 by what they are of; None for what the position does not have."""
+        """Maps of slice i > 0 by name; None for a context that the position does not have."""
         raise NotImplementedError
 
     def hyperprior_only(

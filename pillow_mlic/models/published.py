@@ -1,6 +1,6 @@
-"""What the networks of papers have in common, and how they meet the codec.
+"""What the networks of papers have in common, and how the codec uses them.
 
-Those for one quality with a factorised prior of z, in the structure of CompressAI's models:
+They are for one quality, have a factorised prior of z, and the structure of CompressAI's models:
 
     x -> g_a -> y -> h_a -> z,  z_hat -> h_s -> hyper parameters,  y_hat -> g_s -> x
 
@@ -34,7 +34,7 @@ class Output(TypedDict):
 
 
 class LikelihoodCoder:
-    """Computes symbols from latents and keeps the likelihood of each coding step.
+    """A coder that computes symbols from latents and keeps the likelihood of each coding step.
 
     With `noise` (training) symbols pass the gradient straight through and likelihoods are those of
     latents with uniform noise in place of rounding.
@@ -76,8 +76,8 @@ class LikelihoodCoder:
 class SingleQualityNetwork(nn.Module):
     """`base.Model` for a network that has the four transforms, a prior of z, and `code_y`.
 
-    Trained for one lambda, so `quality` changes nothing. All layers compute in the type of their
-    input, so that the network is its own float64 twin.
+    It is trained for one lambda, so `quality` changes nothing. All layers compute in the type of
+    their input, so the same network also computes in float64.
     """
 
     g_a: nn.Module

@@ -34,7 +34,7 @@ def load_folder(
                 if min(image.size) >= min_side:
                     pictures.append(np.asarray(image.convert("RGB")))
         except PICTURE_ERRORS:
-            pass  # a broken file is no reason to stop; an empty folder is (below)
+            pass  # a broken file does not stop training; an empty folder does (below)
         if progress is not None:
             progress(done, len(files))
     if not pictures:
@@ -49,8 +49,8 @@ def load_folder(
 class Crops:
     """Random crops, flips and transposes; a batch depends on (seed, step) alone.
 
-    So training resumes exactly without any random state to save, and several processes can each
-    take their share of the same batch.
+    So training resumes exactly without a saved random state, and several processes can each take
+    their share of the same batch.
     """
 
     def __init__(self, pictures: list[Pixels], size: int, seed: int = 0) -> None:
@@ -63,7 +63,7 @@ class Crops:
         self._pool = ThreadPoolExecutor(1)
 
     def ahead(self, step: int, count: int) -> torch.Tensor:
-        """Like `batch`, and begins with the batch of the next step in a thread: for accelerators.
+        """Like `batch`; also prepares the next step's batch in a thread, for accelerators.
 
         The batch is in pinned memory where there is CUDA.
         """

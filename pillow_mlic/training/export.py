@@ -13,7 +13,7 @@ from ..models.published import SingleQualityNetwork
 from .loop import Trainer
 
 FLOAT32_GUARD = 1e-5
-"""Relative bound on the scale's error in float32: 2.5 x the largest deviation seen or more."""
+"""Relative bound on the scale's error in float32: at least 2.5 x the largest deviation seen."""
 
 NETWORK_GUARD = 1e-4
 """The same for networks for one lambda, whose depth and attention let errors grow more."""
@@ -51,7 +51,7 @@ def write_network(path: Path, name: str, model: SingleQualityNetwork, card: dict
 
 
 def describe(trainer: Trainer, averaged: bool) -> dict[str, Any]:
-    """What the card says of how the weights came to be."""
+    """The card's entries about how the weights were trained."""
     s = trainer.settings
     aim: dict[str, Any] = {"distortion": s.distortion}
     if s.quality is not None:

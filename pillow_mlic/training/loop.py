@@ -1,8 +1,8 @@
 """The training loop: one for every model, on one process or several, resumable to the bit.
 
 A *trunk* is trained at a constant rate for as long as there is time; its state is saved every few
-minutes and resumed exactly. A *cooldown* branches off it, takes the rate down to zero and yields
-weights worth exporting; the trunk goes on from where it was.
+minutes and resumed exactly. A *cooldown* branches off the trunk, takes the rate down to zero and
+yields weights worth exporting; the trunk can go on from where it was.
 """
 
 import json
@@ -31,7 +31,7 @@ LOG = "log.jsonl"
 MOST_SKIPPED = 100
 """Steps in a row without finite gradients after which training gives up."""
 STAGES = ("all", "hyperprior", "selection", "texture")
-"""What of a network is trained; see `Settings.stage`."""
+"""Which part of a network is trained; see `Settings.stage`."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Settings:
     distortion: str = "psnr"
     """Or "ms-ssim", or "visual"; see `distortion.costs`."""
     stage: str = "all"
-    """Or "hyperprior": without contexts; "selection": only what decides what is coded; "texture":
-    only synthesis, with noise where symbols are zero."""
+    """Or "hyperprior": without contexts; "selection": only the networks that choose which symbols
+    are coded; "texture": only synthesis, with noise where symbols are zero."""
 
 
 class TrainingReport(NamedTuple):
@@ -140,7 +140,7 @@ class Trainer:
     # ---- state -------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """All that resuming needs; random numbers depend on seed and step alone."""
+        """Everything that resuming needs; random numbers depend only on seed and step."""
         return {
             "model": self.model.state_dict(),
             "config": self.model.config_dict(),  # type: ignore[operator]
@@ -195,8 +195,8 @@ class Trainer:
             quality = torch.full((len(crops),), float(s.quality), device=self.device)
 
         def noise(side: int, channels: int) -> Tensor:
-            """Every process draws the noise of the whole batch, so that the number of processes
-            makes no difference."""
+            """Noise of the whole batch in every process, so that their number makes no
+            difference."""
             size = (s.batch, side, side, channels)
             return torch.rand(size, generator=generator, device=self.device)[share] - 0.5
 
@@ -251,9 +251,9 @@ class Trainer:
     ) -> None:
         """Train until `steps` more steps or `minutes` more minutes are done, whichever is first.
 
-        With `cooldown` the rate falls linearly to zero over that span and the saved state is left
-        alone; without, the rate is constant and the state is saved every `save_minutes`, after
-        which the first process calls `checkpoint`.
+        With `cooldown` the rate falls linearly to zero over that span, and the saved state is not
+        changed. Without it the rate is constant and the state is saved every `save_minutes`; after
+        each save the first process calls `checkpoint`.
         """
         s = self.settings
         start = begin = last_report = last_save = time.monotonic()

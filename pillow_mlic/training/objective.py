@@ -82,9 +82,9 @@ def rate_distortion(
 ) -> Figures:
     """Loss of pictures (B, H, W, 3) in 0..1 at `quality` (B,).
 
-    Per sample (lambda / 0.02)^exponent * (bpp + what the distortion costs, see
-    `distortion.costs`): with an exponent of 0 high qualities, whose losses are large numbers,
-    would take all of the network's attention. `hyperprior_only` leaves out all contexts.
+    Per sample (lambda / 0.02)^exponent * (bpp + the cost of the distortion, see
+    `distortion.costs`). With an exponent of 0 the large losses of high qualities would dominate
+    training. `hyperprior_only` leaves out all contexts.
     """
     latents = model.latents(x, quality)
     prior = model.prior if isinstance(model, SingleQualityNetwork) else None
@@ -106,7 +106,7 @@ def rate_distortion(
 
 
 def selection(model: Model, x: Tensor, quality: Tensor) -> Figures:
-    """Loss of what decides which symbols are coded; all else must be frozen."""
+    """Loss of the networks that choose which symbols are coded; all others must be frozen."""
     with torch.no_grad():
         latents = model.latents(x, quality)
     coder = SelectionCoder(latents)

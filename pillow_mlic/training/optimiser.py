@@ -13,7 +13,7 @@ PRIOR_RATE = 5.0
 
 
 def make_adam(model: nn.Module, device: torch.device) -> torch.optim.Adam:
-    """Adam whose groups carry `factor`, by which the schedule's rate is multiplied."""
+    """Adam; each group has a `factor`, by which the schedule's rate is multiplied."""
     groups: dict[float, list[nn.Parameter]] = {1.0: [], VECTOR_RATE: [], PRIOR_RATE: []}
     for name, parameter in model.named_parameters():
         if name.startswith("entropy.hyper_scale"):
@@ -37,7 +37,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 class Average:
-    """Exponential moving average of parameters: the cheap stand-in for a cooldown."""
+    """Exponential moving average of parameters: a cheap substitute for a cooldown."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -45,9 +45,9 @@ class Average:
         self.parameters = [p.detach().clone() for p in model.parameters()]
 
     def update(self, model: nn.Module, steps: int) -> None:
-        """Move towards the model's weights by what `steps` steps amount to."""
+        """Move towards the model's weights as far as `steps` steps would."""
         self.steps += steps
-        # A young average looks back over a tenth of its life, so that the start is soon forgotten.
+        # A new average covers only the last tenth of its steps, so that it soon forgets the start.
         decay = min(self.decay, 1 - 10 / (self.steps + 10))
         weight = 1 - decay**steps
         torch._foreach_lerp_(self.parameters, [p.detach() for p in model.parameters()], weight)

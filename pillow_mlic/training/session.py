@@ -21,10 +21,10 @@ from .loop import STAGES, STATE, Settings, Trainer, TrainingReport, load_state, 
 START_PATCHES = 4000
 PATCH = 16
 ALONE = {"selection": "selection.", "texture": "synthesis."}
-"""Stages that train a part of the network, and how the names of its weights begin."""
+"""Stages that train only a part of the network, and the prefix of the names of its weights."""
 
 NETWORK = Settings(batch=16, crop=256, rate=1e-4, bf16=False)
-"""How networks for one lambda are trained if nothing else is said (MLICv2, section 4.1.2)."""
+"""Default settings for networks for one lambda (MLICv2, section 4.1.2)."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def train(
     """Train as `request` says; -> the pack that was written.
 
     A trunk writes its averaged weights to RUN/MODEL.safetensors at every checkpoint. A cooldown
-    branches off the trunk's state, which it leaves alone, and writes its weights to `out`, by
-    default RUN/MODEL-cooldown-STEP.safetensors. Names of networks for one quality end in that. The
-    stage "hyperprior" writes no pack: -> its state.
+    branches off the trunk's state, without changing it, and writes its weights to `out`, by
+    default RUN/MODEL-cooldown-STEP.safetensors. For a network for one quality, MODEL ends in
+    the quality. The stage "hyperprior" writes no pack; the result is then its state.
     Raises ValueError for a folder without pictures, or a file that is no state.
     """
     bounds = [b for b in (request.minutes, request.steps) if b is not None]
@@ -119,8 +119,8 @@ def train(
 
 
 def _settings(request: TrainingRequest, state: dict[str, Any] | None) -> Settings:
-    """The defaults, changed by what is saved, changed by `request`; ValueError if they cannot
-    be."""
+    """The defaults, overridden by saved settings, then by `request`; ValueError for impossible
+    ones."""
     model = models.class_of(request.model)
     network = issubclass(model, SingleQualityNetwork)
     changes = dict(request.changes)

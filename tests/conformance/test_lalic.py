@@ -1,7 +1,7 @@
 """LALIC against results of the published code, with stand-in weights (see `recipe`).
 
 `data/lalic_seed0.npz` holds results of the published code in float64 (its CUDA operator emulated
-step by step) for seed 0 and the picture `make_image(128, 192, 0)`, thinned out as `thin` says and
+step by step) for seed 0 and the picture `make_image(128, 192, 0)`, thinned out by `thin` and
 stored in float32; `FLOAT32` says what each array is. Layout (C, H, W).
 """
 

@@ -1,8 +1,8 @@
 """MLIC++ against results of the published code, with stand-in weights (see `recipe`).
 
 `data/mlicpp_seed0.npz` holds results of the published code in float64 for seed 0 and the picture
-`make_image(128, 192, 0)`, thinned out as `thin` says and stored in float32; `FLOAT32` says what
-each array is. The 2023 variant differs in what `*_2023` holds, its y and z are the same.
+`make_image(128, 192, 0)`, thinned out by `thin` and stored in float32; `FLOAT32` says what each
+array is. Results of the 2023 variant are in `*_2023`; its y and z are the same.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """Integer tables: counts as CompressAI computes them for the published models.
 
-Ours are made in arithmetic that is the same everywhere; where CompressAI's float32 rounds the other
-way a count differs by one or two, in a few rows.
+Ours are made in arithmetic that is the same everywhere. In a few rows CompressAI's float32 rounds
+the other way, and a count differs by one or two.
 """
 
 import math

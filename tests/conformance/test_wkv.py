@@ -1,9 +1,8 @@
 """The Bi-WKV operator against two quadratic twins and the published kernel's numbers.
 
-`data/lalic_wkv.npz` holds inputs w, u (8,), k, v (1, T, 8) for some T, and what three ways of
-computing give in float64: `kernel`, a step-by-step emulation of the published CUDA kernel;
-`closed`, the weights that it amounts to; `formula`, what is documented. Results are stored in
-float32.
+`data/lalic_wkv.npz` holds inputs w, u (8,), k, v (1, T, 8) for some T, and results of three
+computations in float64: `kernel`, a step-by-step emulation of the published CUDA kernel; `closed`,
+a closed form of the kernel's weights; `formula`, the documented one. Results are stored in float32.
 """
 
 import numpy as np

@@ -3,7 +3,7 @@
     python -m tests.fuzz.coder [--count 20000] [--first 0]
 
 Builds _rans.c with sanitizers in a temporary folder and codes random streams with it and with the
-twin: genuine ones, mutated ones, and words that nobody wrote, with tables from usual to worst.
+twin: genuine ones, mutated ones, and random words, with tables from usual to worst.
 Bytes, symbols and refusals must be the same. Some calls go past the checks of range_coder.py,
 straight to the extension, with buffers and tables that do not fit. A difference or a report of a
 sanitizer ends the program with an error. Needs a compiler whose sanitizers can be preloaded

@@ -1,4 +1,4 @@
-"""Mutations: of bytes as they lie, and of fields and chunks with every checksum repaired."""
+"""Mutations of bytes without repair, and of fields and chunks with every checksum repaired."""
 
 import binascii
 import zlib

@@ -1,6 +1,6 @@
-"""What is done with a mutated file, and what may come of it.
+"""The operations that mutated files go through, and their possible outcomes.
 
-An outcome is a few words. Those that begin with one of worker.FAILURES are what is looked for.
+An outcome is a few words. Those that begin with one of worker.FAILURES are failures.
 """
 
 import contextlib

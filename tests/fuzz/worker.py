@@ -1,4 +1,4 @@
-"""One process that makes files, runs them and says what came of each."""
+"""One process that makes files, runs them and reports the outcome of each."""
 
 import os
 import resource

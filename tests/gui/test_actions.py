@@ -1,4 +1,4 @@
-"""The one table of what can be done, and what is made of it."""
+"""The table of actions, and what is made from it."""
 
 import ast
 import re

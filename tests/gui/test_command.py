@@ -1,4 +1,4 @@
-"""`mlic view`, as far as it goes without a screen."""
+"""`mlic view`, as far as it can be tested without a screen."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""From settings to outcomes with real workers, and what is planned without any."""
+"""From settings to outcomes with real workers; plans are tested without any."""
 
 from collections.abc import Iterator
 from pathlib import Path

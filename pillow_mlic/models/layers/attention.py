@@ -14,14 +14,14 @@ from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take, windows
 from .conv import Conv2d, LayerNorm, Linear
 
 MASKED = -1e4
-"""Added to the logits of an anchor and a pixel that is none.
+"""Added to the logits of pairs of an anchor and a pixel that is not one.
 
-The published code adds -100, which leaves e^-100 of them: nothing beside the others even in
-float64, but a subnormal number in float32, and CPUs multiply those a hundred times slower.
+The published code adds -100. Their weight of e^-100 is negligible even in float64, but it is a
+subnormal number in float32, and CPUs multiply those a hundred times slower.
 """
 
 BAND = 256
-"""Windows that are worked on together, about: what they need fits into a core's cache."""
+"""About how many windows are worked on together, so that they fit into a core's cache."""
 
 
 class Mlp(nn.Module):
@@ -40,15 +40,15 @@ class LocalContext(nn.Module):
     """Checkerboard attention: anchors (B, H, W, c), zero elsewhere -> context of non-anchors.
 
     (B, H, W/2, 2c), packed as by `checkerboard.take`. Every non-anchor has a window of k x k around
-    it, and within the window every pixel attends to every other; a convolution as large as the
-    window then makes one pixel of it.
+    it. Within the window every pixel attends to every other; a convolution as large as the window
+    then turns it into one pixel.
 
         anchors -> LN -> q, k, v -> windows -> attention -> fusion -> linear -> + MLP(LN)
 
     Three details that trained weights depend on: pixels outside the picture have q = k = v = 0
     (not the bias); channel d * heads + h of q, k, v belongs to head h, while the heads' results
-    are put one after the other; and the rows of non-anchors, masked everywhere alike, attend to
-    the whole window.
+    are put one after the other; and the rows of non-anchors attend to the whole window, since the
+    mask is the same everywhere in them.
     """
 
     relative_position_index: Tensor
@@ -92,7 +92,7 @@ class LocalContext(nn.Module):
     def _projections(self, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """q (scaled), k, v, each (B, H, W, c) and head by head, and shared (B, H, W, heads).
 
-        The last are the products of k with the query that all zero pixels have in common.
+        `shared` are the products of k with the one query that all zero pixels have.
         """
         channels = anchors.shape[-1]
         size = channels // self.heads
@@ -149,7 +149,7 @@ class LocalContext(nn.Module):
 def _border_windows(batch: int, height: int, width: int, reach: int) -> Tensor:
     """Which non-anchors, counted in their packed order, have a window that leaves the picture.
 
-    From sizes alone, so that `complexity` can count a network whose tensors have no values.
+    It uses only sizes, so that `complexity` can count a network whose tensors have no values.
     """
     row, column = np.mgrid[:height, :width]
     to_edge = np.minimum(np.minimum(row, height - 1 - row), np.minimum(column, width - 1 - column))[
@@ -218,8 +218,8 @@ class InterSliceContext(nn.Module):
 class IntraSliceContext(nn.Module):
     """Global context of non-anchors from anchors: two (B, H, W, c) -> (B, H, W, 2c).
 
-    The previous slice says which anchors are like which non-anchors (it is known at both), the
-    current slice's anchors are what is carried over.
+    The previous slice is known at both, and says which anchors are similar to which non-anchors.
+    By this similarity the current slice's anchors are carried over.
     """
 
     def __init__(self, channels: int, heads: int = 2) -> None:

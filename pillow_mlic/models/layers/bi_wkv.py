@@ -18,10 +18,10 @@ CHUNK = 64
 """Most tokens that one matrix product covers; a matter of speed only."""
 
 GROUP = 1 << 18
-"""Keys that are worked on together on CPUs, about: what they need fits into a core's cache."""
+"""About how many keys are worked on together on CPUs, so that they fit into a core's cache."""
 
 NEGLIGIBLE = {torch.float32: 40.0, torch.float64: 60.0}
-"""e^-NEGLIGIBLE of the largest weight is nothing even to a million tokens."""
+"""e^-NEGLIGIBLE of the largest weight is negligible even for a million tokens."""
 
 FLOAT32_REACH = 12.0
 """Largest |w| T whose weights float32 can hold all at once."""
@@ -161,7 +161,7 @@ def _toeplitz(values: Tensor, columns: int) -> Tensor:
 def _weights_within(w: Tensor, u: Tensor, length: int) -> Tensor:
     """Weights (C, L, L) of source i (row) for target t (column) of one chunk.
 
-    As in `bi_wkv`, with i > s taken for granted: `Tables.first` takes the first token out again.
+    As in `bi_wkv`, but as if i > s always held: `Tables.first` takes the first token out again.
     """
     rate = w[:, None]
     distance = torch.arange(1, length, dtype=w.dtype, device=w.device)
@@ -174,7 +174,7 @@ def _weights_within(w: Tensor, u: Tensor, length: int) -> Tensor:
 def _sums(k: Tensor, v: Tensor, tables: Tables, least: float) -> tuple[Tensor, Tensor]:
     """Numerator and denominator of `bi_wkv` for keys and values (B, C, T).
 
-    Keys below the largest plus `least` count as that.
+    Smaller keys than the largest plus `least` count as that value.
 
     Three sums reach each chunk from outside, with c its first and d its last token:
 

@@ -41,11 +41,11 @@ def keep(x: Tensor, half: int) -> Tensor:
 
 
 def windows(batch: int, height: int, width: int, side: int, half: int) -> Tensor:
-    """Where the pixels of the side x side windows around one half's positions are.
+    """Indexes of the pixels of the side x side windows around one half's positions.
 
-    (side^2, B H W / 2): numbers of rows in a (B, H, W, C) map that has got a margin of side // 2
-    all round and then been flattened to (n, C); `torch.nn.functional.embedding` takes them from
-    there. In a window's order of rows the other half's pixels are the odd ones.
+    (side^2, B H W / 2): rows of a (B, H, W, C) map after a margin of side // 2 was added all round
+    and it was flattened to (n, C), for `torch.nn.functional.embedding`. If a window is read row by
+    row, the other half's pixels are the odd ones.
     """
     outer = (height + side - 1, width + side - 1)
     pixel = torch.arange(batch * outer[0] * outer[1]).view(batch, *outer, 1)

@@ -13,7 +13,7 @@ from .checkerboard import ANCHOR, put, windows
 
 
 class CheckerboardConv(nn.Module):
-    """5x5 convolution that sees only the other half of the checkerboard than the one it is at.
+    """5x5 convolution that computes one half of the checkerboard from the other.
 
     Packed half (B, H, W/2, c_in) -> the other one (B, H, W/2, c_out). `mask` is part of LALIC's
     published state dict.
@@ -48,8 +48,8 @@ class StackedCheckerboard(nn.Module):
     """J checkerboard convolutions, J odd, GELU between: MLIC, section 3.4.1.
 
     Anchors (B, H, W/2, c) -> context of non-anchors (B, H, W/2, 2c). Each convolution carries what
-    is known to the other half, so that the last one, an odd one, ends at the non-anchors; together
-    they see 2 J (K // 2) + 1 positions a side, and nothing but anchors.
+    is known to the other half; as J is odd, the last one ends at the non-anchors. Together they see
+    2 J (K // 2) + 1 positions a side, but only anchors.
     """
 
     def __init__(self, channels: int, kernel: int = 5, depth: int = 3) -> None:

@@ -20,10 +20,10 @@ from . import planar, winograd
 from .blocks import depth_to_space
 
 WIDENED = 1 << 20
-"""Weights that exist in float64 at a time, about."""
+"""About how many weights exist in float64 at a time."""
 
 Finish = Callable[..., Tensor]
-"""(B, h, W, C) of some rows, and the same rows of further tensors -> what becomes of them.
+"""Turns (B, h, W, C) of some rows, and the same rows of further tensors, into a result.
 
 The result may have more rows and columns, by whole factors.
 """
@@ -154,7 +154,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 class SubpixelConv(nn.Sequential):
     """(B, H, W, c_in) -> (B, 2H, 2W, c_out): 3x3 convolution, then pixel shuffle.
 
-    A `finish` gets what has been shuffled.
+    A `finish` gets the result after the shuffle.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:

@@ -84,7 +84,7 @@ class FactorisedPrior(_CountTables):
         super()._load_from_state_dict(state, prefix, *args)
 
     def medians(self) -> Tensor:
-        """What quantisation is centred at, (C,)."""
+        """The centres of quantisation, (C,)."""
         return self.quantiles[:, 0, 1].detach()
 
     def quantise(self, z: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class FactorisedPrior(_CountTables):
     def fit_tails(self) -> None:
         """Set the lower and upper quantiles, by bisection, to where the logits are `target`.
 
-        Medians stay: the layers behind the prior have learnt from z quantised at them.
+        Medians stay as they are, since the layers behind the prior have learnt with them.
         """
         for column in (0, 2):
             aim = self.target[column]

@@ -23,7 +23,7 @@ class NonNegative(nn.Module):
 
     @staticmethod
     def stored(value: Tensor) -> Tensor:
-        """What `forward` turns back into `value`."""
+        """The stored form of `value`; `forward` turns it back."""
         return (value + PEDESTAL).sqrt()
 
     def forward(self, stored: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class GDN(nn.Module):
         self.gamma_reparam = NonNegative()
 
     def function(self) -> Callable[[Tensor], Tensor]:
-        """What `forward` does, its constants worked out once for many calls."""
+        """A function that does what `forward` does, with constants computed once for many calls."""
         gamma = self.gamma_reparam(self.gamma)
         beta = self.beta_reparam(self.beta)
 

@@ -1,4 +1,4 @@
-"""Lower bounds that travel with the weights, as the files of CompressAI's models have them."""
+"""Lower bounds that are stored with the weights, as in the files of CompressAI's models."""
 
 import torch
 from torch import Tensor, nn

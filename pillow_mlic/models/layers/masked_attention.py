@@ -6,8 +6,8 @@ anchors and non-anchors are those of `checkerboard`.
     queries, keys -> maps: softmax(Q K^T / sqrt(C) + mask)          one a patch
     maps, values  -> convolution -> + values -> + FFN               context
 
-Maps larger than `WHOLE` positions are cut into patches of 28 x 28 (448 pixels a side), within which
-attention stays: appendix F finds no difference, and memory grows with the picture's area only.
+Maps larger than `WHOLE` positions are cut into patches of 28 x 28 (448 pixels a side). Attention
+stays within a patch: appendix F finds no difference, and memory grows only with the picture's area.
 """
 
 import torch
@@ -18,7 +18,7 @@ from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
 from .conv import Conv2d, Linear
 
 WHOLE = 1536
-"""Positions up to which there are no patches: a picture of 768 x 512 pixels."""
+"""Maps of up to this many positions have no patches: that of a picture of 768 x 512 pixels."""
 
 PATCH = 28
 """Side of a patch in positions."""
@@ -37,7 +37,7 @@ def patches(height: int, width: int) -> list[Patch]:
 
 
 def _attention(queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Map (B, n, m) of queries (B, n, C) over keys (B, m, C); `mask` (n, m) is true where it is 0.
+    """Map (B, n, m) of queries (B, n, C) over keys (B, m, C), 0 where `mask` (n, m) is true.
 
     A query whose keys are all masked sees all of them.
     """
@@ -58,10 +58,10 @@ def _near(height: int, width: int, window: int, device: torch.device) -> Tensor:
 
 
 class IntraSliceMaps(nn.Module):
-    """How much each non-anchor of a slice is like each anchor: (B, H, W, c) -> a map a patch.
+    """How similar each non-anchor of a slice is to each anchor: (B, H, W, c) -> a map a patch.
 
-    What lies within the reach of the local context is masked: it is known already, and so much
-    alike that hardly any weight would be left for the rest.
+    Anchors within reach of the local context are masked: they are used there already, and are so
+    similar that hardly any weight would be left for the rest.
     """
 
     def __init__(self, channels: int, window: int) -> None:
@@ -82,7 +82,7 @@ class IntraSliceMaps(nn.Module):
 
 
 class _Fusion(nn.Module):
-    """What attention gathered, and the values (B, H, W, 2c) -> context (B, H, W, 2c)."""
+    """The gathered values and the values themselves, (B, H, W, 2c) -> context (B, H, W, 2c)."""
 
     def __init__(self, channels: int, window: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _Fusion(nn.Module):
 
 
 class IntraSliceAttention(_Fusion):
-    """Context of non-anchors from the anchors that the maps of another slice say they are like.
+    """Context of non-anchors from anchors; maps of another slice say which of them are similar.
 
     Maps of `IntraSliceMaps` and anchors (B, H, W, c), zero elsewhere -> (B, H, W, 2c).
     """
@@ -115,8 +115,8 @@ class IntraSliceAttention(_Fusion):
 class InterSliceAttention(_Fusion):
     """Context of non-anchors from the previous slice: two (B, H, W, c) -> (B, H, W, 2c).
 
-    The slice's anchors ask in place of the non-anchors, which nobody knows yet; the convolution
-    carries what they find to their neighbours.
+    The slice's anchors make the queries, since the non-anchors are not known yet; the convolution
+    carries the results to the non-anchors beside them.
     """
 
     def __init__(self, channels: int, window: int) -> None:

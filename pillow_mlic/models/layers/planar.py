@@ -1,7 +1,7 @@
-"""Convolutions on (B, C, H, W) memory, which no network here uses by itself.
+"""Convolutions on (B, C, H, W) memory, for comparison only.
 
-Other programs lay memory out so, and sum in another order. Whoever wants to know what that changes
-runs a network within `planar_memory`; see `diagnostics.portability`.
+Other programs use this memory layout and sum in another order. To see what that changes, run a
+network within `planar_memory`; see `diagnostics.portability`.
 """
 
 import contextlib

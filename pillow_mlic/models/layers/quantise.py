@@ -1,4 +1,4 @@
-"""Rounding and likelihoods: what training sees of the entropy coder."""
+"""Rounding and likelihoods, which stand for the entropy coder in training."""
 
 import math
 

@@ -1,9 +1,9 @@
 """Contexts of MLICv2 (Jiang et al., arXiv 2504.19119, section 3.4).
 
-Those of MLIC++ with rotary position embedding in place of position tables, gate blocks in place of
-MLPs, and a second stage, in which channels of a context are weighed against each other. The first
-slice has a global context, too: the hyper parameters say what is like what. (B, H, W, C) layout;
-anchors and non-anchors are those of `checkerboard`.
+They are those of MLIC++ with rotary position embedding in place of position tables, gate blocks in
+place of MLPs, and a second stage, which weighs the channels of a context against each other. The
+first slice has a global context, too: similarity is taken from the hyper parameters. (B, H, W, C)
+layout; anchors and non-anchors are those of `checkerboard`.
 """
 
 import torch
@@ -22,8 +22,8 @@ class Reweighting(nn.Module):
 
         x -> q, k, v;  softmax(q^T k / positions) v -> + x -> + gate block
 
-    The paper has no scale under the softmax; divided by the number of positions, the map of C x C
-    does not depend on the picture's size.
+    The paper has no scale in the softmax. Here products are divided by the number of positions, so
+    that the map of C x C does not depend on the picture's size.
     """
 
     def __init__(self, width: int) -> None:
@@ -83,8 +83,8 @@ class InterSliceContext(nn.Module):
 class GuidedContext(nn.Module):
     """Global context of non-anchors from anchors: (B, H, W, G), (B, H, W, c) -> (B, H, W/2, 2c).
 
-    A guide that is known everywhere says which anchors are like which non-anchors: the previous
-    slice or, for the first slice, the hyper parameters (3.4.1, equation 8).
+    A guide that is known everywhere says which anchors are similar to which non-anchors: the
+    previous slice or, for the first slice, the hyper parameters (3.4.1, equation 8).
     """
 
     def __init__(self, guide: int, channels: int, heads: int) -> None:
@@ -119,7 +119,7 @@ class RotaryLocalContext(nn.Module):
     """Checkerboard attention: anchors (B, H, W, c), zero elsewhere -> non-anchors (B, H, W/2, 2c).
 
     Within the window of k x k around a non-anchor the anchors attend to each other; a linear map
-    makes one vector of them.
+    turns them into one vector.
     """
 
     def __init__(self, channels: int, window: int, heads: int = 2) -> None:

@@ -7,8 +7,8 @@ The blocks of LALIC (Feng et al., arXiv 2502.05741), whose operator comes from V
 Omni-Shift comes from Restore-RWKV. Positions are tokens in raster order. Tensors are channels-last,
 (B, H, W, C), those of the operator (B, C, T).
 
-All but the operator looks at a few rows at a time: for inference on CPUs it is done in bands that
-stay in the cache.
+All parts but the operator need only a few rows at a time. For inference on CPUs they work in bands
+that stay in the cache.
 """
 
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ from .bi_wkv import bi_wkv
 from .conv import Conv2d, LayerNorm, Linear, convolve
 
 BAND = 6144
-"""Tokens of a band, about."""
+"""About how many tokens a band has."""
 
 HIDDEN = 1 << 19
-"""Hidden values of the channel mixing that exist at a time, about."""
+"""About how many hidden values of the channel mixing exist at a time."""
 
 
 class OmniShift(nn.Module):
@@ -91,7 +91,7 @@ class SpatialMixing(nn.Module):
         return self.output(mixed).unflatten(1, (height, width))
 
     def residual(self, x: Tensor, norm: nn.Module, gain: Tensor) -> Tensor:
-        """x + gain * self(norm(x)), in bands of rows but for the operator itself."""
+        """x + gain * self(norm(x)); all but the operator itself works in bands of rows."""
         batch, height, width, channels = x.shape
         tokens = height * width
         k, v, gate = projections = [x.new_empty(batch, channels, tokens) for _ in range(3)]
@@ -158,7 +158,7 @@ def _bands(height: int, width: int) -> list[slice]:
 def _shifted(x: Tensor, norm: nn.Module, shift: OmniShift) -> Iterator[tuple[slice, Tensor]]:
     """Bands of rows of x (B, H, W, C), and those rows of shift(norm(x)).
 
-    What has been given of x may be overwritten.
+    Rows of x that were given before may be overwritten.
     """
     ahead = None
     for rows in _bands(*x.shape[1:3]):

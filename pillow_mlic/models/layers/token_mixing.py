@@ -3,8 +3,8 @@
     x -> LN -> depthwise residual block -> depthwise 5x5 -> 1x1 -> + x        token mixing
       -> LN -> gate block                                       -> + x        channel mixing
 
-The paper gives the parts but not their insides. Its savings against a residual block (7.38 % at
-192 channels, 8.87 % at 320, for two blocks) are those of 8 C^2 multiplications a position and
+The paper names the parts but does not describe them. Its savings against a residual block (7.38 %
+at 192 channels, 8.87 % at 320, for two blocks) are those of 8 C^2 multiplications a position and
 block besides depthwise work: 2 C^2 for the first row and 6 C^2 for the second. A block sees 3
 positions far: a depthwise 3x3 and a 5x5 convolution. (B, H, W, C).
 """

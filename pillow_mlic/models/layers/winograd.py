@@ -33,16 +33,16 @@ OUTPUTS = 4
 """m: outputs along a tile's side."""
 
 BAND = 96
-"""Tiles that are worked on together, at least: what they need about fits into a core's cache."""
+"""At least how many tiles are worked on together; they about fit into a core's cache."""
 
 PART = 1 << 19
-"""Weights that are transformed at a time, about: four times as many numbers come of them."""
+"""About how many weights are transformed at a time, into four times as many numbers."""
 
 LEAST_POSITIONS = 768
-"""Maps with fewer positions than this do not repay the transformation of the weights."""
+"""For maps with fewer positions the transformation of the weights costs more than it saves."""
 
 LEAST_CHANNELS = 32
-"""Nor do fewer channels, on either side, repay that of inputs and outputs."""
+"""With fewer channels on either side, that of inputs and outputs costs more than it saves."""
 
 
 class Matrices(NamedTuple):
