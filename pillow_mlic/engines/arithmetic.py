@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Iterator
 
@@ -65,10 +66,16 @@ def whole_float32(device: torch.device) -> Iterator[None]:
         yield
 
 
-@functools.cache
 def has_fast_bf16(device: str = "cpu") -> bool:
-    """Whether a device multiplies bfloat16 numbers faster than float32 ones."""
-    kind = torch.device(device).type
+    """Whether a device multiplies bfloat16 numbers faster than float32 ones.
+
+    False if the variable MLIC_BF16 is 0: then all processors of a kind choose the same symbols.
+    """
+    return os.environ.get("MLIC_BF16") != "0" and _multiplies_bf16(torch.device(device).type)
+
+
+@functools.cache
+def _multiplies_bf16(kind: str) -> bool:
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if kind != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # of torch 2.8 and later
