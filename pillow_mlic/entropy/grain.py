@@ -1,0 +1,74 @@
+"""Grain: random values for latents whose symbols are zero, the same ones wherever they are drawn.
+
+A symbol of zero says that the latent lies within half a step of its mean, and the entropy part says
+with what spread. A decoder may show the mean, or a value drawn from that law: then grain, skin and
+foliage look alive. Values come from an integer table and a counter-based generator, keyed by the
+tile's checksum of symbols: no state, so any part can be drawn alone (docs/format.md, "Texture").
+"""
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import everywhere
+from .everywhere import Doubles
+from .tables import LEVELS, SCALE_MAX, SCALE_MIN
+
+RESOLUTION = 256
+"""Values are in 256ths of a quantisation step."""
+BYTES = 8
+"""Values of as many channels come from one number of the generator."""
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def grain(classes: NDArray[np.uint8], key: int) -> NDArray[np.int8]:
+    """Values for a tile's latents, from their classes of scales, (h, w, C) each.
+
+    Class 0 gives 0, class k a normal variable of the k-th scale of the Gaussian tables, cut to half
+    a step, in 256ths of a step. `key`: the CRC-32 of the tile's symbols.
+    """
+    height, width, channels = classes.shape
+    numbers = random_bytes(height * width, channels, key).reshape(classes.shape)
+    return table()[classes, numbers]
+
+
+def random_bytes(places: int, channels: int, key: int) -> NDArray[np.uint8]:
+    """Random bytes (places, channels): splitmix64 of a counter, 8 bytes a number, lowest first."""
+    groups = -(-channels // BYTES)
+    counter = np.arange(places * groups, dtype=np.uint64)
+    with np.errstate(over="ignore"):  # modulo 2^64 is what is meant
+        z = (counter + np.uint64(key << 32) + np.uint64(1)) * np.uint64(_GOLDEN)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+    z ^= z >> np.uint64(31)
+    return z.astype("<u8").view(np.uint8).reshape(places, groups * BYTES)[:, :channels]
+
+
+@functools.cache
+def table() -> NDArray[np.int8]:
+    """(65, 256): for each class the quantiles (2 j + 1) / 512 of its law; class 0 is all zeros.
+
+    Made of operations that give the same bits everywhere.
+    """
+    steps = np.arange(LEVELS) / (LEVELS - 1)
+    first, last = (everywhere.log(np.array(x)) for x in (SCALE_MIN, SCALE_MAX))
+    scales = everywhere.exp(first + (last - first) * steps)[:, None]
+    half = RESOLUTION // 2
+    # P(0 < x < edge) for edges between whole 256ths, as a share of P(0 < x < half a step).
+    edges = (np.arange(half) + 0.5) / RESOLUTION
+    inside = _below(np.array([[0.5]]), scales)
+    shares = _below(edges[None], scales) / inside
+    wanted = (np.arange(half) + 0.5) / half
+    upper = np.array([np.searchsorted(row, wanted) for row in shares])
+    upper = np.minimum(upper, half - 1)
+    found = np.zeros((1 + LEVELS, 2 * half), np.int8)
+    found[1:, half:] = upper
+    found[1:, half - 1 :: -1] = -upper
+    return found
+
+
+def _below(edge: Doubles, scale: Doubles) -> Doubles:
+    """P(0 < x < edge) for normal laws with these scales."""
+    root_two = np.sqrt(np.array(2.0))
+    return 0.5 * (1 - everywhere.erfc(edge / (scale * root_two)))
