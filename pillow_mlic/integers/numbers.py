@@ -77,6 +77,7 @@ class Classes:
         if np.any(np.abs(thresholds) > most) or np.any(np.diff(thresholds) < 0):
             msg = "its thresholds in integers do not increase"
             raise ValueError(msg)
+        self.count = len(thresholds) + 1
         self.first = int(thresholds[0])
         """The least threshold; what lies below belongs to class 0."""
         self.last = int(thresholds[-1]) + 1 - self.first
