@@ -14,9 +14,9 @@ from ..coding.work import Progress
 from ..engines import devices
 from ..engines.arithmetic import entropy_device, plain_arithmetic
 from ..engines.torch_walk import decode, symbols_of
-from ..entropy.payload import Payload
+from ..entropy.payload import Payload, SymbolMismatchError
 from ..entropy.tables import Tables
-from ..entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
+from ..entropy.walk import DecodingCoder, table_bits
 from ..errors import DecodeError
 from ..format import container, tiles
 from ..format.container import ChunkPlace, ChunkType, Header

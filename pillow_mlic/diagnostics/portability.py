@@ -188,7 +188,7 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
     import torch
 
     from ..engines.torch_walk import EXACT_GUARD, walk
-    from ..entropy.walk import SymbolMismatchError
+    from ..entropy.payload import SymbolMismatchError
 
     device = torch.device(setting.device)
     bands = {"exact": EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}

@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..entropy.payload import Payload, PayloadError
+from ..entropy.payload import Payload, PayloadError, SymbolMismatchError
 from ..entropy.slices import SliceDecoder
 from ..entropy.tables import Tables
-from ..entropy.walk import DecodingCoder, SymbolMismatchError
+from ..entropy.walk import DecodingCoder
 from ..errors import DecodeError
 from ..models.base import Model
 from ..packs import Pack
