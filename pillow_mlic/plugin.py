@@ -280,13 +280,8 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
 
     UnsupportedError where it has something that this version cannot decode yet.
     """
-    needed = None
-    if header.arithmetic == container.ARITHMETIC_INTEGER:
-        needed = "integer arithmetic"
-    elif header.texture:
-        needed = "texture"
-    if needed is not None:
-        msg = f"this .mlic file has {needed}, which this version cannot decode: update pillow-mlic"
+    if header.texture:
+        msg = "this .mlic file has texture, which this version cannot decode: update pillow-mlic"
         raise container.UnsupportedError(msg)
     devices.require_torch()
     from . import packs

@@ -5,7 +5,7 @@ import threading
 from typing import TYPE_CHECKING, cast
 
 from .. import models
-from ..errors import WeightsError
+from ..errors import DecodeError, WeightsError
 from . import identity
 from .file import Content, PackFile
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..entropy.tables import Tables
+    from ..integers.network import IntegerNetwork
     from ..models.base import Model
 
 
@@ -25,6 +26,8 @@ class Pack:
         self.hash: bytes = content.identity[: identity.SIZE]
         """What .mlic files call the pack."""
         self.tables: Tables = content.tables
+        self.integers: IntegerNetwork | None = content.integers
+        """The entropy part in integers; None where the pack does not carry it."""
         self._arrays = content.arrays
         self._models: dict[str, Model] = {}
         self._canonicals: dict[str, Model] = {}
@@ -48,6 +51,16 @@ class Pack:
             if self._canonicals["cpu"] is self._models["cpu"]:
                 return self.model(device)
             return self._placed(self._canonicals, device)
+
+    def need_integers(self) -> "IntegerNetwork":
+        """The entropy part in integers; DecodeError where the pack does not carry it."""
+        if self.integers is None:
+            msg = (
+                f"this needs an entropy part in integers, which the weights {self.file.name} do "
+                "not have: the file was written by a broken program, or forged"
+            )
+            raise DecodeError(msg)
+        return self.integers
 
     def as_file(self, file: PackFile) -> "Pack":
         """The same pack as another file has it: one identity, but perhaps another card."""
