@@ -135,7 +135,11 @@ class Engine(Protocol):
         ...
 
     def decode(
-        self, payloads: Sequence[bytes], z_size: tuple[int, int], quality: float, guard: float | None
+        self,
+        payloads: Sequence[bytes],
+        z_size: tuple[int, int],
+        quality: float,
+        guard: float | None,
     ) -> Floats:
         """y_hat (B, H/16, W/16, M) of B tiles with `z_size` (H/64, W/64)."""
         ...

@@ -187,7 +187,11 @@ class TorchEngine:
         ]
 
     def decode(
-        self, payloads: Sequence[bytes], z_size: tuple[int, int], quality: float, guard: float | None
+        self,
+        payloads: Sequence[bytes],
+        z_size: tuple[int, int],
+        quality: float,
+        guard: float | None,
     ) -> Floats:
         """See base.Engine."""
         with self._plain():

@@ -112,4 +112,3 @@ def _select(step: Step) -> Select:
     if channels is None:
         return lambda latents: latents.z
     return lambda latents: checkerboard.take(latents.y[..., channels], step.half)
-

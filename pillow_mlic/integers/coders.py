@@ -103,9 +103,7 @@ class StepDecoder:
 
     def finish(self) -> None:
         """Raise SymbolMismatchError unless every tile gave exactly the symbols that went in."""
-        for crc, symbols, stream in zip(
-            self._checksums, self._symbols, self._streams, strict=True
-        ):
+        for crc, symbols, stream in zip(self._checksums, self._symbols, self._streams, strict=True):
             if checksum(symbols) != crc:
                 msg = "the checksum of the decoded symbols is wrong"
                 raise SymbolMismatchError(msg)

@@ -70,7 +70,10 @@ class Linear:
         bias = array(arrays, f"{name}.bias", "i4", (c_out,)).astype(np.int64)
         scale = _scale(array(arrays, f"{name}.shift", "i1", (c_out,)), name)
         reach = np.cumsum(np.abs(weight.astype(np.int64)) * ACTIVATION, axis=0)
-        if np.any(reach[-1] + np.abs(bias) >= MOST_SUM) or int(np.abs(weight.astype(np.int64)).max()) * ACTIVATION >= EXACT:
+        if (
+            np.any(reach[-1] + np.abs(bias) >= MOST_SUM)
+            or int(np.abs(weight.astype(np.int64)).max()) * ACTIVATION >= EXACT
+        ):
             msg = f"the sums of integers.{name} could become too large"
             raise ValueError(msg)
         cuts = [0]

@@ -137,7 +137,9 @@ def _depth_to_space(x: Floats) -> Floats:
 class SliceContext:
     """The distributions of one slice; see models.mlicv2_lite.SliceContext."""
 
-    def __init__(self, arrays: Arrays, index: int, slices: tuple[int, ...], widths: "Widths") -> None:
+    def __init__(
+        self, arrays: Arrays, index: int, slices: tuple[int, ...], widths: "Widths"
+    ) -> None:
         name, c, width = f"contexts.{index}", slices[index], widths.context
         start = sum(slices[:index])
         self.channels = slice(start, start + c)
@@ -159,7 +161,9 @@ class SliceContext:
         gain = at_quality(self._gain, shared.code)
         scale = class_logarithm(gain)
         # One 256th of a quantisation step in 64ths of a context's unit.
-        grain = shared.powers(-gain - self._unit - (_OCTAVES_OF_RESIDUAL - _OCTAVES_OF_FRACTION) * OCTAVE)
+        grain = shared.powers(
+            -gain - self._unit - (_OCTAVES_OF_RESIDUAL - _OCTAVES_OF_FRACTION) * OCTAVE
+        )
         unit = shared.powers(self._unit - _OCTAVES_OF_FRACTION * OCTAVE)
         features = before_leaky(self._feature(seen[..., : self._inputs]))
         features += self._around(leaky(features))
@@ -205,7 +209,12 @@ class SliceContext:
             classes[block] = of_class(clip(place, 0, of_class.last))
             residual[block] = shared.tanh(clip(out[:, 2 * c :], -ACTIVATION, ACTIVATION))
         shape = (b, h, w, c)
-        return mean.reshape(shape), classes.reshape(shape), logarithm.reshape(shape), residual.reshape(shape)
+        return (
+            mean.reshape(shape),
+            classes.reshape(shape),
+            logarithm.reshape(shape),
+            residual.reshape(shape),
+        )
 
 
 class Widths(NamedTuple):
@@ -258,7 +267,9 @@ class IntegerNetwork:
         """Latents and hyper latents of a tile."""
         return z_size[0] * z_size[1] * (16 * self._latents + self._hyper_latents)
 
-    def walk(self, quality_code: int, z_size: tuple[int, int], tiles: int, coder: StepCoder) -> Floats:
+    def walk(
+        self, quality_code: int, z_size: tuple[int, int], tiles: int, coder: StepCoder
+    ) -> Floats:
         """Walk through all steps of `tiles` tiles of one size -> y_hat (B, H/16, W/16, M)."""
         require_exact_products()
         code = min(max(quality_code, 0), MAX_QUALITY_CODE)

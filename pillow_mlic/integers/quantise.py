@@ -6,7 +6,7 @@ A unit is what 1 means. Weights have a power of two for each output, as large as
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,19 @@ class Example(NamedTuple):
     quality: Tensor
 
 
+def examples(
+    model: MlicV2Lite, pictures: Iterable[NDArray[np.uint8]], qualities: Sequence[float]
+) -> Iterator[Example]:
+    """An example of each picture (H, W, 3), sides 64 or more, at each quality."""
+    with torch.no_grad():
+        for pixels in pictures:
+            height, width = (side // 64 * 64 for side in pixels.shape[:2])
+            x = torch.from_numpy(pixels[None, :height, :width].astype(np.float32) / 255)
+            for quality in qualities:
+                q = torch.tensor([float(quality)])
+                yield Example(model.latents(x, q), q)
+
+
 class _Ranges:
     """The largest inputs and outputs of all modules of a network, per channel (C,)."""
 
@@ -48,7 +61,8 @@ class _Ranges:
         self._outputs: dict[str, Doubles] = {}
         self._normalised: dict[str, Doubles] = {}
         self._hooks = [
-            module.register_forward_hook(self._hook(name)) for name, module in entropy.named_modules()
+            module.register_forward_hook(self._hook(name))
+            for name, module in entropy.named_modules()
         ]
 
     def _hook(self, name: str) -> Any:
@@ -111,7 +125,9 @@ class _Quantiser:
         entropy = self._entropy
         steps = np.arange(-ACTIVATION, ACTIVATION + 1)
         put["powers"] = np.rint(2.0 ** (23 + np.arange(OCTAVE) / OCTAVE)).astype(np.int32)
-        put["thresholds"] = np.rint(np.log2(tables.thresholds) * OCTAVE / CLASS_STEP).astype(np.int32)
+        put["thresholds"] = np.rint(np.log2(tables.thresholds) * OCTAVE / CLASS_STEP).astype(
+            np.int32
+        )
         put["tanh"] = np.rint(RESIDUAL / 2 * np.tanh(steps / _TANH_STEP)).astype(np.int16)
         put["hyper.scale"] = _octaves(entropy.hyper_scale.log)
         put["hyper.gain"] = _octaves(entropy.hyper_gain.log)

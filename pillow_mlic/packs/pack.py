@@ -74,6 +74,7 @@ class Pack:
         """The same pack with another network on the CPU, for comparing what networks do."""
         other = copy.copy(self)
         other._models, other._canonicals = {"cpu": model}, {}
+        other.integers = None
         return other
 
     def _built(self) -> "Model":
