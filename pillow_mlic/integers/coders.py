@@ -41,10 +41,8 @@ class StepEncoder:
 
     def __call__(self, step: Step) -> Symbols:
         """See network.StepCoder."""
-        if step.channels is None:
-            latents = self._z
-        else:
-            latents = take(self._y[..., step.channels], step.half)
+        whole = step.channels is None
+        latents = self._z if whole else take(self._y[..., step.channels], step.half)
         exact = latents / step.unit
         if step.mean is not None:
             exact -= step.mean

@@ -4,6 +4,7 @@ Arrays are channels-last, (B, H, W, C) or (n, C), float32 that holds integers. W
 keeps to the ranges of `numbers`: products see inputs from -2047 to 2047.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -85,7 +86,7 @@ class Linear:
                     cuts.append(place)
             cuts.append(c_in)
         self.width = c_out
-        self.runs = [slice(*ends) for ends in zip(cuts, cuts[1:], strict=False)]
+        self.runs = [slice(*ends) for ends in itertools.pairwise(cuts)]
         """Which inputs are summed up in float32; none: all of them at once."""
         self._weight = (weight * scale).astype(np.float32)
         self._bias = bias * scale if self.runs else (bias * scale).astype(np.float32)

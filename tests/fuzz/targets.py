@@ -20,8 +20,7 @@ from pillow_mlic import DecodeError, WeightsError, cli, packs, plugin
 from pillow_mlic.engines.arithmetic import plain_arithmetic
 from pillow_mlic.engines.torch_walk import EXACT_GUARD
 from pillow_mlic.engines.torch_walk import walk as torch_walk
-from pillow_mlic.entropy.payload import PayloadError
-from pillow_mlic.entropy.payload import SymbolMismatchError
+from pillow_mlic.entropy.payload import PayloadError, SymbolMismatchError
 from pillow_mlic.format import container
 from pillow_mlic.format.container import (
     ContainerError,
