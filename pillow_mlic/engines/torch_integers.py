@@ -101,13 +101,13 @@ def _chosen(rounding: Rounding, step: Step, exact: NDArray[np.float64]) -> NDArr
         tensor(mean),
         tensor(scales(step)),
         tensor(1 / (step.unit * step.step)),
-        _select(step),
+        selected(step),
     )
     return np.asarray(symbols.cpu().numpy())
 
 
 def _select(step: Step) -> Select:
-    """Picks the latents of a step; see models.base.Coder."""
+    """What picks the latents of a step; see models.base.Coder."""
     channels = step.channels
     if channels is None:
         return lambda latents: latents.z

@@ -1,8 +1,11 @@
 """Whether this machine's float32 products of integers are exact, tried on known ones."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import MlicError
 from .numbers import ACTIVATION, EXACT
@@ -12,7 +15,10 @@ class ArithmeticUnfitError(MlicError):
     """This machine's products are not what float32 products must be."""
 
 
-def products_are_exact() -> bool:
+Product = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[Any]]
+
+
+def products_are_exact(product: Product = np.matmul) -> bool:
     """Whether products of known integers are right, whose sums reach nearly 2^24."""
     state = 1
     values = []
@@ -25,7 +31,7 @@ def products_are_exact() -> bool:
     most = int(np.abs(weight).sum(0).max()) * ACTIVATION
     x[0] = np.where(weight[:, 0] < 0, -ACTIVATION, ACTIVATION)  # the largest sum there is
     exact = (x[:, :, None] * weight[None]).sum(1)
-    near = x.astype(np.float32) @ (weight / 64).astype(np.float32)
+    near = product(x.astype(np.float32), (weight / 64).astype(np.float32))
     return most < EXACT and bool(np.array_equal(near.astype(np.float64) * 64, exact))
 
 

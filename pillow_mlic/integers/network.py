@@ -263,6 +263,11 @@ class IntegerNetwork:
         """How many classes of scales there are: one more than thresholds."""
         return int(self._classes.count)
 
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of y and of z."""
+        return self._latents, self._hyper_latents
+
     def symbols(self, z_size: tuple[int, int]) -> int:
         """Latents and hyper latents of a tile."""
         return z_size[0] * z_size[1] * (16 * self._latents + self._hyper_latents)
