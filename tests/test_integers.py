@@ -162,8 +162,10 @@ def test_depthwise_and_norm_by_plain_integers() -> None:
     order = RANDOM.permutation(channels)
     assert np.array_equal(norm(stream[:, order].astype(np.float32)), found[:, order])
     wide = stream.astype(np.float64)
-    exact = 200 * (wide - wide.mean(1, keepdims=True)) / np.sqrt(
-        wide.var(1, keepdims=True) + 77 / channels**2
+    exact = (
+        200
+        * (wide - wide.mean(1, keepdims=True))
+        / np.sqrt(wide.var(1, keepdims=True) + 77 / channels**2)
     )
     assert np.abs(found - np.clip(exact, -ACTIVATION, ACTIVATION)).max() <= 0.51
     assert not found[:2].any()

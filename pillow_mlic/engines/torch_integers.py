@@ -106,7 +106,7 @@ def _chosen(rounding: Rounding, step: Step, exact: NDArray[np.float64]) -> NDArr
     return np.asarray(symbols.cpu().numpy())
 
 
-def _select(step: Step) -> Select:
+def selected(step: Step) -> Select:
     """What picks the latents of a step; see models.base.Coder."""
     channels = step.channels
     if channels is None:
