@@ -84,7 +84,8 @@ class Pack:
 
         try:
             tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
-            model = cast("Model", build(self._fresh, tensors, copy=False))
+            with torch.inference_mode(False):  # whoever asks first: gradients need such tensors
+                model = cast("Model", build(self._fresh, tensors, copy=False))
             if self.tables.fixed != model.fixed_rows:
                 msg = (
                     f"its tables have {self.tables.fixed} rows for a prior of "
