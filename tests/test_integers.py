@@ -25,7 +25,7 @@ from pillow_mlic.format import container
 from pillow_mlic.integers import check
 from pillow_mlic.integers.coders import StepDecoder, StepEncoder, ZeroSteps
 from pillow_mlic.integers.layers import Depthwise, LayerNorm, Linear, leaky
-from pillow_mlic.integers.network import IntegerNetwork, Step, neighbours, put, take
+from pillow_mlic.integers.network import CodingStep, IntegerNetwork, neighbours, put, take
 from pillow_mlic.integers.numbers import ACTIVATION, EXACT, STREAM, Classes, Powers, at_quality
 from pillow_mlic.integers.quantise import examples
 from pillow_mlic.models.layers import checkerboard
@@ -364,7 +364,7 @@ def test_threads_and_older_processors(
 def test_symbols_of_any_size_stay_in_range(pack: packs.Pack) -> None:
     network = pack.need_integers()
 
-    def wild(step: Step) -> Any:
+    def wild(step: CodingStep) -> Any:
         random = np.random.default_rng(1)
         symbols = random.choice([-(1 << 28), -1000, 0, 7, 1 << 28], step.classes.shape)
         return symbols.astype(np.int32)

@@ -23,7 +23,7 @@ from ..format import container, tiles
 from ..format.container import ChunkPlace, ChunkType, Header
 from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
 from ..integers.coders import StepDecoder
-from ..integers.network import Step
+from ..integers.network import CodingStep
 from ..models.base import ContextMaps, Latents, Select
 from ..models.layers.quantise import gaussian_bits
 
@@ -147,7 +147,7 @@ def _integer_tile_bits(
     try:
         decoder = StepDecoder([tile], pack.tables, network.symbols(z_size))
 
-        def recorder(step: Step) -> NDArray[np.int32]:
+        def recorder(step: CodingStep) -> NDArray[np.int32]:
             symbols = decoder(step)
             scale = torch.from_numpy(scales(step).copy())
             bits = gaussian_bits(torch.from_numpy(symbols), scale)

@@ -16,7 +16,7 @@ from ..entropy.payload import PayloadError, SymbolMismatchError
 from ..entropy.rounding import Rounding
 from ..format.header import quality_code
 from ..integers.coders import FirstSlices, StepDecoder, StepEncoder, Symbols
-from ..integers.network import Step
+from ..integers.network import CodingStep
 from ..models.base import Select
 from ..models.layers import checkerboard
 from ..models.layers.quantise import gaussian_bits
@@ -67,7 +67,7 @@ def decode(
     return y_hat
 
 
-def scales(step: Step) -> NDArray[np.float32]:
+def scales(step: CodingStep) -> NDArray[np.float32]:
     """The standard deviations of a step in quantisation steps, (B, h, w, c)."""
     octaves = np.asarray(step.logarithm, np.float32) / np.float32(256)
     return np.broadcast_to(np.exp2(octaves), step.classes.shape)
@@ -81,7 +81,7 @@ class _Estimating:
         self.bits = 0.0
         self._estimate = estimate
 
-    def __call__(self, step: Step) -> Symbols:
+    def __call__(self, step: CodingStep) -> Symbols:
         symbols = self.encoder(step)
         if self._estimate:
             scale = torch.from_numpy(scales(step).copy())
@@ -89,7 +89,9 @@ class _Estimating:
         return symbols
 
 
-def _chosen(rounding: Rounding, step: Step, exact: NDArray[np.float64]) -> NDArray[np.float32]:
+def _chosen(
+    rounding: Rounding, step: CodingStep, exact: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """Symbols of a step as `rounding` has them."""
 
     def tensor(values: NDArray[np.floating[Any]]) -> Tensor:
@@ -106,7 +108,7 @@ def _chosen(rounding: Rounding, step: Step, exact: NDArray[np.float64]) -> NDArr
     return np.asarray(symbols.cpu().numpy())
 
 
-def selected(step: Step) -> Select:
+def selected(step: CodingStep) -> Select:
     """What picks the latents of a step; see models.base.Coder."""
     channels = step.channels
     if channels is None:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from ..entropy import range_coder
 from ..entropy.payload import CHECKSUM_BYTES, PayloadError, SymbolMismatchError, checksum
 from ..entropy.tables import Tables
-from .network import Step, take
+from .network import CodingStep, take
 
 LARGEST = 1 << 26
 """Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
 
 Symbols = NDArray[np.int32]
-Choose = Callable[[Step, NDArray[np.float64]], NDArray[Any]]
+Choose = Callable[[CodingStep, NDArray[np.float64]], NDArray[Any]]
 """Symbols near the exact numbers of a step, (B, h, w, c), by something else than rounding."""
 
 
@@ -39,7 +39,7 @@ class StepEncoder:
         self._symbols: list[list[Symbols]] = [[] for _ in y]
         self._coded: list[list[tuple[Symbols, Symbols]]] = [[] for _ in y]
 
-    def __call__(self, step: Step) -> Symbols:
+    def __call__(self, step: CodingStep) -> Symbols:
         """See network.StepCoder."""
         whole = step.channels is None
         latents = self._z if whole else take(self._y[..., step.channels], step.half)
@@ -87,7 +87,7 @@ class StepDecoder:
         except range_coder.StreamError as error:
             raise SymbolMismatchError(str(error)) from error
 
-    def __call__(self, step: Step) -> Symbols:
+    def __call__(self, step: CodingStep) -> Symbols:
         """See network.StepCoder."""
         out = np.zeros(step.classes.shape, np.int32)
         for tile, (values, classes) in enumerate(zip(out, step.classes, strict=True)):
@@ -118,7 +118,7 @@ class FirstSlices:
         self._decoder = decoder
         self._steps = 1 + 2 * slices
 
-    def __call__(self, step: Step) -> Symbols:
+    def __call__(self, step: CodingStep) -> Symbols:
         """See network.StepCoder."""
         if self._steps == 0:
             return np.zeros(step.classes.shape, np.int32)
@@ -129,6 +129,6 @@ class FirstSlices:
 class ZeroSteps:
     """A coder without a stream, all of whose symbols are zero: for walks that are only timed."""
 
-    def __call__(self, step: Step) -> Symbols:
+    def __call__(self, step: CodingStep) -> Symbols:
         """See network.StepCoder."""
         return np.zeros(step.classes.shape, np.int32)

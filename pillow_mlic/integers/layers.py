@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import ACTIVATION, BEFORE_LEAKY, EXACT, STREAM, Doubles, Floats
+from ..entropy.everywhere import Doubles
+from .numbers import ACTIVATION, BEFORE_LEAKY, EXACT, STREAM, Wholes
 
-Arrays = Mapping[str, NDArray[Any]]
+IntegerArrays = Mapping[str, NDArray[Any]]
 
 BLOCK = 1 << 17
 """Numbers that are worked on together, about: they stay in a core's cache."""
@@ -22,7 +23,7 @@ MOST_SUM = EXACT << 4
 """No sum of products and bias may reach this, whatever the inputs."""
 
 
-def array(arrays: Arrays, name: str, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def array(arrays: IntegerArrays, name: str, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """The integers of this name; ValueError where they are missing, of another type or shape."""
     found = arrays.get(name)
     if found is None or found.dtype != np.dtype(kind) or found.shape != shape:
@@ -38,12 +39,12 @@ def rows(count: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def clip(x: Floats, least: float, most: float) -> Floats:
+def clip(x: Wholes, least: float, most: float) -> Wholes:
     """x from `least` to `most`, in its place."""
     return np.clip(x, np.float32(least), np.float32(most), out=x)
 
 
-def leaky(x: Floats) -> Floats:
+def leaky(x: Wholes) -> Wholes:
     """Leaky ReLU: x, or x 205/2048 rounded where it is negative; 2047 at most. A new array."""
     low = x * np.float32(205 / 2048)
     np.rint(low, out=low)
@@ -66,7 +67,7 @@ class Linear:
     are split into runs whose sums cannot, and these are added in float64, which is exact, too.
     """
 
-    def __init__(self, arrays: Arrays, name: str, c_in: int, c_out: int) -> None:
+    def __init__(self, arrays: IntegerArrays, name: str, c_in: int, c_out: int) -> None:
         weight = array(arrays, f"{name}.weight", "i2", (c_in, c_out))
         bias = array(arrays, f"{name}.bias", "i4", (c_out,)).astype(np.int64)
         scale = _scale(array(arrays, f"{name}.shift", "i1", (c_out,)), name)
@@ -91,7 +92,7 @@ class Linear:
         self._weight = (weight * scale).astype(np.float32)
         self._bias = bias * scale if self.runs else (bias * scale).astype(np.float32)
 
-    def __call__(self, x: Floats) -> Floats:
+    def __call__(self, x: Wholes) -> Wholes:
         """Any (..., C_in), the last dimension without gaps -> a new array (..., C_out)."""
         if not self.runs:
             out = x @ self._weight
@@ -111,7 +112,7 @@ class Depthwise:
     border. (B, H, W, C) -> the same.
     """
 
-    def __init__(self, arrays: Arrays, name: str, channels: int) -> None:
+    def __init__(self, arrays: IntegerArrays, name: str, channels: int) -> None:
         weight = array(arrays, f"{name}.weight", "i2", (9, channels))
         bias = array(arrays, f"{name}.bias", "i4", (channels,)).astype(np.int64)
         scale = _scale(array(arrays, f"{name}.shift", "i1", (channels,)), name)
@@ -122,7 +123,7 @@ class Depthwise:
         self._weight = (weight * scale).astype(np.float32)
         self._bias = (bias * scale).astype(np.float32)
 
-    def __call__(self, x: Floats) -> Floats:
+    def __call__(self, x: Wholes) -> Wholes:
         """A new array, by shifted products: whole rows of the map at a time."""
         batch, height, width, channels = x.shape
         size = width * channels
@@ -152,7 +153,7 @@ class LayerNorm:
     last bit of each.
     """
 
-    def __init__(self, arrays: Arrays, name: str, channels: int) -> None:
+    def __init__(self, arrays: IntegerArrays, name: str, channels: int) -> None:
         self._gain = int(array(arrays, f"{name}.gain", "i8", ()))
         self._epsilon = int(array(arrays, f"{name}.epsilon", "i8", ()))
         if not 0 < self._gain < EXACT or not 0 < self._epsilon < 1 << 50:
@@ -162,7 +163,7 @@ class LayerNorm:
             msg = f"integers.{name} has too many channels"
             raise ValueError(msg)
 
-    def __call__(self, x: Floats) -> Floats:
+    def __call__(self, x: Wholes) -> Wholes:
         """A residual stream (n, C) -> inputs of products."""
         out = np.empty_like(x)
         width = x.shape[1]
@@ -182,14 +183,14 @@ class LayerNorm:
 class Lookup:
     """A function by its values at -2047 to 2047, (4095,) i2, within `most` of 0."""
 
-    def __init__(self, arrays: Arrays, name: str, most: int) -> None:
+    def __init__(self, arrays: IntegerArrays, name: str, most: int) -> None:
         table = array(arrays, name, "i2", (2 * ACTIVATION + 1,))
         if np.any(np.abs(table.astype(np.int64)) > most):
             msg = f"integers.{name} has numbers above {most}"
             raise ValueError(msg)
         self._table = table.astype(np.float32)
 
-    def __call__(self, x: Floats) -> Floats:
+    def __call__(self, x: Wholes) -> Wholes:
         """Of integers from -2047 to 2047: a new array."""
         return self._table[(x + np.float32(ACTIVATION)).astype(np.uint16)]
 
@@ -197,7 +198,7 @@ class Lookup:
 class TokenMixing:
     """A block of `models.layers.blocks.TokenMixing`, on a residual stream (B, H, W, C)."""
 
-    def __init__(self, arrays: Arrays, name: str, width: int) -> None:
+    def __init__(self, arrays: IntegerArrays, name: str, width: int) -> None:
         self._norm1 = LayerNorm(arrays, f"{name}.norm1", width)
         self._spatial_in = Linear(arrays, f"{name}.spatial_in", width, width)
         self._silu1 = Lookup(arrays, f"{name}.silu1", ACTIVATION)
@@ -211,7 +212,7 @@ class TokenMixing:
         )
         self._gate_out = Linear(arrays, f"{name}.gate_out", width, width)
 
-    def __call__(self, x: Floats) -> Floats:
+    def __call__(self, x: Wholes) -> Wholes:
         """The stream behind the block; x may be overwritten."""
         flat = x.reshape(-1, x.shape[-1])
         a = self._silu1(clip(self._spatial_in(self._norm1(flat)), -ACTIVATION, ACTIVATION))
@@ -231,6 +232,6 @@ class TokenMixing:
         return flat.reshape(x.shape)
 
 
-def before_leaky(x: Floats) -> Floats:
+def before_leaky(x: Wholes) -> Wholes:
     """x in the range that leaky ReLUs take, in its place."""
     return clip(x, -BEFORE_LEAKY, BEFORE_LEAKY)

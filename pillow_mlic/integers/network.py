@@ -9,10 +9,21 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..entropy.everywhere import Doubles
 from ..format.header import MAX_QUALITY_CODE
 from ..models.lambdas import QUALITIES
 from .check import require_exact_products
-from .layers import Arrays, Depthwise, Linear, Lookup, TokenMixing, array, before_leaky, clip, leaky
+from .layers import (
+    Depthwise,
+    IntegerArrays,
+    Linear,
+    Lookup,
+    TokenMixing,
+    array,
+    before_leaky,
+    clip,
+    leaky,
+)
 from .layers import rows as row_blocks
 from .numbers import (
     ACTIVATION,
@@ -23,10 +34,9 @@ from .numbers import (
     STREAM,
     STREAM_STEP,
     Classes,
-    Doubles,
-    Floats,
-    Ints,
+    Integers,
     Powers,
+    Wholes,
     at_quality,
     class_logarithm,
 )
@@ -38,18 +48,18 @@ _OCTAVES_OF_FRACTION = 6
 _OCTAVES_OF_RESIDUAL = 8
 
 
-class Step(NamedTuple):
+class CodingStep(NamedTuple):
     """What decides the distributions of one coding step, (B, h, w, c)."""
 
     classes: NDArray[np.uint8]
     """0: not coded; k: row k - 1 of the tables."""
-    mean: Floats | None
+    mean: Wholes | None
     """Integers, in units; None: 0."""
     unit: Doubles
     """What latents are divided by to be in these units, (c,)."""
     step: Doubles
     """A quantisation step in these units, (c,)."""
-    logarithm: Floats | Ints
+    logarithm: Wholes | Integers
     """Of the scale in quantisation steps, in 256ths of an octave, broadcast to (B, h, w, c)."""
     channels: slice | None
     """Of y; None: these are the hyper latents."""
@@ -60,7 +70,7 @@ class Step(NamedTuple):
 class StepCoder(Protocol):
     """Writes or reads the symbols of one step after another."""
 
-    def __call__(self, step: Step) -> NDArray[np.int32]:
+    def __call__(self, step: CodingStep) -> NDArray[np.int32]:
         """Symbols (B, h, w, c), zero where the class is 0."""
         ...
 
@@ -80,7 +90,7 @@ def put(packed: NDArray[Any], half: int, x: NDArray[Any]) -> None:
     x[:, 1::2, 1 - half :: 2] = packed[:, 1::2]
 
 
-def neighbours(anchors: Floats) -> Floats:
+def neighbours(anchors: Wholes) -> Wholes:
     """The anchors above, left, right of and below each non-anchor: (B, H, W/2, c) -> (.., 4 c)."""
     b, h, w, c = anchors.shape
     near = np.zeros((b, h, w, 4, c), np.float32)
@@ -93,7 +103,7 @@ def neighbours(anchors: Floats) -> Floats:
     return near.reshape(b, h, w, 4 * c)
 
 
-def logarithms(arrays: Arrays, name: str, shape: tuple[int, ...]) -> Ints:
+def logarithms(arrays: IntegerArrays, name: str, shape: tuple[int, ...]) -> Integers:
     """Logarithms of this name, checked."""
     found = array(arrays, name, "i4", shape)
     if np.any(np.abs(found.astype(np.int64)) > MOST_OCTAVES * OCTAVE):
@@ -105,14 +115,14 @@ def logarithms(arrays: Arrays, name: str, shape: tuple[int, ...]) -> Ints:
 class HyperSynthesis:
     """Symbols of z, in units -> features (B, H/16, W/16, hyper_width), inputs of products."""
 
-    def __init__(self, arrays: Arrays, latents: int, width: int) -> None:
+    def __init__(self, arrays: IntegerArrays, latents: int, width: int) -> None:
         self._split32 = Linear(arrays, "hyper.split32", latents, 4 * FIRST_WIDTH)
         self._block32 = TokenMixing(arrays, "hyper.block32", FIRST_WIDTH)
         self._split16 = Linear(arrays, "hyper.split16", FIRST_WIDTH, 4 * width)
         self._gain16 = logarithms(arrays, "hyper.gain16", (QUALITIES, width))
         self._block16 = TokenMixing(arrays, "hyper.block16", width)
 
-    def __call__(self, z: Floats, code: int, powers: Powers) -> Floats:
+    def __call__(self, z: Wholes, code: int, powers: Powers) -> Wholes:
         """z (B, h, w, Z), integers from -2047 to 2047, at a quality code."""
         x = clip(_depth_to_space(self._split32(z)), -STREAM, STREAM)
         x = _depth_to_space(self._split16(_narrow(self._block32(x))))
@@ -121,13 +131,13 @@ class HyperSynthesis:
         return _narrow(self._block16(x))
 
 
-def _narrow(stream: Floats) -> Floats:
+def _narrow(stream: Wholes) -> Wholes:
     """A residual stream as an input of products, in its place."""
     stream *= np.float32(1 / STREAM_STEP)
     return clip(np.rint(stream, out=stream), -ACTIVATION, ACTIVATION)
 
 
-def _depth_to_space(x: Floats) -> Floats:
+def _depth_to_space(x: Wholes) -> Wholes:
     """(B, H, W, 4 C) -> (B, 2 H, 2 W, C); see models.layers.blocks."""
     b, h, w, c = x.shape
     x = x.reshape(b, h, w, 2, 2, c // 4).transpose(0, 1, 3, 2, 4, 5)
@@ -138,7 +148,7 @@ class SliceContext:
     """The distributions of one slice; see models.mlicv2_lite.SliceContext."""
 
     def __init__(
-        self, arrays: Arrays, index: int, slices: tuple[int, ...], widths: "Widths"
+        self, arrays: IntegerArrays, index: int, slices: tuple[int, ...], widths: "Widths"
     ) -> None:
         name, c, width = f"contexts.{index}", slices[index], widths.context
         start = sum(slices[:index])
@@ -152,7 +162,7 @@ class SliceContext:
         self._gain = logarithms(arrays, f"{name}.gain", (QUALITIES, c))
         self._unit = logarithms(arrays, f"{name}.unit", (c,)).astype(np.int64)
 
-    def code(self, seen: Floats, y_hat: Floats, shared: "Shared", coder: StepCoder) -> None:
+    def code(self, seen: Wholes, y_hat: Wholes, shared: "Shared", coder: StepCoder) -> None:
         """Code anchors and non-anchors; what is decoded is written behind what was `seen`.
 
         seen (B, H, W, hyper_width + M): hyper features and the slices before, as inputs of
@@ -167,14 +177,14 @@ class SliceContext:
         unit = shared.powers(self._unit - _OCTAVES_OF_FRACTION * OCTAVE)
         features = before_leaky(self._feature(seen[..., : self._inputs]))
         features += self._around(leaky(features))
-        local: Floats | None = None
+        local: Wholes | None = None
         for half in (ANCHOR, NON_ANCHOR):
             inputs = take(features, half)
             if local is not None:
                 inputs += local
             mean, classes, logarithm, residual = self._distribution(inputs, scale, shared)
             symbols = coder(
-                Step(classes, mean, unit, RESIDUAL * grain, logarithm, self.channels, half)
+                CodingStep(classes, mean, unit, RESIDUAL * grain, logarithm, self.channels, half)
             )
             value = symbols * float(RESIDUAL)
             value += residual
@@ -189,8 +199,8 @@ class SliceContext:
             local = self._local(neighbours(decoded)) if half == ANCHOR else None
 
     def _distribution(
-        self, features: Floats, scale: NDArray[np.int64], shared: "Shared"
-    ) -> tuple[Floats, NDArray[np.uint8], Floats, Floats]:
+        self, features: Wholes, scale: NDArray[np.int64], shared: "Shared"
+    ) -> tuple[Wholes, NDArray[np.uint8], Wholes, Wholes]:
         """Mean, classes, logarithms of scales, residuals, (B, H, W/2, c) each."""
         b, h, w, width = features.shape
         c = len(scale)
@@ -239,7 +249,7 @@ class IntegerNetwork:
     Raises ValueError where they do not fit the configuration, or are too large for exact sums.
     """
 
-    def __init__(self, config: Mapping[str, Any], arrays: Arrays) -> None:
+    def __init__(self, config: Mapping[str, Any], arrays: IntegerArrays) -> None:
         slices = tuple(map(int, config["slices"]))
         self._latents, self._hyper_latents = int(config["latents"]), int(config["hyper_latents"])
         widths = Widths(int(config["hyper_width"]), int(config["context_width"]))
@@ -274,7 +284,7 @@ class IntegerNetwork:
 
     def walk(
         self, quality_code: int, z_size: tuple[int, int], tiles: int, coder: StepCoder
-    ) -> Floats:
+    ) -> Wholes:
         """Walk through all steps of `tiles` tiles of one size -> y_hat (B, H/16, W/16, M)."""
         require_exact_products()
         code = min(max(quality_code, 0), MAX_QUALITY_CODE)
@@ -285,7 +295,9 @@ class IntegerNetwork:
         place = np.clip(logarithm - self._classes.first, 0, self._classes.last)
         shape = (tiles, *z_size, self._hyper_latents)
         classes = np.broadcast_to(self._classes(place), shape)
-        symbols = coder(Step(classes, None, self._powers(self._unit), step, logarithm, None, 0))
+        symbols = coder(
+            CodingStep(classes, None, self._powers(self._unit), step, logarithm, None, 0)
+        )
         z = np.clip(np.rint(symbols * step), -ACTIVATION, ACTIVATION).astype(np.float32)
         hyper = self._hyper(z, code, self._powers)
         b, h, w, width = hyper.shape

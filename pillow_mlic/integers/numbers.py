@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..entropy.everywhere import Doubles
 from ..models.lambdas import QUALITIES
 
-Ints = NDArray[np.integer[Any]]
-Floats = NDArray[np.float32]
+Integers = NDArray[np.integer[Any]]
+Wholes = NDArray[np.float32]
 """Integers, too, wherever nothing else is said: float32 holds those up to 2^24."""
-Doubles = NDArray[np.float64]
 
 ACTIVATION = 2047
 """Largest input of a product, of either sign: 12 bits."""
@@ -41,7 +41,7 @@ MOST_OCTAVES = 40
 """Logarithms lie within so many octaves of 0."""
 
 
-def at_quality(table: Ints, code: int) -> NDArray[np.int64]:
+def at_quality(table: Integers, code: int) -> NDArray[np.int64]:
     """Rows of `table` (8, C) at a quality code (0 to 57344), linear between them: (C,)."""
     low = min(code // QUALITY_STEP, QUALITIES - 2)
     weight = code - low * QUALITY_STEP
@@ -52,13 +52,13 @@ def at_quality(table: Ints, code: int) -> NDArray[np.int64]:
 class Powers:
     """Powers of two by a table of 4096 numbers: 2^(23 + i / 4096), rounded to integers."""
 
-    def __init__(self, table: Ints) -> None:
+    def __init__(self, table: Integers) -> None:
         if table.shape != (OCTAVE,) or np.any(table < EXACT // 2) or np.any(table >= EXACT):
             msg = "its table of powers of two is none"
             raise ValueError(msg)
         self._table = table.astype(np.float64)
 
-    def __call__(self, logarithm: Ints) -> Doubles:
+    def __call__(self, logarithm: Integers) -> Doubles:
         """2^(logarithm / 4096): numbers of 24 bits."""
         return np.ldexp(self._table[logarithm % OCTAVE], logarithm // OCTAVE - 23)
 
@@ -69,7 +69,7 @@ class Classes:
     `thresholds` are logarithms in 256ths of an octave. All that is asked for lies in a table.
     """
 
-    def __init__(self, thresholds: Ints) -> None:
+    def __init__(self, thresholds: Integers) -> None:
         if thresholds.ndim != 1 or not 0 < len(thresholds) < 256:
             msg = "its thresholds in integers are none"
             raise ValueError(msg)
@@ -90,6 +90,6 @@ class Classes:
         return self._table[logarithm.astype(np.uint16)]
 
 
-def class_logarithm(logarithm: Ints) -> NDArray[np.int64]:
+def class_logarithm(logarithm: Integers) -> NDArray[np.int64]:
     """From 4096ths to 256ths of an octave, to the nearest."""
     return (logarithm.astype(np.int64) + CLASS_STEP // 2) // CLASS_STEP

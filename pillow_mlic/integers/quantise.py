@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..entropy.everywhere import Doubles
 from ..entropy.rounding import FirstWalk
 from ..entropy.tables import Tables
 from ..models.base import Latents
 from ..models.mlicv2_lite import MlicV2Lite, SliceContext
 from .layers import MOST_SHIFT
 from .numbers import ACTIVATION, CLASS_STEP, EXACT, FRACTION, OCTAVE, RESIDUAL, STREAM, STREAM_STEP
-
-Doubles = NDArray[np.float64]
-Arrays = dict[str, NDArray[Any]]
 
 MARGIN = 1.25
 """Ranges are so many times what was seen."""
@@ -95,7 +93,9 @@ def _widen(ranges: dict[str, Doubles], name: str, x: Tensor) -> None:
     ranges[name] = np.maximum(ranges.get(name, found), found)
 
 
-def integers_of(model: MlicV2Lite, tables: Tables, examples: Iterable[Example]) -> Arrays:
+def integers_of(
+    model: MlicV2Lite, tables: Tables, examples: Iterable[Example]
+) -> dict[str, NDArray[Any]]:
     """The arrays of `IntegerNetwork` for a trained network (any precision).
 
     ValueError where its weights do not fit into the integers' ranges.
@@ -104,7 +104,7 @@ def integers_of(model: MlicV2Lite, tables: Tables, examples: Iterable[Example]) 
     exact.eval()
     ranges = _Ranges(exact.entropy)
     with torch.no_grad():
-        for latents, quality in examples:
+        for latents, quality in measured:
             doubles = Latents(latents.y.double(), latents.z.double())
             exact.entropy(quality.double(), doubles.z_size, FirstWalk(doubles))
     ranges.close()
@@ -117,9 +117,9 @@ class _Quantiser:
     def __init__(self, model: MlicV2Lite, ranges: _Ranges) -> None:
         self._entropy = model.entropy
         self._ranges = ranges
-        self._arrays: Arrays = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
 
-    def arrays(self, tables: Tables) -> Arrays:
+    def arrays(self, tables: Tables) -> dict[str, NDArray[Any]]:
         """All of them, by name."""
         put = self._arrays
         entropy = self._entropy
