@@ -21,6 +21,8 @@ BLOCK = 1 << 17
 MOST_SHIFT = 40
 MOST_SUM = EXACT << 4
 """No sum of products and bias may reach this, whatever the inputs."""
+MOST_OUT = EXACT >> 2
+"""Nor may it reach this after the shift: three outputs of layers can be added without loss."""
 
 
 def array(arrays: IntegerArrays, name: str, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -52,11 +54,42 @@ def leaky(x: Wholes) -> Wholes:
     return np.minimum(low, np.float32(ACTIVATION), out=low)
 
 
-def _scale(shift: NDArray[Any], name: str) -> Doubles:
+def scale_of(shift: NDArray[Any], name: str) -> Doubles:
+    """2^-shift; ValueError where a shift is out of range."""
     if np.any(shift < 0) or np.any(shift > MOST_SHIFT):
         msg = f"integers.{name}.shift is not from 0 to {MOST_SHIFT}"
         raise ValueError(msg)
     return np.ldexp(1.0, -shift.astype(np.int64))
+
+
+class _Sums:
+    """Weights (n, C_out), bias and shift of a layer, checked: sums of products with inputs."""
+
+    def __init__(self, arrays: IntegerArrays, name: str, inputs: int, outputs: int) -> None:
+        self.weight = array(arrays, f"{name}.weight", "i2", (inputs, outputs)).astype(np.int64)
+        self.bias = array(arrays, f"{name}.bias", "i4", (outputs,)).astype(np.int64)
+        self.scale = scale_of(array(arrays, f"{name}.shift", "i1", (outputs,)), name)
+        self.reach = np.cumsum(np.abs(self.weight) * ACTIVATION, axis=0)
+        """How large the sum of the first inputs can be, (n, C_out)."""
+        most = self.reach[-1] + np.abs(self.bias)
+        if (
+            np.abs(self.weight).max() * ACTIVATION >= EXACT
+            or most.max() >= MOST_SUM
+            or (most * self.scale).max() >= MOST_OUT
+        ):
+            msg = f"the sums of integers.{name} could become too large"
+            raise ValueError(msg)
+        self.exact = bool(most.max() < EXACT)
+        """Whether float32 holds every sum and the bias."""
+
+    def runs(self) -> list[slice]:
+        """Runs of inputs whose sums float32 holds, as few as need be."""
+        cuts, before = [0], np.zeros_like(self.bias)
+        for place in range(1, len(self.reach)):
+            if np.any(self.reach[place] - before >= EXACT):
+                before = self.reach[place - 1]
+                cuts.append(place)
+        return [slice(*ends) for ends in itertools.pairwise([*cuts, len(self.reach)])]
 
 
 class Linear:
@@ -68,29 +101,13 @@ class Linear:
     """
 
     def __init__(self, arrays: IntegerArrays, name: str, c_in: int, c_out: int) -> None:
-        weight = array(arrays, f"{name}.weight", "i2", (c_in, c_out))
-        bias = array(arrays, f"{name}.bias", "i4", (c_out,)).astype(np.int64)
-        scale = _scale(array(arrays, f"{name}.shift", "i1", (c_out,)), name)
-        reach = np.cumsum(np.abs(weight.astype(np.int64)) * ACTIVATION, axis=0)
-        if (
-            np.any(reach[-1] + np.abs(bias) >= MOST_SUM)
-            or int(np.abs(weight.astype(np.int64)).max()) * ACTIVATION >= EXACT
-        ):
-            msg = f"the sums of integers.{name} could become too large"
-            raise ValueError(msg)
-        cuts = [0]
-        if np.any(reach[-1] + np.abs(bias) >= EXACT):
-            before = 0 * bias
-            for place in range(1, c_in):
-                if np.any(reach[place] - before >= EXACT):
-                    before = reach[place - 1]
-                    cuts.append(place)
-            cuts.append(c_in)
-        self.width = c_out
-        self.runs = [slice(*ends) for ends in itertools.pairwise(cuts)]
+        sums = _Sums(arrays, name, c_in, c_out)
+        self.runs = [] if sums.exact else sums.runs()
         """Which inputs are summed up in float32; none: all of them at once."""
-        self._weight = (weight * scale).astype(np.float32)
-        self._bias = bias * scale if self.runs else (bias * scale).astype(np.float32)
+        self._width = c_out
+        self._weight = (sums.weight * sums.scale).astype(np.float32)
+        bias = sums.bias * sums.scale
+        self._bias = bias if self.runs else bias.astype(np.float32)
 
     def __call__(self, x: Wholes) -> Wholes:
         """Any (..., C_in), the last dimension without gaps -> a new array (..., C_out)."""
@@ -98,7 +115,7 @@ class Linear:
             out = x @ self._weight
             out += self._bias
             return np.floor(out, out=out)
-        total = np.zeros((*x.shape[:-1], self.width))
+        total = np.zeros((*x.shape[:-1], self._width))
         for run in self.runs:
             total += x[..., run] @ self._weight[run]
         total += self._bias
@@ -113,15 +130,12 @@ class Depthwise:
     """
 
     def __init__(self, arrays: IntegerArrays, name: str, channels: int) -> None:
-        weight = array(arrays, f"{name}.weight", "i2", (9, channels))
-        bias = array(arrays, f"{name}.bias", "i4", (channels,)).astype(np.int64)
-        scale = _scale(array(arrays, f"{name}.shift", "i1", (channels,)), name)
-        reach = np.abs(weight.astype(np.int64)).sum(0) * ACTIVATION + np.abs(bias)
-        if np.any(reach >= EXACT):
+        sums = _Sums(arrays, name, 9, channels)
+        if not sums.exact:
             msg = f"the sums of integers.{name} could become too large"
             raise ValueError(msg)
-        self._weight = (weight * scale).astype(np.float32)
-        self._bias = (bias * scale).astype(np.float32)
+        self._weight = (sums.weight * sums.scale).astype(np.float32)
+        self._bias = (sums.bias * sums.scale).astype(np.float32)
 
     def __call__(self, x: Wholes) -> Wholes:
         """A new array, by shifted products: whole rows of the map at a time."""
@@ -208,7 +222,7 @@ class TokenMixing:
         self._gate_in = Linear(arrays, f"{name}.gate_in", width, 2 * width)
         self._silu2 = Lookup(arrays, f"{name}.silu2", ACTIVATION)
         self._gate_scale = np.float32(
-            _scale(array(arrays, f"{name}.gate.shift", "i1", (1,)), f"{name}.gate")[0]
+            scale_of(array(arrays, f"{name}.gate.shift", "i1", (1,)), f"{name}.gate")[0]
         )
         self._gate_out = Linear(arrays, f"{name}.gate_out", width, width)
 

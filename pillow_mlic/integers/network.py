@@ -126,8 +126,8 @@ class HyperSynthesis:
         """z (B, h, w, Z), integers from -2047 to 2047, at a quality code."""
         x = clip(_depth_to_space(self._split32(z)), -STREAM, STREAM)
         x = _depth_to_space(self._split16(_narrow(self._block32(x))))
-        x = (x * powers(at_quality(self._gain16, code))).astype(np.float32)
-        x = clip(np.rint(x, out=x), -STREAM, STREAM)
+        wide = x * powers(at_quality(self._gain16, code))
+        x = np.clip(np.rint(wide, out=wide), -STREAM, STREAM).astype(np.float32)
         return _narrow(self._block16(x))
 
 

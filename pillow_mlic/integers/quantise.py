@@ -27,7 +27,8 @@ MARGIN = 1.25
 """Ranges are so many times what was seen."""
 _TANH_STEP = 256
 _LARGEST_WEIGHT = EXACT // ACTIVATION - 1
-_DEEPEST = 24
+_SHALLOWEST, _DEEPEST = 2, 24
+"""Shifts: what is below 2^24 is then below 2^22, as outputs of layers must be."""
 _FAINTEST = 1e-6
 
 
@@ -94,7 +95,7 @@ def _widen(ranges: dict[str, Doubles], name: str, x: Tensor) -> None:
 
 
 def integers_of(
-    model: MlicV2Lite, tables: Tables, examples: Iterable[Example]
+    model: MlicV2Lite, tables: Tables, measured: Iterable[Example]
 ) -> dict[str, NDArray[Any]]:
     """The arrays of `IntegerNetwork` for a trained network (any precision).
 
@@ -250,7 +251,7 @@ class _Quantiser:
             k = _DEEPEST
             while not _fits(row, start, k):
                 k -= 1
-                if k < 0:
+                if k < _SHALLOWEST:
                     msg = f"the weights of {name} do not fit into integers"
                     raise ValueError(msg)
             whole.append(np.rint(row * 2.0**k))
