@@ -20,6 +20,7 @@ from pillow_mlic.diagnostics.bits import bit_map
 from pillow_mlic.engines import engine_for
 from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.entropy.payload import PayloadError, SymbolMismatchError
+from pillow_mlic.entropy.range_coder import StreamDecoder
 from pillow_mlic.errors import MlicError
 from pillow_mlic.format import container
 from pillow_mlic.integers import check
@@ -34,6 +35,7 @@ from pillow_mlic.training.export import write_half
 
 from .coders import coding_of, decode, encode
 from .conftest import GOLDEN, photograph
+from .plain_integers import PlainWalk, symbols_of
 
 RANDOM = np.random.default_rng(0)
 
@@ -360,6 +362,20 @@ def test_threads_and_older_processors(
         check=True,
     )
     assert done.stdout.strip() == walk_digest(pack)
+
+
+@pytest.mark.parametrize("code", [0, 20_000, 57_344])
+def test_another_program_written_from_the_page(
+    pack: packs.Pack, integer_pack_file: Path, code: int
+) -> None:
+    """docs/format.md in 64-bit integers reads the same symbols and the same latents."""
+    quality = 1 + code / 8192
+    latents = latents_of(pack, photograph(128, 192), quality)
+    (coded,) = engine_for(pack, "cpu").encode(latents, quality, None)
+    stream = StreamDecoder(coded.stream.payload[4:], 10**6, pack.tables)
+    plain = PlainWalk(integers(integer_pack_file), tuple(pack.file.config["slices"]), code)
+    assert np.array_equal(plain.walk((3, 2), symbols_of(stream)), coded.y_hat[0])
+    stream.finish()
 
 
 def test_symbols_of_any_size_stay_in_range(pack: packs.Pack) -> None:
