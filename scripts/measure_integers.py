@@ -3,8 +3,9 @@
     python scripts/measure_integers.py PICTURES... [--model NAME] [--qualities 1 3 5 7 8]
 
 The same latents of the same weights are coded both ways, with plain rounding. Bytes are those of
-payloads, times CPU seconds of one thread (OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1), the best of
-three, of walks without a range coder. Prints a Markdown table.
+payloads, PSNR is that of the decoded pictures, times are CPU seconds of one thread
+(OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1), the best of three, of walks without a range coder.
+Prints a Markdown table.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from PIL import Image
 from pillow_mlic import packs
 from pillow_mlic.conversion import find
 from pillow_mlic.engines import engine_for
-from pillow_mlic.engines.base import LatentArrays
+from pillow_mlic.engines.base import LatentArrays, Pixels
 from pillow_mlic.evaluation.tables import markdown_table
 from pillow_mlic.files import readable_suffixes
 from pillow_mlic.format.header import quality_code
@@ -37,14 +38,17 @@ def seconds(work: Callable[[], object]) -> float:
     return min(taken)
 
 
-def latents_of(path: Path, pack: packs.Pack, quality: float) -> LatentArrays:
-    """Latents of a picture, padded with its edges to multiples of 64."""
+def padded(path: Path) -> Pixels:
+    """A picture (1, H, W, 3), padded with its edges to multiples of 64."""
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
     missing = [(0, -side % 64) for side in pixels.shape[:2]]
-    engine = engine_for(pack, "cpu")
-    y = engine.analysis(np.pad(pixels, (*missing, (0, 0)), "edge")[None], quality)
-    return LatentArrays(y, engine.hyper_analysis(y))
+    return np.pad(pixels, (*missing, (0, 0)), "edge")[None]
+
+
+def psnr(pixels: Pixels, shown: Pixels) -> float:
+    """In dB."""
+    return float(10 * np.log10(255**2 / np.square(shown.astype(np.float64) - pixels).mean()))
 
 
 def main() -> None:
@@ -61,16 +65,18 @@ def main() -> None:
     rows = []
     for quality in args.qualities:
         sizes = np.zeros(2)
-        changes, times = [], []
+        changes, gains, times = [], [], []
         for file in find(args.pictures, readable_suffixes()):
-            latents = latents_of(file.path, pack, quality)
+            pixels = padded(file.path)
+            y = engine.analysis(pixels, quality)
+            latents = LatentArrays(y, engine.hyper_analysis(y))
             z_size = latents.z.shape[1:3]
-            both = [
-                len(engine.encode(latents, quality, guard)[0].stream.payload)
-                for guard in (1e-9, None)
-            ]
+            coded = [engine.encode(latents, quality, guard)[0] for guard in (1e-9, None)]
+            both = [len(tile.stream.payload) for tile in coded]
+            levels = [psnr(pixels, engine.synthesis(tile.y_hat, quality)) for tile in coded]
             sizes += both
             changes.append(both[1] / both[0] - 1)
+            gains.append(levels[1] - levels[0])
             q = torch.tensor([quality])
             with torch.inference_mode():
                 walks = (
@@ -87,6 +93,7 @@ def main() -> None:
                 f"{sizes[1]:,.0f}",
                 f"{np.mean(changes):+.3%}",
                 f"{max(changes):+.3%}",
+                f"{np.mean(gains):+.4f}",
                 f"{exact:.3f}",
                 f"{float32:.3f}",
                 f"{integers:.3f}",
@@ -94,7 +101,7 @@ def main() -> None:
             ]
         )
     header = ["quality", "bytes, float64", "bytes, integers", "mean change", "largest change"]
-    header += ["float64 s", "float32 s", "integers s", "integers / float64"]
+    header += ["PSNR change, dB", "float64 s", "float32 s", "integers s", "integers / float64"]
     print(markdown_table(header, rows))
 
 
