@@ -25,7 +25,8 @@ DEFAULT_QUALITY = 3.0
 MOST_STEPS = 100_000
 """Most steps of refinement. More would be of no use, so a larger number is taken for a typo."""
 GUARD = container.GUARD_BANDS[0]
-"""The narrowest guard band: the decoder's entropy part runs in float64, as the encoder's does."""
+"""The narrowest guard band: the decoder's entropy part runs in float64, as the encoder's does.
+For packs without integers."""
 DEFAULT_TILE = 1024
 """Small enough to decode a region cheaply; tiles of this size cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
@@ -176,7 +177,8 @@ class SaveSettings:
 
         pack = packs.load(self.file)
         engine = engine_for(pack, self.device)
-        return Coding(pack, container.storable(self.quality), self.tile, GUARD, engine)
+        guard = GUARD if pack.integers is None else None
+        return Coding(pack, container.storable(self.quality), self.tile, guard, engine)
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -196,6 +198,7 @@ class Prepared:
 
     def header(self, coding: "Coding") -> Header:
         """The header of a file of this picture with this coding."""
+        integers = coding.guard is None
         return Header(
             mode=self.native.mode,
             width=self.native.width,
@@ -203,8 +206,9 @@ class Prepared:
             model=models.number_of(coding.pack.file.model),
             pack=coding.pack.hash,
             quality_code=container.quality_code(coding.quality),
-            guard_code=container.GUARD_BANDS.index(coding.guard),
+            guard_code=0 if coding.guard is None else container.GUARD_BANDS.index(coding.guard),
             tile_code=container.tile_code(coding.tile),
+            arithmetic=container.ARITHMETIC_INTEGER if integers else container.ARITHMETIC_FLOAT64,
         )
 
     def with_preview(self, file_bytes: float) -> list[Chunk]:

@@ -18,6 +18,8 @@ CASES = {
     "la": {"quality": 7},
     "l": {"quality": 1},
 }
+INTEGERS = {"quality": 7.4, "model": "mlicv2-lite"}
+"""With the bundled weights, which carry integers."""
 
 
 def main() -> None:
@@ -32,6 +34,8 @@ def main() -> None:
         write(image, folder / name, model="small", **options)
     for pack in sorted(GOLDEN.glob("model-*.safetensors")):
         write(photograph(70, 50), folder / pack.stem, model=pack.stem)
+    del os.environ["MLIC_WEIGHTS"]
+    write(photograph(110, 70), folder / "integers", **INTEGERS)
 
 
 def write(image: Image.Image, path: Path, **options: object) -> None:

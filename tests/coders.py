@@ -16,7 +16,7 @@ from pillow_mlic.packs import Pack
 Pixels = NDArray[np.uint8]
 
 
-def coding_of(pack: Pack, quality: float, tile: int = 1024, guard: float = 1e-9) -> Coding:
+def coding_of(pack: Pack, quality: float, tile: int = 1024, guard: float | None = 1e-9) -> Coding:
     return Coding(pack, quality, tile, guard, engine_for(pack, "cpu"))
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from pillow_mlic.engines import torch_walk
 from pillow_mlic.engines.arithmetic import plain_arithmetic
-from pillow_mlic.entropy.indexes import Corrections, classify, correct, near_thresholds
-from pillow_mlic.entropy.payload import Payload, PayloadError
+from pillow_mlic.entropy.indexes import classify, correct, near_thresholds
+from pillow_mlic.entropy.payload import Corrections, Payload, PayloadError, SymbolMismatchError
 from pillow_mlic.entropy.tables import TOTAL, Tables, gaussian_tables, quantise_pmf
-from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder, SymbolMismatchError
+from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
 from pillow_mlic.models.base import Latents
 from pillow_mlic.packs import Pack
 

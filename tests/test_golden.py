@@ -21,11 +21,15 @@ CASES = sorted(f"{path.parent.name}/{path.stem}" for path in GOLDEN.glob("v*/*.m
 
 
 def test_there_are_golden_files() -> None:
-    """Of both versions: all modes, all models."""
-    assert (
-        sorted(f"v{version}/{name}" for version in (1, 2) for name in MODES + MODELS[version])
-        == CASES
-    )
+    """Of both versions: all modes, all models; since version 2 with integers."""
+    expected = [f"v{v}/{name}" for v, models_ in MODELS.items() for name in MODES + models_]
+    assert sorted([*expected, "v2/integers"]) == CASES
+
+
+def test_which_were_decided_in_integers() -> None:
+    for name in CASES:
+        with open(GOLDEN / f"{name}.mlic", "rb") as file:
+            assert container.read_header(file).arithmetic == (name == "v2/integers")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -126,6 +126,7 @@ class _Pool:
                     **os.environ,
                     "OMP_NUM_THREADS": threads,
                     "MKL_NUM_THREADS": threads,
+                    "OPENBLAS_NUM_THREADS": threads,
                     "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
                 },
                 text=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..engines import engine_for
 from ..engines.base import Engine
 from ..format.geometry import Grid
+from ..format.header import ARITHMETIC_INTEGER
 
 if TYPE_CHECKING:
     from ..format.container import Header
@@ -22,14 +23,18 @@ class Coding:
     """1 to 8, as a header can say it."""
     tile: int
     """Side of a tile in pixels."""
-    guard: float
-    """Guard band of the entropy part's decisions, relative to the scale."""
+    guard: float | None
+    """Guard band of the entropy part's decisions, relative to the scale; None: it decides in
+    integers."""
     engine: Engine
 
     @classmethod
     def of_header(cls, header: "Header", pack: "Pack", engine: Engine) -> "Coding":
-        """The coding of a file with this header."""
-        return cls(pack, header.quality, header.tile_size, header.guard, engine)
+        """The coding of a file with this header; DecodeError where the pack lacks its integers."""
+        guard = None if header.arithmetic == ARITHMETIC_INTEGER else header.guard
+        if guard is None:
+            pack.need_integers()
+        return cls(pack, header.quality, header.tile_size, guard, engine)
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """The tiles of a picture of `size` (width, height)."""

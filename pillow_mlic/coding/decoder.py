@@ -111,7 +111,7 @@ def decode_tile(payload: bytes, tile: Box, coding: Coding, slices: int | None = 
     """Latents (1, h/16, w/16, M) of a tile; see `Decoder.decode_into`."""
     z_size, engine = size(tile, HYPER_LATENT), coding.engine
     if slices is not None:
-        return engine.decode_slices(payload, z_size, coding.quality, slices)
+        return engine.decode_slices(payload, z_size, coding.quality, coding.guard, slices)
     return engine.decode([payload], z_size, coding.quality, coding.guard)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -13,14 +13,17 @@ from .. import packs
 from ..coding.work import Progress
 from ..engines import devices
 from ..engines.arithmetic import entropy_device, plain_arithmetic
+from ..engines.torch_integers import scales, selected
 from ..engines.torch_walk import decode, symbols_of
-from ..entropy.payload import Payload
+from ..entropy.payload import Payload, PayloadError, SymbolMismatchError
 from ..entropy.tables import Tables
-from ..entropy.walk import DecodingCoder, SymbolMismatchError, table_bits
+from ..entropy.walk import DecodingCoder, table_bits
 from ..errors import DecodeError
 from ..format import container, tiles
 from ..format.container import ChunkPlace, ChunkType, Header
 from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
+from ..integers.coders import StepDecoder
+from ..integers.network import CodingStep
 from ..models.base import ContextMaps, Latents, Select
 from ..models.layers.quantise import gaussian_bits
 
@@ -51,9 +54,12 @@ def bit_map(
                 progress(place.index / grid.count)
             box = grid.box(place.index)
             tile = tiles.payload_of(header, container.read_chunk(file, place))
-            bits[within(box, grid.padded)] = _tile_bits(
-                tile, pack, header.quality, size(box, LATENT), where
-            )
+            shape = size(box, LATENT)
+            if header.arithmetic == container.ARITHMETIC_INTEGER:
+                found = _integer_tile_bits(tile, pack, header.quality, shape)
+            else:
+                found = _tile_bits(tile, pack, header.quality, shape, where)
+            bits[within(box, grid.padded)] = found
     if progress is not None:
         progress(1.0)
     return bits[: -(-header.height // LATENT), : -(-header.width // LATENT)]
@@ -127,9 +133,63 @@ def _tile_bits(
         model.entropy(exact, z_size, recorder)
         recorder.finish()
     except SymbolMismatchError as error:
-        msg = f"the bits of this file cannot be told apart, as it does not decode: {error}"
-        raise DecodeError(msg) from error
-    return recorder.bits.reshape(latents)
+        raise _no_bits(error) from error
+    return recorder.places.bits.reshape(latents)
+
+
+def _integer_tile_bits(
+    tile: bytes, pack: packs.Pack, quality: float, latents: tuple[int, int]
+) -> NDArray[np.float64]:
+    """The same of a tile that was coded in integers."""
+    network = pack.need_integers()
+    height, width = latents
+    z_size = (height // 4, width // 4)
+    places = _Places(latents, network.channels)
+    try:
+        decoder = StepDecoder([tile], pack.tables, network.symbols(z_size))
+
+        def recorder(step: CodingStep) -> NDArray[np.int32]:
+            symbols = decoder(step)
+            scale = torch.from_numpy(scales(step).copy())
+            bits = gaussian_bits(torch.from_numpy(symbols), scale)
+            places.note(bits.flatten().numpy(), selected(step))
+            return symbols
+
+        network.walk(container.quality_code(quality), z_size, 1, recorder)
+        decoder.finish()
+    except (PayloadError, SymbolMismatchError) as error:
+        raise _no_bits(error) from error
+    return places.bits.reshape(latents)
+
+
+def _no_bits(error: Exception) -> DecodeError:
+    msg = f"the bits of this file cannot be told apart, as it does not decode: {error}"
+    return DecodeError(msg)
+
+
+class _Places:
+    """Adds up the bits of a tile's symbols at the latents that they belong to."""
+
+    def __init__(self, size: tuple[int, int], channels: tuple[int, int]) -> None:
+        self.bits = np.zeros(size[0] * size[1])
+        self._width = size[1]
+        # What `select` picks from these tells the places of a step's symbols: those of latents
+        # as they are, those of hyper latents (the first of 4x4 latents) as -1 - place.
+        place = torch.arange(len(self.bits)).view(1, *size, 1)
+        self._places = Latents(
+            place.expand(-1, -1, -1, channels[0]),
+            -1 - place[:, ::4, ::4].expand(-1, -1, -1, channels[1]),
+        )
+
+    def note(self, bits: NDArray[np.floating[Any]], select: Select) -> None:
+        """The bits of one step, in the order of what `select` picks."""
+        places = select(self._places).flatten().numpy()
+        own = places >= 0
+        self.bits += np.bincount(places[own], bits[own], len(self.bits))
+        corners = np.bincount(-1 - places[~own], bits[~own], len(self.bits))
+        for down in range(4):
+            for right in range(4):
+                self.bits += np.roll(corners, down * self._width + right) / 16
 
 
 class _Recorder(DecodingCoder):
@@ -144,15 +204,7 @@ class _Recorder(DecodingCoder):
         channels: tuple[int, int],
     ) -> None:
         super().__init__([payload], tables, total)
-        self.bits = np.zeros(size[0] * size[1])
-        self._width = size[1]
-        # What `select` picks from these tells the places of a step's symbols: those of latents
-        # as they are, those of hyper latents (the first of 4x4 latents) as -1 - place.
-        place = torch.arange(len(self.bits)).view(1, *size, 1)
-        self._places = Latents(
-            place.expand(-1, -1, -1, channels[0]),
-            -1 - place[:, ::4, ::4].expand(-1, -1, -1, channels[1]),
-        )
+        self.places = _Places(size, channels)
 
     def __call__(
         self,
@@ -165,7 +217,7 @@ class _Recorder(DecodingCoder):
         symbols = super().__call__(mean, scale, gain, select, coded)
         bits = gaussian_bits(symbols, scale)
         bits = bits if coded is None else bits * coded
-        self._note(bits.flatten().cpu().numpy(), select)
+        self.places.note(bits.flatten().cpu().numpy(), select)
         return symbols
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
@@ -173,14 +225,5 @@ class _Recorder(DecodingCoder):
         symbols = super().fixed(mean, select)
         first, channels = self._tables.first_fixed, mean.shape[-1]
         rows = np.tile(np.arange(first, first + channels, dtype=np.int32), mean.numel() // channels)
-        self._note(table_bits(symbols, rows, self._tables)[0], select)
+        self.places.note(table_bits(symbols, rows, self._tables)[0], select)
         return symbols
-
-    def _note(self, bits: NDArray[np.float64], select: Select) -> None:
-        places = select(self._places).flatten().numpy()
-        own = places >= 0
-        self.bits += np.bincount(places[own], bits[own], len(self.bits))
-        corners = np.bincount(-1 - places[~own], bits[~own], len(self.bits))
-        for down in range(4):
-            for right in range(4):
-                self.bits += np.roll(corners, down * self._width + right) / 16

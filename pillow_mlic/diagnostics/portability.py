@@ -2,12 +2,13 @@
 
 Pictures are encoded once on every device of this machine. Then each setting decodes all streams in
 a process of its own: other thread counts, without oneDNN, on an older instruction set, in another
-memory layout, several tiles at once, on the GPU, with scales disturbed on purpose. Three kinds of
+memory layout, several tiles at once, on the GPU, with scales disturbed on purpose. These kinds of
 decoding are counted:
 
-    exact   guard band 1e-9, walk in float64 (the default of files)
-    fast    the pack's float32 guard band, walk in float32, without the retry in float64
-    naive   no corrections at all, walk in float32, as in other learned codecs
+    integers  walk in integers, where the pack carries them (then the default of files)
+    exact     guard band 1e-9, walk in float64 (the default of all other files)
+    fast      the pack's float32 guard band, walk in float32, without the retry in float64
+    naive     no corrections at all, walk in float32, as in other learned codecs
 """
 
 import contextlib
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ..packs import Pack
 
 KINDS = ("exact", "fast", "naive")
+INTEGERS = "integers"
+"""The kind that only packs with integers have."""
 SIDE = 2048
 """Side of a tile in pixels; of larger pictures only the first tile is decoded."""
 
@@ -50,14 +53,16 @@ class Setting(NamedTuple):
     device: str = "cpu"
 
 
+_BLAS = "OPENBLAS_NUM_THREADS"
+_CORE = "OPENBLAS_CORETYPE"
 SETTINGS = (
-    Setting("1 thread"),
-    Setting("2 threads", threads=2),
+    Setting("1 thread", {_BLAS: "1"}),
+    Setting("2 threads", {_BLAS: "2"}, threads=2),
     Setting("oneDNN off", onednn=False),
-    Setting("oneDNN on SSE4.1", {"ONEDNN_MAX_CPU_ISA": "SSE41"}),
-    Setting("torch without AVX", {"ATEN_CPU_CAPABILITY": "default"}),
-    Setting("other memory layout", other_layout=True),
-    Setting("other layout, 2 threads", threads=2, other_layout=True),
+    Setting("oneDNN and BLAS on SSE4.1", {"ONEDNN_MAX_CPU_ISA": "SSE41", _CORE: "Nehalem"}),
+    Setting("torch and BLAS without AVX", {"ATEN_CPU_CAPABILITY": "default", _CORE: "Prescott"}),
+    Setting("other memory layout, BLAS on AVX2", {_CORE: "Haswell"}, other_layout=True),
+    Setting("other layout, 2 threads", {_BLAS: "2"}, threads=2, other_layout=True),
     Setting("4 tiles at once", batch=4),
     Setting("scales moved by half the guard band", noise=0.5),
 )
@@ -82,7 +87,7 @@ class SettingOutcome(NamedTuple):
 
 
 class PortabilitySummary(NamedTuple):
-    """The outcomes, and what the guard band costs: bytes in all and listed latents a stream."""
+    """The matrix and what decoding everywhere costs: bytes in all and listed latents a stream."""
 
     outcomes: list[SettingOutcome]
     bytes_exact: int
@@ -90,6 +95,8 @@ class PortabilitySummary(NamedTuple):
     listed_exact: float
     listed_fast: float
     guard_fast: float
+    bytes_integers: int | None = None
+    """None where the pack carries no integers."""
 
 
 def run(
@@ -112,8 +119,11 @@ def run(
     pack = packs.load(file)
     gpu = torch.cuda.is_available()
     jobs: list[dict[str, Any]] = []
-    total = {"exact": 0, "fast": 0}
-    listed = {"exact": 0, "fast": 0}
+    kinds: dict[str, float | None] = {"exact": EXACT_GUARD, "fast": file.guard}
+    if pack.integers is not None:
+        kinds[INTEGERS] = None
+    total = dict.fromkeys(kinds, 0)
+    listed = dict.fromkeys(kinds, 0)
     with tempfile.TemporaryDirectory() as folder:
         for path in pictures:
             with Image.open(path) as image:
@@ -122,12 +132,12 @@ def run(
                 for device in ("cpu", "cuda") if gpu else ("cpu",):
                     say(f"encoding {path.name} at quality {quality:g} ({device})")
                     job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels)}
-                    for kind, guard in (("exact", EXACT_GUARD), ("fast", file.guard)):
+                    for kind, guard in kinds.items():
                         coding = Coding(pack, quality, SIDE, guard, engine_for(pack, device))
                         tiles = Encoder(coding).encode(pixels).tiles
                         job[kind] = tiles[0].hex()
                         total[kind] += sum(map(len, tiles))
-                        listed[kind] += _listed(tiles[0])
+                        listed[kind] += 0 if guard is None else _listed(tiles[0])
                     jobs.append(job)
         (Path(folder) / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
         outcomes = []
@@ -142,6 +152,7 @@ def run(
         listed["exact"] / count,
         listed["fast"] / count,
         file.guard,
+        total.get(INTEGERS),
     )
 
 
@@ -187,30 +198,50 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
     """Decode every stream in every kind, in this process, and count failures."""
     import torch
 
-    from ..engines.torch_walk import EXACT_GUARD, walk
-    from ..entropy.walk import SymbolMismatchError
+    from ..entropy.payload import SymbolMismatchError
+    from ..errors import DecodeError
 
     device = torch.device(setting.device)
-    bands = {"exact": EXACT_GUARD, "fast": pack.file.guard, "naive": pack.file.guard}
-    failures = dict.fromkeys(KINDS, 0)
-    seconds = dict.fromkeys(KINDS, 0.0)
+    kinds = [*KINDS, *(kind for kind in (INTEGERS,) if kind in jobs[0])]
+    failures = dict.fromkeys(kinds, 0)
+    seconds = dict.fromkeys(kinds, 0.0)
     drift = 0.0
     with _set_up(setting, device):
         for job in jobs:
-            for kind in KINDS:
-                data = bytes.fromhex(job["fast" if kind == "fast" else "exact"])
-                size, exact = tuple(job["size"]), kind == "exact"
-                decoder = _disturbed(setting.noise * bands[kind])
+            for kind in kinds:
+                decode = _decoder(kind, setting, pack, device)
                 start = time.perf_counter()
                 try:
-                    tiles = [data] * setting.batch
-                    walk(tiles, pack, job["quality"], size, exact, device, decoder)
-                except SymbolMismatchError:
+                    decode(job)
+                except (SymbolMismatchError, DecodeError):
                     failures[kind] += 1
                 seconds[kind] += time.perf_counter() - start
             drift = max(drift, _drift(pack, job, device))
     mean = {kind: value / len(jobs) / setting.batch for kind, value in seconds.items()}
     return SettingOutcome(setting.name, len(jobs), failures, mean, drift)
+
+
+def _decoder(
+    kind: str, setting: Setting, pack: "Pack", device: "torch.device"
+) -> "Callable[[dict[str, Any]], object]":
+    """What decodes a job's stream of this kind; one of the two errors if it fails."""
+    from ..engines import torch_integers
+    from ..engines.torch_walk import EXACT_GUARD, walk
+
+    name = "exact" if kind == "naive" else kind
+
+    def tiles(job: dict[str, Any]) -> list[bytes]:
+        return [bytes.fromhex(job[name])] * setting.batch
+
+    if kind == INTEGERS:  # they are what they are: there is nothing to disturb
+        return lambda job: torch_integers.decode(
+            tiles(job), pack, job["quality"], tuple(job["size"])
+        )
+    exact = kind == "exact"
+    disturbed = _disturbed(setting.noise * (EXACT_GUARD if exact else pack.file.guard))
+    return lambda job: walk(
+        tiles(job), pack, job["quality"], tuple(job["size"]), exact, device, disturbed
+    )
 
 
 @contextlib.contextmanager
@@ -293,23 +324,28 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
 
 def table(summary: PortabilitySummary) -> str:
     """The matrix as Markdown."""
+    whole = summary.bytes_integers is not None
+    first, last = ("integers: failures | ", "integers s | ") if whole else ("", "")
     lines = [
-        "| decoder | streams | exact: failures | fast: failures | naive float32: failures "
-        "| exact s | fast s | largest drift of a float32 scale |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| decoder | streams | {first}exact: failures | fast: failures "
+        f"| naive float32: failures | {last}exact s | fast s "
+        "| largest drift of a float32 scale |",
+        "|---" * (10 if whole else 8) + "|",
     ]
     for o in summary.outcomes:
-        lines.append(
-            f"| {o.setting} | {o.streams} | {o.failures['exact']} | {o.failures['fast']} "
-            f"| {o.failures['naive']} | {o.seconds['exact']:.3f} | {o.seconds['fast']:.3f} "
-            f"| {o.drift:.1e} |"
-        )
+        failures = [o.failures[kind] for kind in ((INTEGERS,) if whole else ()) + KINDS]
+        seconds = [o.seconds[k] for k in ((INTEGERS,) if whole else ()) + KINDS[:2]]
+        cells = [o.setting, o.streams, *failures, *(f"{s:.3f}" for s in seconds), f"{o.drift:.1e}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     extra = summary.bytes_fast / summary.bytes_exact - 1
     lines += [
         "",
         f"Guard band {summary.guard_fast:g}: {summary.listed_fast:.1f} latents listed a stream, "
         f"{extra:+.3%} bytes. Guard band 1e-09: {summary.listed_exact:.2f} listed.",
     ]
+    if summary.bytes_integers is not None:
+        change = summary.bytes_integers / summary.bytes_exact - 1
+        lines[-1] += f" Integers: none listed, {change:+.3%} bytes."
     return "\n".join(lines)
 
 

@@ -21,6 +21,8 @@ from ..engines import engine_for
 from ..engines.arithmetic import plain_arithmetic
 from ..engines.torch_walk import EXACT_GUARD
 from ..format.geometry import Grid, size
+from ..format.header import quality_code
+from ..integers.coders import ZeroSteps
 from ..models.base import Latents, ZeroCoder
 
 if TYPE_CHECKING:
@@ -102,16 +104,20 @@ def _works(
         network = canonical if dtype == torch.float64 else model
         return network.entropy(q.to(dtype), z_size, ZeroCoder())
 
+    def integers() -> object:
+        code = quality_code(quality)
+        return pack.need_integers().walk(code, z_size, 1, ZeroSteps())
+
     def synthesis() -> object:
         return model.synthesis(y, q)
 
     engine = engine_for(pack, "cpu")
 
-    def encoded(guard: float) -> dict[int, bytes]:
+    def encoded(guard: float | None) -> dict[int, bytes]:
         coding = Coding(pack, quality, TILE, guard, engine)
         return dict(enumerate(Encoder(coding).encode(pixels).tiles))
 
-    def decode(tiles: dict[int, bytes], guard: float) -> object:
+    def decode(tiles: dict[int, bytes], guard: float | None) -> object:
         coding = Coding(pack, quality, TILE, guard, engine)
         return Decoder(coding, (width, height)).decode(tiles)
 
@@ -120,7 +126,7 @@ def _works(
     ahead, back = _gmac(analysis), _gmac(synthesis)
     between = _gmac(lambda: entropy(torch.float32))
     twice = 2 * _gmac(lambda: entropy(torch.float64))
-    return (
+    works = [
         ("analysis", analysis, ahead),
         ("entropy part, float64", lambda: entropy(torch.float64), twice),
         ("entropy part, float32", lambda: entropy(torch.float32), between),
@@ -128,7 +134,15 @@ def _works(
         ("encode", lambda: encoded(EXACT_GUARD), ahead + twice),
         ("decode", lambda: decode(exact, EXACT_GUARD), twice + back),
         (f"decode, guard band {guard:g}", lambda: decode(fast, guard), between + back),
-    )
+    ]
+    if pack.integers is not None:
+        whole = encoded(None)  # counted as in float32, although it multiplies less
+        works[3:3] = [("entropy part, integers", integers, between)]
+        works += [
+            ("encode, integers", lambda: encoded(None), ahead + between),
+            ("decode, integers", lambda: decode(whole, None), between + back),
+        ]
+    return works
 
 
 def _gmac(work: Callable[[], object]) -> float:

@@ -127,21 +127,30 @@ class Engine(Protocol):
         self,
         latents: LatentArrays,
         quality: float,
-        guard: float,
+        guard: float | None,
         rounding: RoundingArrays | None = None,
         estimate: bool = False,
     ) -> list[CodedTile]:
-        """Code B tiles of one size."""
+        """Code B tiles of one size; `guard` is the guard band, None: decide in integers."""
         ...
 
     def decode(
-        self, payloads: Sequence[bytes], z_size: tuple[int, int], quality: float, guard: float
+        self,
+        payloads: Sequence[bytes],
+        z_size: tuple[int, int],
+        quality: float,
+        guard: float | None,
     ) -> Floats:
         """y_hat (B, H/16, W/16, M) of B tiles with `z_size` (H/64, W/64)."""
         ...
 
     def decode_slices(
-        self, payload: bytes, z_size: tuple[int, int], quality: float, slices: int
+        self,
+        payload: bytes,
+        z_size: tuple[int, int],
+        quality: float,
+        guard: float | None,
+        slices: int,
     ) -> Floats:
         """y_hat of one tile from its first slices; the others are as the model expects them."""
         ...

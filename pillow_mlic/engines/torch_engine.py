@@ -20,7 +20,7 @@ from ..format.geometry import LATENT
 from ..models.base import Latents, Model
 from ..models.layers.quality import error_price
 from ..packs import Pack
-from . import torch_walk
+from . import torch_integers, torch_walk
 from .arithmetic import entropy_device, gradients, has_fast_bf16, memory_errors, plain_arithmetic
 from .base import (
     CodedTile,
@@ -170,13 +170,16 @@ class TorchEngine:
         self,
         latents: LatentArrays,
         quality: float,
-        guard: float,
+        guard: float | None,
         rounding: RoundingArrays | None = None,
         estimate: bool = False,
     ) -> list[CodedTile]:
-        """See base.Engine. The walk is in float64."""
+        """See base.Engine. The walk is in integers or in float64."""
         where = entropy_device(self._device)
         with self._plain():
+            if guard is None:
+                chosen = self._rounding(rounding)
+                return torch_integers.encode(latents, quality, self._pack, chosen, estimate)
             coder = EncodingCoder(
                 Latents(*(part.to(where) for part in self._latents(latents))),
                 self._pack.tables,
@@ -196,19 +199,32 @@ class TorchEngine:
         ]
 
     def decode(
-        self, payloads: Sequence[bytes], z_size: tuple[int, int], quality: float, guard: float
+        self,
+        payloads: Sequence[bytes],
+        z_size: tuple[int, int],
+        quality: float,
+        guard: float | None,
     ) -> Floats:
         """See base.Engine."""
         with self._plain():
+            if guard is None:
+                return torch_integers.decode(payloads, self._pack, quality, z_size)
             return _array(
                 torch_walk.decode(payloads, self._pack, quality, z_size, guard, self._device)
             )
 
     def decode_slices(
-        self, payload: bytes, z_size: tuple[int, int], quality: float, slices: int
+        self,
+        payload: bytes,
+        z_size: tuple[int, int],
+        quality: float,
+        guard: float | None,
+        slices: int,
     ) -> Floats:
         """See base.Engine."""
         with self._plain():
+            if guard is None:
+                return torch_integers.decode([payload], self._pack, quality, z_size, slices)
             return _array(
                 torch_walk.decode_slices(
                     [payload], self._pack, quality, z_size, slices, self._device

@@ -7,10 +7,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..entropy.payload import Payload, PayloadError
+from ..entropy.payload import Payload, PayloadError, SymbolMismatchError
 from ..entropy.slices import SliceDecoder
 from ..entropy.tables import Tables
-from ..entropy.walk import DecodingCoder, SymbolMismatchError
+from ..entropy.walk import DecodingCoder
 from ..errors import DecodeError
 from ..models.base import Model
 from ..packs import Pack
@@ -42,12 +42,18 @@ def decode(
             return walk(payloads, pack, quality, z_size, exact, device)
         except (SymbolMismatchError, PayloadError) as error:
             reason = error
+    assert reason is not None
+    raise undecodable(reason, pack)
+
+
+def undecodable(reason: Exception, pack: Pack) -> DecodeError:
+    """What is raised where whole bytes do not give the symbols that were encoded."""
     msg = (
         f"the file's bytes are whole but do not decode ({reason}): it was not written by these "
         f"weights ({pack.file.name}, {pack.hash.hex()}) or by a broken encoder; "
         "decode it where it was made, and report it"
     )
-    raise DecodeError(msg)
+    return DecodeError(msg)
 
 
 def decode_slices(

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Indexes = NDArray[np.int64]
+from .payload import Corrections, Indexes
 
 
 class Thresholds(Protocol):
@@ -32,13 +32,6 @@ class Decision(NamedTuple):
 
 
 ABOVE_ONE = Decision(np.ones(1))
-
-
-class Corrections(NamedTuple):
-    """Listed latents: ascending flat positions and the side (1 above, 0 below) of each."""
-
-    positions: Indexes
-    sides: Indexes
 
 
 def classify(scale: Tensor, tables: Thresholds) -> Indexes:

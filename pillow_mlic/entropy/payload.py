@@ -3,14 +3,30 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..format import leb128
-from .indexes import Corrections
 
 CHECKSUM_BYTES = 4
+
+Indexes = NDArray[np.int64]
+
+
+class Corrections(NamedTuple):
+    """Listed latents: ascending flat positions and the side (1 above, 0 below) of each."""
+
+    positions: Indexes
+    sides: Indexes
+
+
+NO_CORRECTIONS = Corrections(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+class SymbolMismatchError(ValueError):
+    """The decoded symbols are not those that were encoded (checksum, or an impossible stream)."""
 
 
 class PayloadError(ValueError):

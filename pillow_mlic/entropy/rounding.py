@@ -68,6 +68,7 @@ class Rounding:
     def __init__(self, first: FirstWalk, gradient: Tensor) -> None:
         self._values = iter(first.values)
         self._gradient = Latents(gradient, gradient.new_empty(0))
+        self.device = gradient.device
 
     def __call__(
         self, exact: Tensor, mean: Tensor, scale: Tensor, gain: Tensor, select: Select

@@ -14,8 +14,8 @@ from torch import Tensor
 from ..models.base import Latents, Select
 from ..models.layers.quantise import gaussian_bits
 from . import range_coder
-from .indexes import ABOVE_ONE, Corrections, Indexes, Thresholds, classify, correct, near_thresholds
-from .payload import Payload, checksum
+from .indexes import ABOVE_ONE, Thresholds, classify, correct, near_thresholds
+from .payload import Corrections, Indexes, Payload, SymbolMismatchError, checksum
 from .rounding import Rounding
 from .rows import Ints
 from .tables import PRECISION, Tables
@@ -23,10 +23,6 @@ from .tables import PRECISION, Tables
 LARGEST = 1 << 26
 """Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
 NOT_FINITE = "the network gave numbers that are not finite: its weights are broken"
-
-
-class SymbolMismatchError(ValueError):
-    """The decoded symbols are not those that were encoded (checksum, or an impossible stream)."""
 
 
 def _rows(

@@ -262,13 +262,8 @@ def read_header(fp: BinaryIO) -> Header:
 
 def check_supported(header: Header) -> None:
     """UnsupportedError where a file has something that is specified but cannot be decoded yet."""
-    needed = None
-    if header.arithmetic == ARITHMETIC_INTEGER:
-        needed = "integer arithmetic"
-    elif header.texture:
-        needed = "texture"
-    if needed is not None:
-        msg = f"this .mlic file has {needed}, which this version cannot decode: update pillow-mlic"
+    if header.texture:
+        msg = "this .mlic file has texture, which this version cannot decode: update pillow-mlic"
         raise UnsupportedError(msg)
 
 

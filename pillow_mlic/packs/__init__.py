@@ -1,6 +1,6 @@
 """Weight packs: what is in one, where they are found, and checkpoints made into them."""
 
-from .file import SUFFIX, PackFile, inspect, write
+from .file import INTEGERS, SUFFIX, PackFile, inspect, write
 from .pack import Pack
 from .store import (
     DEFAULT_MODEL,
@@ -16,6 +16,7 @@ from .store import (
 
 __all__ = [
     "DEFAULT_MODEL",
+    "INTEGERS",
     "SUFFIX",
     "Pack",
     "PackFile",

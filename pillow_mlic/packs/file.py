@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..entropy.tables import Tables
+    from ..integers.network import IntegerNetwork
 
 FORMAT = "pillow-mlic pack 1"
 SUFFIX = ".safetensors"
@@ -34,10 +35,13 @@ MOST_HEADER = 1 << 20
 """Longest header of a pack in bytes."""
 TABLES = "tables."
 """What the names of the tables' arrays begin with."""
+INTEGERS = "integers."
+"""What the names of the arrays of the entropy part in integers begin with."""
 
 Arrays = dict[str, NDArray[Any]]
 
-_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "BOOL": "?"}
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
+_TYPES |= {"I16": "<i2", "I8": "i1", "BOOL": "?"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Content(NamedTuple):
     """See `identity.of`."""
     digest: bytes
     """SHA-256 of the file, by which files of version 1 name it."""
+    integers: "IntegerNetwork | None" = None
+    """The entropy part in integers, where the pack has it."""
 
 
 def inspect(path: Path) -> PackFile:
@@ -111,9 +117,8 @@ def read(path: Path) -> tuple[PackFile, Content]:
         file_ = PackFile(path, **_facts(header))
         arrays = dict(_arrays(header, data))
         who = identity.of(file_.model, file_.config, arrays)
-        tables = _tables(
-            {n.removeprefix(TABLES): arrays.pop(n) for n in list(arrays) if n.startswith(TABLES)}
-        )
+        tables = _tables(_taken(arrays, TABLES))
+        integers = _integers(file_, _taken(arrays, INTEGERS), tables)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 msg = f"{name} holds numbers that are not finite"
@@ -121,7 +126,28 @@ def read(path: Path) -> tuple[PackFile, Content]:
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         msg = f"{path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
-    return file_, Content(arrays, tables, who, hashlib.sha256(data).digest())
+    return file_, Content(arrays, tables, who, hashlib.sha256(data).digest(), integers)
+
+
+def _taken(arrays: Arrays, prefix: str) -> Arrays:
+    """The arrays whose names begin so, without that; they are taken away."""
+    return {n.removeprefix(prefix): arrays.pop(n) for n in list(arrays) if n.startswith(prefix)}
+
+
+def _integers(file: PackFile, arrays: Arrays, tables: "Tables") -> "IntegerNetwork | None":
+    """The entropy part in integers; KeyError, TypeError or ValueError where it is damaged."""
+    if not arrays:
+        return None
+    from ..integers.network import IntegerNetwork
+
+    if file.model != "mlicv2-lite":
+        msg = f"{file.model} has no form in integers"
+        raise ValueError(msg)
+    network = IntegerNetwork(file.config, arrays)
+    if network.classes != tables.classes or not tables.skip:
+        msg = "its integers have other classes than its tables"
+        raise ValueError(msg)
+    return network
 
 
 def _header(data: bytearray, size: int) -> bytes:

@@ -5,7 +5,7 @@ import threading
 from typing import TYPE_CHECKING, cast
 
 from .. import models
-from ..errors import WeightsError
+from ..errors import DecodeError, WeightsError
 from . import identity
 from .file import Content, PackFile
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..entropy.tables import Tables
+    from ..integers.network import IntegerNetwork
     from ..models.base import Model
 
 
@@ -25,6 +26,8 @@ class Pack:
         self.hash: bytes = content.identity[: identity.SIZE]
         """What .mlic files call the pack."""
         self.tables: Tables = content.tables
+        self.integers: IntegerNetwork | None = content.integers
+        """The entropy part in integers; None where the pack does not carry it."""
         self._arrays = content.arrays
         self._models: dict[str, Model] = {}
         self._canonicals: dict[str, Model] = {}
@@ -60,6 +63,16 @@ class Pack:
                 self._halves[str(device)] = cast("Model", with_half_blocks(network))
             return self._halves[str(device)]
 
+    def need_integers(self) -> "IntegerNetwork":
+        """The entropy part in integers; DecodeError where the pack does not carry it."""
+        if self.integers is None:
+            msg = (
+                f"this needs an entropy part in integers, which the weights {self.file.name} do "
+                "not have: the file was written by a broken program, or forged"
+            )
+            raise DecodeError(msg)
+        return self.integers
+
     def as_file(self, file: PackFile) -> "Pack":
         """The same pack as another file has it: one identity, but perhaps another card."""
         if file == self.file:
@@ -72,6 +85,7 @@ class Pack:
         """The same pack with another network on the CPU, for comparing what networks do."""
         other = copy.copy(self)
         other._models, other._canonicals, other._halves = {"cpu": model}, {}, {}
+        other.integers = None
         return other
 
     def _built(self) -> "Model":
@@ -81,7 +95,8 @@ class Pack:
 
         try:
             tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
-            model = cast("Model", build(self._fresh, tensors, copy=False))
+            with torch.inference_mode(False):  # whoever asks first: gradients need such tensors
+                model = cast("Model", build(self._fresh, tensors, copy=False))
             if self.tables.fixed != model.fixed_rows:
                 msg = (
                     f"its tables have {self.tables.fixed} rows for a prior of "

@@ -1,4 +1,4 @@
-"""The files that are mutated: all modes, tiles, metadata, both guard bands, rare symbols."""
+"""The files that are mutated: all modes, tiles, metadata, guard bands, integers, rare symbols."""
 
 import io
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def seeds() -> tuple[Seed, ...]:
     }
     made |= {
         f"{path.parent.name} {path.stem}": path.read_bytes()
-        for path in sorted(GOLDEN.glob("v*/[lr]*.mlic"))
+        for path in sorted(GOLDEN.glob("v*/[ilr]*.mlic"))
     }
     return tuple(seed(name, data) for name, data in made.items())
 

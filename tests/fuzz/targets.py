@@ -17,11 +17,11 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_mlic
 from pillow_mlic import DecodeError, WeightsError, cli, packs, plugin
+from pillow_mlic.engines import torch_integers
 from pillow_mlic.engines.arithmetic import plain_arithmetic
 from pillow_mlic.engines.torch_walk import EXACT_GUARD
 from pillow_mlic.engines.torch_walk import walk as torch_walk
-from pillow_mlic.entropy.payload import PayloadError
-from pillow_mlic.entropy.walk import SymbolMismatchError
+from pillow_mlic.entropy.payload import PayloadError, SymbolMismatchError
 from pillow_mlic.format import container
 from pillow_mlic.format.container import (
     ContainerError,
@@ -192,7 +192,7 @@ def decode_payload(mutant: Mutant, random: Random) -> str:
         decoded, genuine = (walk(seed, index, tile) for tile in (data, seed.tiles[index]))
         return "accepted: same" if torch.equal(decoded, genuine) else f"{GARBAGE} other latents"
 
-    return outcome_of(work, (PayloadError, SymbolMismatchError))
+    return outcome_of(work, (PayloadError, SymbolMismatchError, DecodeError))
 
 
 def walk(seed: Seed, index: int, data: bytes) -> torch.Tensor:
@@ -202,6 +202,9 @@ def walk(seed: Seed, index: int, data: bytes) -> torch.Tensor:
     with plain_arithmetic(cpu):
         exact = seed.header.guard <= EXACT_GUARD
         pack = packs.load(packs.find_header(seed.header))
+        if seed.header.arithmetic == container.ARITHMETIC_INTEGER:
+            y_hat = torch_integers.decode([data], pack, seed.header.quality, z_size)
+            return torch.from_numpy(y_hat)
         return torch_walk([data], pack, seed.header.quality, z_size, exact, cpu)
 
 
