@@ -92,6 +92,8 @@ class TorchEngine:
     @functools.cached_property
     def slices(self) -> int:
         """See base.Engine."""
+        if self._pack.integers is not None:
+            return self._pack.integers.slices
         return slices_of(self._pack.canonical(torch.device("cpu")))
 
     # ---- transforms --------------------------------------------------------------------------

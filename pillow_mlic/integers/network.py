@@ -257,7 +257,6 @@ class IntegerNetwork:
             msg = "its widths are impossible"
             raise ValueError(msg)
         z = self._hyper_latents
-        self._width = widths.hyper
         self._powers = Powers(array(arrays, "powers", "i4", (OCTAVE,)))
         thresholds = arrays.get("thresholds", np.zeros(0, np.int32))
         self._classes = Classes(array(arrays, "thresholds", "i4", thresholds.shape))
@@ -272,6 +271,11 @@ class IntegerNetwork:
     def classes(self) -> int:
         """How many classes of scales there are: one more than thresholds."""
         return int(self._classes.count)
+
+    @property
+    def slices(self) -> int:
+        """In how many slices latents are coded."""
+        return len(self._contexts)
 
     @property
     def channels(self) -> tuple[int, int]:
