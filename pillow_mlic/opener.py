@@ -15,6 +15,7 @@ def register_mlic_opener(
     weights_dir: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
     precision: str | None = None,
+    texture: float | None = None,
 ) -> None:
     """Register the format with options for opening, which `Image.open` cannot be given.
 
@@ -24,12 +25,19 @@ def register_mlic_opener(
     DecompressionBombError when opened, whatever Pillow's own limit is. `precision`:
     "float32", or "bf16" for pixels about twice as fast where the processor multiplies bfloat16
     numbers (AVX512-BF16, AMX, GPUs); they differ by a tenth of a level on average.
+    `texture`: its strength, 0 (the most faithful pictures) to 1, whatever files say.
 
     Each call sets all options: one that is not given gets its default again. Raises ValueError for
     impossible values.
     """
     folder = None if weights_dir is None else Path(weights_dir)
-    chosen = settings.Opening(threads, folder, max_pixels, precision or settings.PRECISIONS[0])
+    chosen = settings.Opening(
+        threads=threads,
+        weights_dir=folder,
+        max_pixels=max_pixels,
+        precision=precision or settings.PRECISIONS[0],
+        texture=texture,
+    )
     devices.set_device(device)
     settings.choose(chosen)
     register()

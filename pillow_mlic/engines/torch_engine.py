@@ -206,11 +206,12 @@ class TorchEngine:
         z_size: tuple[int, int],
         quality: float,
         guard: float | None,
+        texture: Floats | None = None,
     ) -> Floats:
         """See base.Engine."""
         with self._plain():
             if guard is None:
-                return torch_integers.decode(payloads, self._pack, quality, z_size)
+                return torch_integers.decode(payloads, self._pack, quality, z_size, texture)
             return _array(
                 torch_walk.decode(payloads, self._pack, quality, z_size, guard, self._device)
             )
@@ -226,7 +227,7 @@ class TorchEngine:
         """See base.Engine."""
         with self._plain():
             if guard is None:
-                return torch_integers.decode([payload], self._pack, quality, z_size, slices)
+                return torch_integers.decode_slices(payload, self._pack, quality, z_size, slices)
             return _array(
                 torch_walk.decode_slices(
                     [payload], self._pack, quality, z_size, slices, self._device

@@ -16,6 +16,7 @@ from ..entropy.payload import PayloadError, SymbolMismatchError
 from ..entropy.rounding import Rounding
 from ..format.header import quality_code
 from ..integers.coders import FirstSlices, StepDecoder, StepEncoder, Symbols
+from ..integers.grain import GrainSteps
 from ..integers.network import CodingStep
 from ..models.base import Select
 from ..models.layers import checkerboard
@@ -49,22 +50,37 @@ def decode(
     pack: Pack,
     quality: float,
     z_size: tuple[int, int],
-    slices: int | None = None,
+    texture: Floats | None = None,
 ) -> Floats:
-    """Latents (B, H/16, W/16, M) of B tiles of one size, or of their first slices alone.
+    """Latents (B, H/16, W/16, M) of B tiles of one size, with texture; see base.Engine.
 
     DecodeError where payloads do not give the symbols that were encoded.
     """
     network = pack.need_integers()
     try:
         decoder = StepDecoder(payloads, pack.tables, network.symbols(z_size))
-        coder = decoder if slices is None else FirstSlices(decoder, slices)
-        y_hat = network.walk(quality_code(quality), z_size, len(payloads), coder)
-        if slices is None:  # there is no checksum of a part
-            decoder.finish()
+        shape = (len(payloads), 4 * z_size[0], 4 * z_size[1], network.channels[0])
+        grains = None if texture is None else GrainSteps(decoder, shape)
+        code = quality_code(quality)
+        y_hat = network.walk(code, z_size, len(payloads), grains or decoder)
+        decoder.finish()
     except (PayloadError, SymbolMismatchError) as error:
         raise undecodable(error, pack) from error
+    if grains is not None and texture is not None:
+        grains.add_to(y_hat, decoder.checksums, texture)
     return y_hat
+
+
+def decode_slices(
+    payload: bytes, pack: Pack, quality: float, z_size: tuple[int, int], slices: int
+) -> Floats:
+    """Latents (1, H/16, W/16, M) of a tile from its first slices, of which there is no checksum."""
+    network = pack.need_integers()
+    try:
+        decoder = StepDecoder([payload], pack.tables, network.symbols(z_size))
+        return network.walk(quality_code(quality), z_size, 1, FirstSlices(decoder, slices))
+    except (PayloadError, SymbolMismatchError) as error:
+        raise undecodable(error, pack) from error
 
 
 def scales(step: CodingStep) -> NDArray[np.float32]:
