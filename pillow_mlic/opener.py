@@ -19,9 +19,8 @@ def register_mlic_opener(
 ) -> None:
     """Register the format with options for opening, which `Image.open` cannot be given.
 
-    `device`: as `set_device`. `threads`: CPU threads that torch uses in decoding (NumPy, which
-    walks through integers, has its own setting, OPENBLAS_NUM_THREADS). `weights_dir`: a folder of
-    weight packs, searched before the usual ones. `max_pixels`: larger .mlic files raise
+    `device`: as `set_device`. `threads`: CPU threads that decoding uses. `weights_dir`: a folder
+    of weight packs, searched before the usual ones. `max_pixels`: larger .mlic files raise
     DecompressionBombError when opened, whatever Pillow's own limit is. `precision`:
     "float32", or "bf16" for pixels about twice as fast where the processor multiplies bfloat16
     numbers (AVX512-BF16, AMX, GPUs); they differ by a tenth of a level on average.

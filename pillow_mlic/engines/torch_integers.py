@@ -1,11 +1,13 @@
 """The integer walk for the engine of torch: choosing symbols and estimating bits by its tensors.
 
-The walk itself is NumPy's and runs on the CPU, whatever the engine's device.
+The walk itself is NumPy's and runs on the CPU, whatever the engine's device. Torch multiplies its
+matrices, so that torch's number of threads holds here, too: two pools of threads would disturb each
+other.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,8 +24,11 @@ from ..models.base import Select
 from ..models.layers import checkerboard
 from ..models.layers.quantise import gaussian_bits
 from ..packs import Pack
+from .arithmetic import whole_float32
 from .base import CodedTile, Floats, LatentArrays, TileStream
 from .torch_walk import undecodable
+
+_CPU = torch.device("cpu")
 
 
 def encode(
@@ -37,7 +42,7 @@ def encode(
     choose = None if rounding is None else partial(_chosen, rounding)
     coder = _Estimating(StepEncoder(latents.y, latents.z, pack.tables, choose), estimate)
     z_size = (latents.z.shape[1], latents.z.shape[2])
-    y_hat = pack.need_integers().walk(quality_code(quality), z_size, len(latents.y), coder)
+    y_hat = pack.need_integers().walk(quality_code(quality), z_size, len(latents.y), coder, product)
     payloads = coder.encoder.payloads()
     bits = coder.bits / len(payloads)
     return [
@@ -62,7 +67,7 @@ def decode(
         shape = (len(payloads), 4 * z_size[0], 4 * z_size[1], network.channels[0])
         grains = None if texture is None else GrainSteps(decoder, shape)
         code = quality_code(quality)
-        y_hat = network.walk(code, z_size, len(payloads), grains or decoder)
+        y_hat = network.walk(code, z_size, len(payloads), grains or decoder, product)
         decoder.finish()
     except (PayloadError, SymbolMismatchError) as error:
         raise undecodable(error, pack) from error
@@ -78,9 +83,16 @@ def decode_slices(
     network = pack.need_integers()
     try:
         decoder = StepDecoder([payload], pack.tables, network.symbols(z_size))
-        return network.walk(quality_code(quality), z_size, 1, FirstSlices(decoder, slices))
+        coder = FirstSlices(decoder, slices)
+        return network.walk(quality_code(quality), z_size, 1, coder, product)
     except (PayloadError, SymbolMismatchError) as error:
         raise undecodable(error, pack) from error
+
+
+def product(x: Floats, weight: Floats) -> Floats:
+    """A matrix product by torch on the CPU, in whole float32; see integers.check.Product."""
+    with whole_float32(_CPU), torch.autocast("cpu", enabled=False):
+        return cast(Floats, torch.mm(torch.from_numpy(x), torch.from_numpy(weight)).numpy())
 
 
 def scales(step: CodingStep) -> NDArray[np.float32]:
