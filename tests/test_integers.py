@@ -28,25 +28,13 @@ from pillow_mlic.integers.coders import StepDecoder, StepEncoder, ZeroSteps
 from pillow_mlic.integers.layers import Depthwise, LayerNorm, Linear, leaky
 from pillow_mlic.integers.network import CodingStep, IntegerNetwork, neighbours, put, take
 from pillow_mlic.integers.numbers import ACTIVATION, EXACT, STREAM, Classes, Powers, at_quality
-from pillow_mlic.integers.quantise import examples
 from pillow_mlic.models.layers import checkerboard
-from pillow_mlic.models.mlicv2_lite import MlicV2Lite
-from pillow_mlic.training.export import write_half
 
 from .coders import coding_of, decode, encode
 from .conftest import GOLDEN, photograph
 from .plain_integers import PlainWalk, symbols_of
 
 RANDOM = np.random.default_rng(0)
-
-
-@pytest.fixture(scope="session")
-def integer_pack_file(tmp_path_factory: pytest.TempPathFactory, small_model: MlicV2Lite) -> Path:
-    path = tmp_path_factory.mktemp("packs") / "whole.safetensors"
-    pictures = [np.asarray(photograph(192, 128, seed=seed)) for seed in (1, 2)]
-    measured = examples(small_model, pictures, (1.0, 4.0, 8.0))
-    write_half(path, "mlicv2-lite", small_model, {"distortion": "psnr"}, measured)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ LIVELY = 0.95
 """Energy of fine details that is aimed for, 1 being that of the original."""
 STEP = 20
 """Strengths of cells are multiples of this, in 1/200: few values take few bytes."""
+CALM = 0.25
+"""Share of the cells that are weaker than the strength of a picture without a map."""
 LEAST = 1e-6
 """Of what grain adds: what divides is not 0."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -60,23 +62,17 @@ def fitted(found: TextureMap, most: float) -> tuple[int, bytes | None]:
     """The header's strength, and the data of a chunk of at most so many bytes if one is needed.
 
     Cells are joined, the weakest counting, until they fit. If they never do, the whole picture has
-    the strength of its calmer quarter.
+    one strength, that of a calm part.
     """
     cells, side = found
-    while len(cells) > 1 or len(cells[0]) > 1:
-        strongest = int(cells.max())
-        if cells.min() == strongest:
-            return strongest, None
+    while side <= LARGEST_CELL and cells.min() < cells.max():
         data = to_bytes(TextureMap(cells, side))
         if len(data) <= most:
-            return strongest, data
+            return int(cells.max()), data
         rows, columns = (-(-n // 2) for n in cells.shape)
-        odd = [(0, n % 2) for n in cells.shape]
-        wide = np.pad(cells, odd, mode="edge").reshape(rows, 2, columns, 2)
-        cells, side = wide.min((1, 3)), 2 * side
-        if side > LARGEST_CELL:
-            break
-    return int(np.quantile(found.cells, 0.25)), None
+        even = np.pad(cells, [(0, n % 2) for n in cells.shape], mode="edge")
+        cells, side = even.reshape(rows, 2, columns, 2).min((1, 3)), 2 * side
+    return int(np.quantile(found.cells, CALM, method="lower")), None
 
 
 def details(pixels: Pixels) -> Plane:
