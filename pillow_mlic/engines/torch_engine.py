@@ -101,7 +101,7 @@ class TorchEngine:
     def analysis(self, pixels: Pixels, quality: float) -> Floats:
         """See base.Engine."""
         with self._plain():
-            return _array(self.model.analysis(self._values(pixels), self._q(quality, len(pixels))))
+            return _array(self._quick.analysis(self._values(pixels), self._q(quality, len(pixels))))
 
     def hyper_analysis(self, y: Floats) -> Floats:
         """See base.Engine."""
