@@ -11,9 +11,11 @@ from PIL import Image, ImageFile
 from . import models, saving, settings
 from .engines import devices, engine_for
 from .format import alpha, container, preview
-from .format import tiles as tile_chunks
+from .coding.lossless import LosslessDecoder
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
+from .format.header import check_supported
+from .format.tiles import Tile, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +27,21 @@ if TYPE_CHECKING:
 
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
+MISSING: dict[str, int | tuple[int, ...]] = {
+    "L": 128,
+    "LA": (128, 255),
+    "RGB": (128, 128, 128),
+    "RGBA": (128, 128, 128, 255),
+}
+"""The colour of lossless tiles that are missing, by mode."""
 
 
 class MlicImageFile(ImageFile.ImageFile):
     """A `.mlic` file opened by Pillow.
 
-    `info` has `version` (of the format), `model`, `weights` (the start of the pack's hash),
-    `quality` (1..8), `bpp` (bits of the whole file per pixel) and, where the file has them,
-    `icc_profile`, `exif` and `xmp`.
+    `info` has `version` (of the format), `lossless` (whether all tiles are), `model` ("none" where
+    they are), `weights` (the start of the pack's hash), `quality` (1..8), `bpp` (bits of the whole
+    file per pixel) and, where the file has them, `icc_profile`, `exif` and `xmp`.
     """
 
     format = FORMAT
@@ -53,7 +62,10 @@ class MlicImageFile(ImageFile.ImageFile):
         self._mode = header.mode
         settings.check_size(self._size)
         self.info["version"] = header.version
+        self.info["lossless"] = not header.model
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
+        if not header.model:
+            self.info["model"] = "none"
         self.info["weights"] = header.pack.hex()
         self.info["quality"] = round(header.quality, 4)
         self.info["bpp"] = 8 * (self._end - start) / (header.width * header.height)
@@ -190,34 +202,16 @@ class MlicImageFile(ImageFile.ImageFile):
         progress: "Callable[[float], object] | None",
         slices: int | None = None,
     ) -> Image.Image:
-        fp, header = self._stream(), self._header
+        if not self._header.model:
+            return self._without_loss(box, progress)
+        header = self._header
         coding = _coding(header, device)
         if slices is not None:
             _check_slices(slices, coding)
         from .coding.decoder import Decoder
 
         decoder = Decoder(coding, self._size, slices)
-        needed = None if box is None else decoder.tiles_needed(box)
-        fp.seek(self._after_header)
-        truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
-        tiles: dict[int, bytes] = {}
-        coded = None
-        for place in places:
-            try:
-                if place.type == ChunkType.TILE:
-                    data = container.read_chunk(fp, place)
-                    tiles[place.index] = tile_chunks.payload_of(header, data)
-                elif place.type == ChunkType.ALPHA:
-                    coded = container.read_chunk(fp, place)
-            except container.UnsupportedError:
-                raise  # a tile that is whole, and of a newer kind, is not damaged
-            except container.ContainerError:
-                if not truncated:
-                    raise
-        if not tiles:
-            msg = "not one tile of this .mlic file is whole; fetch it again"
-            raise container.TruncatedError(msg)
+        tiles, coded = self._read_tiles(None if box is None else decoder.tiles_needed(box))
         left, top, right, bottom = box = box or (0, 0, *self._size)
         picture = Image.new(header.mode, (right - left, bottom - top))
 
@@ -230,6 +224,50 @@ class MlicImageFile(ImageFile.ImageFile):
         if header.has_alpha:
             picture.putalpha(self._read_alpha(coded, box))
         return picture
+
+    def _without_loss(
+        self, box: Box | None, progress: "Callable[[float], object] | None"
+    ) -> Image.Image:
+        """`_decode_box` of a file whose tiles all are lossless: needs no network."""
+        header = self._header
+        check_supported(header)
+        tiles, coded = self._read_tiles(None if box is None else set(header.grid.touched(box)))
+        left, top, right, bottom = box = box or (0, 0, *self._size)
+        in_tiles = coded == alpha.IN_TILES
+        mode = header.mode if in_tiles else header.mode.removesuffix("A")
+        picture = Image.new(mode, (right - left, bottom - top), MISSING[mode])
+        LosslessDecoder(header.grid, mode).decode_into(
+            lambda region, part: picture.paste(part, (region[0] - left, region[1] - top)),
+            tiles,
+            box,
+            progress,
+        )
+        if header.has_alpha and not in_tiles:
+            picture.putalpha(self._read_alpha(coded, box))
+        return picture
+
+    def _read_tiles(self, needed: set[int] | None) -> tuple[dict[int, Tile], bytes | None]:
+        """These tiles, or all, and the data of the alpha plane; with LOAD_TRUNCATED_IMAGES without
+        what is damaged or missing."""
+        fp, header = self._stream(), self._header
+        fp.seek(self._after_header)
+        truncated = ImageFile.LOAD_TRUNCATED_IMAGES
+        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
+        tiles: dict[int, Tile] = {}
+        coded = None
+        for place in places:
+            try:
+                if place.type == ChunkType.TILE:
+                    tiles[place.index] = tile_of(header, container.read_chunk(fp, place))
+                elif place.type == ChunkType.ALPHA:
+                    coded = container.read_chunk(fp, place)
+            except container.ContainerError:
+                if not truncated:
+                    raise
+        if not tiles:
+            msg = "not one tile of this .mlic file is whole; fetch it again"
+            raise container.TruncatedError(msg)
+        return tiles, coded
 
     def _read_alpha(self, coded: bytes | None, box: Box) -> Image.Image:
         """A box of the alpha plane; with LOAD_TRUNCATED_IMAGES opaque where it is damaged."""

@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image
 
 from . import models
-from .coding.goals import CodedFile, Target, find
+from .coding import lossless
+from .coding.goals import KINDS, CodedFile, Target, find
 from .engines import devices, engine_for
 from .format import alpha, container, preview
 from .format.container import Chunk, ChunkType, Header
@@ -181,9 +182,23 @@ class SaveSettings:
         return Coding(pack, container.storable(self.quality), self.tile, guard, engine)
 
 
+def _is_lossless(options: dict[str, Any]) -> bool:
+    """Whether pixels shall be kept; ValueError where an option says how they are to change."""
+    if not options.get("lossless"):
+        return False
+    for name in ("quality", *KINDS, "refine"):
+        if options.get(name):
+            msg = f"lossless keeps every pixel, so there is nothing for {name} to say; leave it out"
+            raise ValueError(msg)
+    if "tile" in options:
+        _tile(options["tile"])
+    return True
+
+
 def check_options(options: dict[str, Any]) -> None:
     """Raise what saving with these options would raise, before there is a picture."""
-    SaveSettings.of(options)
+    if not _is_lossless(options):
+        SaveSettings.of(options)
 
 
 @dataclass(frozen=True)
@@ -243,6 +258,14 @@ class Prepared:
 def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     """Check the options of `save` and bring the picture into the form that is coded."""
     settings = SaveSettings.of(options)
+    native, chunks = _native(image, options)
+    if native.mode.endswith("A"):
+        chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
+    return Prepared(native, chunks, settings, settings.coding())
+
+
+def _native(image: Image.Image, options: dict[str, Any]) -> tuple[Image.Image, list[Chunk]]:
+    """The picture in a mode of the format, and its metadata."""
     chunks = _metadata(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
@@ -250,17 +273,14 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     if max(image.size) > container.MAX_SIDE:
         msg = f"MLIC pictures have sides of at most {container.MAX_SIDE} pixels"
         raise ValueError(msg)
-    native = native_mode(image)
-    if native.mode.endswith("A"):
-        chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
-    return Prepared(native, chunks, settings, settings.coding())
+    return native_mode(image), chunks
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
     """Encode and write.
 
-    Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize, refine,
-    preview, progress, exif, icc_profile, xmp, tile.
+    Options: quality or one of target_bpp, max_bytes, target_psnr, or lossless; model, device,
+    optimize, refine, preview, progress, exif, icc_profile, xmp, tile.
 
     `refine` is a number of steps, 0 by default, in which the encoder searches better latents for
     this picture (`coding.refinement`); each takes about as long as plain encoding. A tile keeps its
@@ -269,14 +289,34 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     refinement changes size and fidelity at the same quality.
     """
     options: dict[str, Any] = image.encoderinfo
-    ready = prepare(image, options)
     progress = options.get("progress")
+    if _is_lossless(options):
+        coded = _without_loss(image, options, progress)
+        container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
+        return
+    ready = prepare(image, options)
     target = ready.settings.target
     if target is None:
         coded = ready.file(ready.coding, ready.encode(ready.coding, progress))
     else:
         coded = _met(target, ready, progress)
     container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
+
+
+def _without_loss(
+    image: Image.Image, options: dict[str, Any], progress: "Progress | None"
+) -> CodedFile:
+    """The file that has every pixel; needs no network."""
+    native, chunks = _native(image, options)
+    if native.mode.endswith("A"):
+        chunks.append(Chunk(ChunkType.ALPHA, alpha.IN_TILES))
+    tile = _tile(options.get("tile") or lossless.tile_for(native.size))
+    header = lossless.header_of(native.mode, native.size, tile)
+    coded = CodedFile(header, chunks, list(lossless.encode(native, tile, progress)))
+    small = preview.to_bytes(native, coded.size) if options.get("preview") else None
+    if small is not None:
+        coded = coded._replace(before=[Chunk(ChunkType.PREVIEW, small), *chunks])
+    return coded
 
 
 def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> CodedFile:

@@ -17,7 +17,7 @@ from PIL import Image
 from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
-from ..format.tiles import chunk_of
+from ..format.tiles import Tile, chunk_of
 from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class CodedFile(NamedTuple):
     header: Header
     before: list[Chunk]
     """The chunks before the tiles: preview, metadata and alpha."""
-    tiles: list[bytes]
-    """Payloads of the tiles in raster order."""
+    tiles: list[Tile]
+    """In raster order."""
 
     @property
     def chunks(self) -> list[Chunk]:

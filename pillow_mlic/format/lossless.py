@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COLOURS = 256
 """Most colours of a palette."""
+SHORTEST_WEBP = 26
+"""Bytes of the shortest WebP file."""
 _BROKEN = (ValueError, OSError, EOFError, SyntaxError, zlib.error)
 
 
@@ -32,7 +34,7 @@ def to_tile(image: Image.Image) -> LosslessTile:
     palette = _palette(image)
     if palette is not None:
         choices.append(LosslessTile(TileKind.PALETTE, palette))
-    if len(choices) == 0 or len(choices[0].data) > 32:  # nothing in WebP is shorter
+    if palette is None or len(palette) > SHORTEST_WEBP:
         written = webp.to_bytes(image.convert("RGBA" if image.mode.endswith("A") else "RGB"))
         if written is not None:
             choices.append(LosslessTile(TileKind.WEBP, written))
@@ -77,7 +79,8 @@ def _palette(image: Image.Image) -> bytes | None:
     import numpy as np
 
     pixels = _values(np.asarray(image))
-    colours = np.unique(np.array([colour for _, colour in found], np.uint8).reshape(-1, 1, len(image.getbands())), axis=0)
+    colours = np.array([colour for _, colour in found], np.uint8)
+    colours = colours.reshape(len(found), 1, len(image.getbands()))
     keys = _values(colours)[:, 0]
     order = np.argsort(keys)
     head = bytes([len(keys) - 1]) + colours[order].tobytes()

@@ -41,12 +41,7 @@ def tile_of(header: Header, data: bytes) -> Tile:
     if header.version == 1:
         return data
     kind = kind_of(header, data[:1])
-    if kind != TileKind.LEARNED:
-        return LosslessTile(kind, data[1:])
-    if not header.model:
-        msg = damage("it names no model, but a tile needs one")
-        raise DamagedError(msg)
-    return data[1:]
+    return data[1:] if kind == TileKind.LEARNED else LosslessTile(kind, data[1:])
 
 
 def kind_of(header: Header, start: bytes) -> TileKind:

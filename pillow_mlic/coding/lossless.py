@@ -1,0 +1,78 @@
+"""Whole pictures without loss: no tile is learned, so no network is needed, and no torch.
+
+picture -> lossless tiles -> picture, or a box of it
+"""
+
+from collections.abc import Callable, Mapping
+
+from PIL import Image
+
+from ..format import lossless
+from ..format.container import MAX_QUALITY_CODE, MAX_TILE_CODE, Header
+from ..format.geometry import Box, Grid, area, overlap
+from ..format.layout import DamagedError, damage
+from ..format.tiles import LosslessTile, Tile
+from .work import Progress, Steps
+
+Put = Callable[[Box, Image.Image], object]
+"""Takes the box of a region of the picture, and the region."""
+
+
+def tile_for(size: tuple[int, int]) -> int:
+    """The best side of tiles for a picture of this size: one tile, if the format has one so large,
+    as pixels that lie far apart may be alike."""
+    sides = (64 << code for code in range(MAX_TILE_CODE))
+    return next((side for side in sides if side >= max(size)), 64 << MAX_TILE_CODE)
+
+
+def header_of(mode: str, size: tuple[int, int], tile: int) -> Header:
+    """The header of a file whose tiles all are lossless."""
+    tile_code = (tile // 64).bit_length() - 1
+    return Header(mode, *size, 0, bytes(8), MAX_QUALITY_CODE, tile_code=tile_code)
+
+
+def encode(image: Image.Image, tile: int, progress: Progress | None = None) -> list[LosslessTile]:
+    """The tiles of a picture in a mode of the format, with alpha where it has some."""
+    grid = Grid(*image.size, tile)
+    steps = Steps(progress, image.width * image.height)
+    tiles = []
+    for index in range(grid.count):
+        box = grid.shown(index)
+        tiles.append(lossless.to_tile(image.crop(box)))
+        steps.done(area(box))
+    return tiles
+
+
+class LosslessDecoder:
+    """Decodes a picture whose tiles all are lossless and have pixels of `mode`."""
+
+    def __init__(self, grid: Grid, mode: str) -> None:
+        self._grid = grid
+        self._mode = mode
+
+    def decode_into(
+        self,
+        put: Put,
+        tiles: Mapping[int, Tile],
+        box: Box,
+        progress: Progress | None = None,
+    ) -> None:
+        """Decode what these tiles show of `box`, and `put` it tile by tile.
+
+        Raises DamagedError where one of them is no such tile.
+        """
+        grid = self._grid
+        steps = Steps(progress, sum(area(grid.shown(index)) for index in tiles))
+        for index, tile in tiles.items():
+            shown = grid.shown(index)
+            wanted = overlap(shown, box)
+            if not isinstance(tile, LosslessTile):
+                msg = damage(f"tile {index + 1} needs a model, but the file names none")
+                raise DamagedError(msg)
+            if wanted is not None:
+                size = shown[2] - shown[0], shown[3] - shown[1]
+                picture = lossless.to_picture(tile, size, self._mode)
+                left, top, right, bottom = wanted
+                x, y = shown[:2]
+                put(wanted, picture.crop((left - x, top - y, right - x, bottom - y)))
+            steps.done(area(shown))
