@@ -12,6 +12,7 @@ from . import models, saving, settings
 from .engines import devices, engine_for
 from .format import alpha, container, preview
 from .coding.lossless import LosslessDecoder
+from .coding.picture import to_mode
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
 from .format.header import check_supported
@@ -216,7 +217,7 @@ class MlicImageFile(ImageFile.ImageFile):
         picture = Image.new(header.mode, (right - left, bottom - top))
 
         def put(region: Box, pixels: "NDArray[np.uint8]") -> None:
-            part = Image.fromarray(saving.to_mode(pixels, header.mode))
+            part = Image.fromarray(to_mode(pixels, header.mode))
             picture.paste(part, (region[0] - left, region[1] - top))
 
         with devices.chosen_threads():

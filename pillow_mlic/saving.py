@@ -2,6 +2,7 @@
 
 import numbers
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image
@@ -9,15 +10,15 @@ from PIL import Image
 from . import models
 from .coding import lossless
 from .coding.goals import KINDS, CodedFile, Target, find
+from .coding.picture import Picture, to_mode
 from .engines import devices, engine_for
 from .format import alpha, container, preview
 from .format.container import Chunk, ChunkType, Header
+from .format.tiles import Tile
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from .coding.coding import Coding
+    from .coding.content import Content
     from .coding.goals import Put
     from .coding.work import Progress
     from .packs import PackFile
@@ -33,15 +34,6 @@ DEFAULT_TILE = 1024
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
 WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-
-
-def to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
-    """(H, W, 3) -> the same for RGB and RGBA; the mean of the planes (H, W) for L and LA."""
-    if mode.startswith("RGB"):
-        return pixels
-    import numpy as np
-
-    return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
 
 
 def native_mode(image: Image.Image) -> Image.Image:
@@ -141,6 +133,8 @@ class SaveSettings:
     """1 to 8; not used where there is a target."""
     target: Target | None
     tile: int
+    """Side of a tile; pictures with drawn parts may get smaller ones, unless it was given."""
+    fixed_tile: bool
     optimize: bool
     refine: int
     preview: bool
@@ -165,6 +159,7 @@ class SaveSettings:
             quality=quality if file.quality is None else file.quality,
             target=target,
             tile=_tile(options.get("tile", DEFAULT_TILE)),
+            fixed_tile="tile" in options,
             optimize=_optimize(options.get("optimize"), file),
             refine=_steps(options.get("refine", 0)),
             preview=bool(options.get("preview", False)),
@@ -210,9 +205,14 @@ class Prepared:
     """Metadata and the alpha plane."""
     settings: SaveSettings
     coding: "Coding"
+    content: "Content | None"
+    """Where it is drawn, if so much of it is that lossless tiles may cost less."""
 
-    def header(self, coding: "Coding") -> Header:
-        """The header of a file of this picture with this coding."""
+    def header(self, coding: "Coding", learned: bool = True) -> Header:
+        """The header of a file of this picture with this coding; `learned`: of one tile or more."""
+        quality = container.quality_code(coding.quality)
+        if not learned:
+            return lossless.header_of(self.native, coding.tile, quality)
         integers = coding.guard is None
         return Header(
             mode=self.native.mode,
@@ -220,7 +220,7 @@ class Prepared:
             height=self.native.height,
             model=models.number_of(coding.pack.file.model),
             pack=coding.pack.hash,
-            quality_code=container.quality_code(coding.quality),
+            quality_code=quality,
             guard_code=0 if coding.guard is None else container.GUARD_BANDS.index(coding.guard),
             tile_code=container.tile_code(coding.tile),
             arithmetic=container.ARITHMETIC_INTEGER if integers else container.ARITHMETIC_FLOAT64,
@@ -232,36 +232,52 @@ class Prepared:
         return self.chunks if data is None else [Chunk(ChunkType.PREVIEW, data), *self.chunks]
 
     def file(
-        self, coding: "Coding", tiles: list[bytes], chunks: list[Chunk] | None = None
+        self, coding: "Coding", tiles: list[Tile], chunks: list[Chunk] | None = None
     ) -> CodedFile:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
-        plain = CodedFile(self.header(coding), self.chunks, tiles)
+        learned = any(isinstance(tile, bytes) for tile in tiles)
+        plain = CodedFile(self.header(coding, learned), self.chunks, tiles)
         if chunks is None:
             chunks = self.with_preview(plain.size)
         return plain._replace(before=chunks)
 
     def encode(
         self, coding: "Coding", progress: "Progress | None" = None, refined: bool = True
-    ) -> list[bytes]:
-        """The payloads of the tiles; without `refined` (a draft) the steps of refinement are
-        left out."""
+    ) -> "tuple[Coding, list[Tile]]":
+        """The tiles, and the coding with their side; without `refined` (a draft) the steps of
+        refinement are left out."""
         from .coding.encoder import Encoder
+        from .coding.mixed import best_side, sides_for
 
-        settings, mode = self.settings, self.native.mode
+        settings, content, picture = self.settings, self.content, Picture(self.native)
+        show = partial(to_mode, mode=self.native.mode)
         refine = settings.refine if refined else 0
-        encoder = Encoder(
-            coding, settings.optimize, refine, show=lambda pixels: to_mode(pixels, mode)
-        )
-        return encoder.encode(_Picture(self.native), progress).tiles
+        if content is not None and not settings.fixed_tile:
+            sided = best_side(
+                sides_for(coding.tile, self.native.size),
+                lambda side, tell: Encoder(replace(coding, tile=side), settings.optimize).encode(
+                    picture, tell, content
+                ),
+                None if refine else progress,
+            )
+            coding = replace(coding, tile=sided.side)
+            if not refine:
+                return coding, sided.encoded.tiles
+        encoder = Encoder(coding, settings.optimize, refine, show)
+        return coding, encoder.encode(picture, progress, content).tiles
 
 
 def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     """Check the options of `save` and bring the picture into the form that is coded."""
+    from .coding.content import look
+
     settings = SaveSettings.of(options)
     native, chunks = _native(image, options)
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
-    return Prepared(native, chunks, settings, settings.coding())
+    content = look(native)
+    drawn = content if content.worth_trying else None
+    return Prepared(native, chunks, settings, settings.coding(), drawn)
 
 
 def _native(image: Image.Image, options: dict[str, Any]) -> tuple[Image.Image, list[Chunk]]:
@@ -297,7 +313,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     ready = prepare(image, options)
     target = ready.settings.target
     if target is None:
-        coded = ready.file(ready.coding, ready.encode(ready.coding, progress))
+        coded = ready.file(*ready.encode(ready.coding, progress))
     else:
         coded = _met(target, ready, progress)
     container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
@@ -311,7 +327,7 @@ def _without_loss(
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.IN_TILES))
     tile = _tile(options.get("tile") or lossless.tile_for(native.size))
-    header = lossless.header_of(native.mode, native.size, tile)
+    header = lossless.header_of(native, tile)
     coded = CodedFile(header, chunks, list(lossless.encode(native, tile, progress)))
     small = preview.to_bytes(native, coded.size) if options.get("preview") else None
     if small is not None:
@@ -349,8 +365,7 @@ class _Maker:
 
     def code(self, quality: float, progress: "Progress", draft: bool = False) -> CodedFile:
         """The file of a quality; a draft is not refined."""
-        coding = self._at(quality)
-        tiles = self._ready.encode(coding, progress, refined=not draft)
+        coding, tiles = self._ready.encode(self._at(quality), progress, refined=not draft)
         return self._ready.file(coding, tiles, self._chunks)
 
     def show(self, coded: CodedFile, put: "Put", progress: "Progress") -> None:
@@ -358,7 +373,8 @@ class _Maker:
         from .coding.decoder import Decoder
 
         header = coded.header
-        Decoder(self._at(header.quality), self.image.size).decode_into(
+        coding = replace(self._at(header.quality), tile=header.tile_size)
+        Decoder(coding, self.image.size).decode_into(
             lambda box, pixels: put(box, to_mode(pixels, header.mode)),
             dict(enumerate(coded.tiles)),
             progress=progress,
@@ -366,21 +382,6 @@ class _Maker:
 
     def _at(self, quality: float) -> "Coding":
         return replace(self._ready.coding, quality=container.storable(quality))
-
-
-class _Picture:
-    """An image that the encoder reads piece by piece: RGB pixels of some rows and columns."""
-
-    def __init__(self, image: Image.Image) -> None:
-        self._image = image
-        self.shape = (image.height, image.width, 3)
-
-    def __getitem__(self, key: tuple[slice, slice]) -> "NDArray[np.uint8]":
-        import numpy as np
-
-        rows, columns = key
-        part = self._image.crop((columns.start, rows.start, columns.stop, rows.stop))
-        return np.asarray(part.convert("RGB"))
 
 
 def _tile(size: object) -> int:

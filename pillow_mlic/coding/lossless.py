@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from PIL import Image
 
 from ..format import lossless
-from ..format.container import MAX_QUALITY_CODE, MAX_TILE_CODE, Header
+from ..format.container import MAX_QUALITY_CODE, MAX_TILE_CODE, Header, tile_code
 from ..format.geometry import Box, Grid, area, overlap
 from ..format.layout import DamagedError, damage
 from ..format.tiles import LosslessTile, Tile
@@ -25,10 +25,12 @@ def tile_for(size: tuple[int, int]) -> int:
     return next((side for side in sides if side >= max(size)), 64 << MAX_TILE_CODE)
 
 
-def header_of(mode: str, size: tuple[int, int], tile: int) -> Header:
-    """The header of a file whose tiles all are lossless."""
-    tile_code = (tile // 64).bit_length() - 1
-    return Header(mode, *size, 0, bytes(8), MAX_QUALITY_CODE, tile_code=tile_code)
+def header_of(image: Image.Image, tile: int, quality_code: int = MAX_QUALITY_CODE) -> Header:
+    """The header of a file of this picture whose tiles all are lossless.
+
+    The quality is what was asked for; no reader needs it.
+    """
+    return Header(image.mode, *image.size, 0, bytes(8), quality_code, tile_code=tile_code(tile))
 
 
 def encode(image: Image.Image, tile: int, progress: Progress | None = None) -> list[LosslessTile]:
@@ -71,7 +73,7 @@ class LosslessDecoder:
                 raise DamagedError(msg)
             if wanted is not None:
                 size = shown[2] - shown[0], shown[3] - shown[1]
-                picture = lossless.to_picture(tile, size, self._mode)
+                picture = lossless.to_picture(tile._replace(mode=self._mode), size)
                 left, top, right, bottom = wanted
                 x, y = shown[:2]
                 put(wanted, picture.crop((left - x, top - y, right - x, bottom - y)))

@@ -33,23 +33,24 @@ def to_tile(image: Image.Image) -> LosslessTile:
     choices = []
     palette = _palette(image)
     if palette is not None:
-        choices.append(LosslessTile(TileKind.PALETTE, palette))
+        choices.append(LosslessTile(TileKind.PALETTE, palette, image.mode))
     if palette is None or len(palette) > SHORTEST_WEBP:
         written = webp.to_bytes(image.convert("RGBA" if image.mode.endswith("A") else "RGB"))
         if written is not None:
-            choices.append(LosslessTile(TileKind.WEBP, written))
+            choices.append(LosslessTile(TileKind.WEBP, written, image.mode))
     if not choices:
         msg = "lossless tiles are WebP files, which this Pillow cannot write: update Pillow"
         raise OSError(msg)
     return min(choices, key=lambda tile: len(tile.data))
 
 
-def to_picture(tile: LosslessTile, size: tuple[int, int], mode: str) -> Image.Image:
-    """The picture of a lossless tile, in a mode of the format.
+def to_picture(tile: LosslessTile, size: tuple[int, int]) -> Image.Image:
+    """The picture of a lossless tile, in its mode.
 
     Takes memory in proportion to `size` (width, height). Raises DamagedError if the data are no
     such tile.
     """
+    mode = tile.mode
     try:
         if tile.kind == TileKind.PALETTE:
             return _from_palette(tile.data, size, mode)

@@ -22,6 +22,8 @@ class LosslessTile(NamedTuple):
     kind: TileKind
     """WEBP or PALETTE."""
     data: bytes
+    mode: str
+    """Of its pixels: L or RGB; with alpha where the ALPHA chunk says so."""
 
 
 Tile = bytes | LosslessTile
@@ -41,7 +43,9 @@ def tile_of(header: Header, data: bytes) -> Tile:
     if header.version == 1:
         return data
     kind = kind_of(header, data[:1])
-    return data[1:] if kind == TileKind.LEARNED else LosslessTile(kind, data[1:])
+    if kind == TileKind.LEARNED:
+        return data[1:]
+    return LosslessTile(kind, data[1:], header.mode.removesuffix("A"))
 
 
 def kind_of(header: Header, start: bytes) -> TileKind:
