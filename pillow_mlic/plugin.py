@@ -16,7 +16,7 @@ from .coding.picture import to_mode
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
 from .format.header import check_supported
-from .format.tiles import Tile, tile_of
+from .format.tiles import Tile, TileKind, read_kind, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +86,16 @@ class MlicImageFile(ImageFile.ImageFile):
         except container.ContainerError:
             if not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise
+
+    def tile_kinds(self) -> list[TileKind]:
+        """The kind of each tile in raster order, from one byte of each: nothing is checked.
+
+        ContainerError where a tile is missing or of no kind.
+        """
+        fp = self._stream()
+        fp.seek(self._after_header)
+        places = container.scan(fp, self._header, self._end)
+        return [read_kind(fp, self._header, p) for p in places if p.type == ChunkType.TILE]
 
     def verify(self) -> None:
         """Check every checksum of the file without decoding it; ContainerError if one is wrong."""

@@ -1,5 +1,6 @@
 """What `Image.save` does for `.mlic`: options -> a picture that is ready to be coded -> a file."""
 
+import math
 import numbers
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +11,7 @@ from PIL import Image
 from . import models
 from .coding import lossless
 from .coding.goals import KINDS, CodedFile, Target, find
-from .coding.picture import Picture, to_mode
+from .coding.picture import Picture, native_mode, to_mode
 from .engines import devices, engine_for
 from .format import alpha, container, preview
 from .format.container import Chunk, ChunkType, Header
@@ -32,27 +33,6 @@ For packs without integers."""
 DEFAULT_TILE = 1024
 """Small enough to decode a region cheaply; tiles of this size cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
-NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
-WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-
-
-def native_mode(image: Image.Image) -> Image.Image:
-    """`image` in one of the modes that the format has; OSError where that would lose a lot."""
-    if image.mode in NATIVE_MODES and not (
-        image.mode in ("L", "RGB") and "transparency" in image.info
-    ):
-        return image
-    if image.mode in WIDE_MODES:
-        msg = (
-            f"cannot write mode {image.mode} as MLIC, which holds 8 bits a channel; scale the "
-            "values to 0..255 and convert to 'L' first"
-        )
-        raise OSError(msg)
-    if image.mode in ("1", "L"):
-        return image.convert("LA" if "transparency" in image.info else "L")
-    if image.mode in ("La", "LA"):
-        return image.convert("LA")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
@@ -340,7 +320,15 @@ def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> Code
     # The preview counts towards a wanted size, so it is made for a slightly smaller file.
     size = target.expected_bytes(ready.native.width * ready.native.height)
     chunks = None if size is None else ready.with_preview(0.95 * size)
-    found = find(target, _Maker(ready, chunks), progress)
+    maker = _Maker(ready, chunks)
+    try:
+        found = find(target, maker, progress)
+        if size is not None and not 0.98 < found.size / size < 1.01 and maker.jumps(size):
+            found = find(target, maker.learned_only(), progress)
+    except ValueError:
+        if size is None or not maker.jumps(size):
+            raise
+        found = find(target, maker.learned_only(), progress)
     if chunks is None:
         return found
     plain = found._replace(before=ready.chunks)
@@ -362,11 +350,25 @@ class _Maker:
         self.image = ready.native
         self.overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
         self.drafts = ready.settings.refine > 0
+        self._mixed, self._exact = False, math.inf
+
+    def jumps(self, size: float) -> bool:
+        """Whether sizes between that of learned tiles and that of lossless ones were passed over,
+        `size` among them."""
+        return self._mixed and size < self._exact
+
+    def learned_only(self) -> "_Maker":
+        """The same without lossless tiles."""
+        return _Maker(replace(self._ready, content=None), self._chunks)
 
     def code(self, quality: float, progress: "Progress", draft: bool = False) -> CodedFile:
         """The file of a quality; a draft is not refined."""
         coding, tiles = self._ready.encode(self._at(quality), progress, refined=not draft)
-        return self._ready.file(coding, tiles, self._chunks)
+        coded = self._ready.file(coding, tiles, self._chunks)
+        self._mixed |= not all(isinstance(tile, bytes) for tile in tiles)
+        if not coded.header.model:
+            self._exact = coded.size
+        return coded
 
     def show(self, coded: CodedFile, put: "Put", progress: "Progress") -> None:
         """Give the decoded picture to `put`."""

@@ -9,6 +9,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
+WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def native_mode(image: Image.Image) -> Image.Image:
+    """`image` in one of the modes that the format has; OSError where that would lose a lot."""
+    if image.mode in NATIVE_MODES and not (
+        image.mode in ("L", "RGB") and "transparency" in image.info
+    ):
+        return image
+    if image.mode in WIDE_MODES:
+        msg = (
+            f"cannot write mode {image.mode} as MLIC, which holds 8 bits a channel; scale the "
+            "values to 0..255 and convert to 'L' first"
+        )
+        raise OSError(msg)
+    if image.mode in ("1", "L"):
+        return image.convert("LA" if "transparency" in image.info else "L")
+    if image.mode in ("La", "LA"):
+        return image.convert("LA")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
 def to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
     """(H, W, 3) -> the same for RGB and RGBA; the mean of the planes (H, W) for L and LA."""
     if mode.startswith("RGB"):

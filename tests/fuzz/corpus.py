@@ -11,7 +11,7 @@ import pillow_mlic  # noqa: F401
 from pillow_mlic import packs
 from pillow_mlic.format import container
 from pillow_mlic.format.container import Chunk, ChunkType, Header
-from pillow_mlic.format.tiles import chunk_of, payload_of
+from pillow_mlic.format.tiles import chunk_of, tile_of
 
 from ..coders import coding_of, encode
 from ..conftest import GOLDEN, photograph
@@ -32,12 +32,9 @@ class Seed:
 
     @property
     def tiles(self) -> list[bytes]:
-        """The payloads."""
-        return [
-            payload_of(self.header, data)
-            for kind, data in self.chunks
-            if kind & 0x3F == ChunkType.TILE
-        ]
+        """The payloads of learned tiles."""
+        tiles = [tile_of(self.header, d) for kind, d in self.chunks if kind & 0x3F == ChunkType.TILE]
+        return [tile for tile in tiles if isinstance(tile, bytes)]
 
 
 @cache
