@@ -9,10 +9,10 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image, ImageFile
 
 from . import models, saving, settings
+from .coding.lossless import LosslessDecoder, is_exact
+from .coding.picture import to_mode
 from .engines import devices, engine_for
 from .format import alpha, container, preview
-from .coding.lossless import LosslessDecoder
-from .coding.picture import to_mode
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
 from .format.header import check_supported
@@ -40,8 +40,8 @@ MISSING: dict[str, int | tuple[int, ...]] = {
 class MlicImageFile(ImageFile.ImageFile):
     """A `.mlic` file opened by Pillow.
 
-    `info` has `version` (of the format), `lossless` (whether all tiles are), `model` ("none" where
-    they are), `weights` (the start of the pack's hash), `quality` (1..8), `bpp` (bits of the whole
+    `info` has `version` (of the format), `lossless` (whether it has every pixel of the picture that
+    was saved), `model` ("none" where no tile is learned), `weights` (the start of the pack's hash), `quality` (1..8), `bpp` (bits of the whole
     file per pixel) and, where the file has them, `icc_profile`, `exif` and `xmp`.
     """
 
@@ -63,7 +63,7 @@ class MlicImageFile(ImageFile.ImageFile):
         self._mode = header.mode
         settings.check_size(self._size)
         self.info["version"] = header.version
-        self.info["lossless"] = not header.model
+        self.info["lossless"] = is_exact(header)
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
         if not header.model:
             self.info["model"] = "none"

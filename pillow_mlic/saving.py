@@ -188,11 +188,12 @@ class Prepared:
     content: "Content | None"
     """Where it is drawn, if so much of it is that lossless tiles may cost less."""
 
-    def header(self, coding: "Coding", learned: bool = True) -> Header:
-        """The header of a file of this picture with this coding; `learned`: of one tile or more."""
+    def header(self, coding: "Coding", tiles: list[Tile]) -> Header:
+        """The header of a file of this picture with this coding and these tiles."""
         quality = container.quality_code(coding.quality)
-        if not learned:
-            return lossless.header_of(self.native, coding.tile, quality)
+        if not any(isinstance(tile, bytes) for tile in tiles):
+            code = lossless.storable_code(self.native, coding.tile, tiles, quality)
+            return lossless.header_of(self.native, coding.tile, code)
         integers = coding.guard is None
         return Header(
             mode=self.native.mode,
@@ -215,8 +216,7 @@ class Prepared:
         self, coding: "Coding", tiles: list[Tile], chunks: list[Chunk] | None = None
     ) -> CodedFile:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
-        learned = any(isinstance(tile, bytes) for tile in tiles)
-        plain = CodedFile(self.header(coding, learned), self.chunks, tiles)
+        plain = CodedFile(self.header(coding, tiles), self.chunks, tiles)
         if chunks is None:
             chunks = self.with_preview(plain.size)
         return plain._replace(before=chunks)
@@ -366,7 +366,7 @@ class _Maker:
         coding, tiles = self._ready.encode(self._at(quality), progress, refined=not draft)
         coded = self._ready.file(coding, tiles, self._chunks)
         self._mixed |= not all(isinstance(tile, bytes) for tile in tiles)
-        if not coded.header.model:
+        if lossless.is_exact(coded.header):
             self._exact = coded.size
         return coded
 

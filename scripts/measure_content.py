@@ -109,7 +109,9 @@ def main() -> None:
         print(f"\nMean by AVIF's bytes: {sum(means) / len(means):.3f}")
     for path in args.photographs:
         share, same = photograph(path, saving.DEFAULT_QUALITY)
-        print(f"{path.stem}: the look takes {share:.2%}; byte for byte the same: {same}", flush=True)
+        print(
+            f"{path.stem}: the look takes {share:.2%}; byte for byte the same: {same}", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -214,8 +214,7 @@ def _psnr(image: Image.Image, coded: Image.Image) -> float:
     """PSNR in dB of the colour planes (or of grey); 100 for equal pictures."""
     mode = coded.mode.removesuffix("A")
     planes = [
-        np.asarray(each.convert(mode), dtype=np.float32)
-        for each in (native_mode(image), coded)
+        np.asarray(each.convert(mode), dtype=np.float32) for each in (native_mode(image), coded)
     ]
     mse = float(np.square(planes[0] - planes[1]).mean(dtype=np.float64))
     return 10 * math.log10(255**2 / mse) if mse else 100.0

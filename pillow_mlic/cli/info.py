@@ -74,8 +74,8 @@ def sentence(facts: dict[str, Any]) -> str:
             f"{facts['file']}: {facts['width']} x {facts['height']} {facts['mode']}",
             f"{common.bytes_text(facts['bytes'])} ({facts['bpp']:.3f} bpp)",
             *(
-                ["lossless"]
-                if facts["lossless"]
+                ["lossless" if facts["lossless"] else f"no model quality {facts['quality']:g}"]
+                if facts["model"] == "none"
                 else [
                     f"{facts['model']} quality {facts['quality']:g}",
                     *([mixed] if lossless else []),

@@ -8,9 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..format import lossless
 from ..format.geometry import Box, pieces
-from ..format.tiles import LosslessTile
 
 CELL = 128
 """Side of the squares, in pixels, that are looked at; every smallest tile tried has whole ones."""
@@ -37,17 +35,14 @@ class Content(NamedTuple):
         """Whether enough of the picture is drawn."""
         return float(self.drawn.mean()) >= PICTURE
 
-    def lossless(self, box: Box) -> LosslessTile | None:
-        """The lossless tile of a box, where one is worth trying."""
+    def tile(self, box: Box) -> Image.Image | None:
+        """What the picture has in a box, where a lossless tile is worth trying."""
         left, top, right, bottom = box
         cells = self.drawn[top // CELL : -(-bottom // CELL), left // CELL : -(-right // CELL)]
         if float(cells.mean()) < TILE:
             return None
-        inside = left, top, min(right, self.image.width), min(bottom, self.image.height)
-        try:
-            return lossless.to_tile(self.image.crop(inside))
-        except OSError:  # this Pillow has no WebP
-            return None
+        width, height = self.image.size
+        return self.image.crop((left, top, min(right, width), min(bottom, height)))
 
 
 def look(image: Image.Image) -> Content:

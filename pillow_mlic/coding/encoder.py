@@ -41,6 +41,11 @@ class Encoded(NamedTuple):
     cost: float = 0.0
     """R + lambda D of the picture before refinement, in bits, where kinds were chosen."""
 
+    @property
+    def payloads(self) -> list[bytes]:
+        """The learned tiles: all of them where kinds were not chosen."""
+        return [tile for tile in self.tiles if isinstance(tile, bytes)]
+
 
 class Encoder:
     """Encodes pictures by one coding.
@@ -119,7 +124,8 @@ class Encoder:
             if choice is None:
                 by_tile.append([tile.stream for tile in coded])
             else:
-                chosen, bits = choice.best(*coded, around)
+                (tile,) = coded
+                chosen, bits = choice.best(tile, around)
                 by_tile.append([chosen])
                 cost += bits
             steps.done(_ENTROPY * area(box))

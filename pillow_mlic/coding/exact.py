@@ -1,7 +1,7 @@
 """The lossless tiles of a picture that has learned ones, too.
 
-    lossless tile -> pixels                       what is shown
-    pixels -> latents of the analysis             what the synthesis of learned neighbours sees
+lossless tile -> pixels                       what is shown
+pixels -> latents of the analysis             what the synthesis of learned neighbours sees
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 picture -> lossless tiles -> picture, or a box of it
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from PIL import Image
 
@@ -28,9 +28,30 @@ def tile_for(size: tuple[int, int]) -> int:
 def header_of(image: Image.Image, tile: int, quality_code: int = MAX_QUALITY_CODE) -> Header:
     """The header of a file of this picture whose tiles all are lossless.
 
-    The quality is what was asked for; no reader needs it.
+    The highest quality says that the picture is exact; see `storable_code`.
     """
     return Header(image.mode, *image.size, 0, bytes(8), quality_code, tile_code=tile_code(tile))
+
+
+def is_exact(header: Header) -> bool:
+    """Whether a file has every pixel of the picture that was saved."""
+    return not header.model and header.quality_code == MAX_QUALITY_CODE
+
+
+def storable_code(image: Image.Image, tile: int, tiles: Sequence[Tile], quality_code: int) -> int:
+    """The quality code of a file whose tiles all are lossless: the highest one where they have the
+    pixels of `image`, else (colours were merged) what was asked for, but not the highest one."""
+    grid = Grid(*image.size, tile)
+    planes = image.mode.removesuffix("A")
+    exact = True
+
+    def compare(box: Box, part: Image.Image) -> None:
+        nonlocal exact
+        exact = exact and part.tobytes() == image.crop(box).convert(planes).tobytes()
+
+    decoder = LosslessDecoder(grid, planes)
+    decoder.decode_into(compare, dict(enumerate(tiles)), (0, 0, *image.size))
+    return MAX_QUALITY_CODE if exact else min(quality_code, MAX_QUALITY_CODE - 1)
 
 
 def encode(image: Image.Image, tile: int, progress: Progress | None = None) -> list[LosslessTile]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..format.tiles import LosslessTile
 from .encoder import Encoded
 from .work import Progress
 
@@ -31,7 +30,7 @@ def best_side(
 ) -> Sided:
     """The first of `sides`, or a later one as long as each costs less than the one before it.
 
-    A picture that is all lossless in large tiles would only be larger in small ones.
+    A picture that is all lossless in large tiles has no photograph worth a tile of its own.
     """
     report = progress or (lambda share: None)
     best: Sided | None = None
@@ -44,7 +43,7 @@ def best_side(
         if best is not None and tried.encoded.cost >= best.encoded.cost:
             break
         best = tried
-        if all(isinstance(tile, LosslessTile) for tile in best.encoded.tiles):
+        if not best.encoded.payloads:
             break
     report(1.0)
     assert best is not None

@@ -21,8 +21,8 @@ from ..entropy.walk import DecodingCoder, table_bits
 from ..errors import DecodeError
 from ..format import container, tiles
 from ..format.container import ChunkPlace, ChunkType, Header
-from ..format.layout import DamagedError, damage
 from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
+from ..format.layout import DamagedError, damage
 from ..integers.coders import StepDecoder
 from ..integers.network import CodingStep
 from ..models.base import ContextMaps, Latents, Select

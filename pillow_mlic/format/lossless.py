@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from . import webp
-from .layout import DamagedError, damage
+from .layout import DamagedError, UnsupportedError, damage
 from .tiles import LosslessTile, TileKind
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def to_picture(tile: LosslessTile, size: tuple[int, int]) -> Image.Image:
             return _from_palette(tile.data, size, mode)
         image = webp.from_bytes(tile.data, size)
     except _BROKEN as error:
-        if isinstance(error, webp.UnsupportedError):
+        if isinstance(error, UnsupportedError):
             raise
         msg = damage(f"a lossless tile cannot be read, {error}")
         raise DamagedError(msg) from error
@@ -97,9 +97,9 @@ def _values(pixels: "NDArray[np.uint8]") -> "NDArray[np.uint32]":
     import numpy as np
 
     planes = pixels.reshape(*pixels.shape[:2], -1)
-    value = planes[..., 0].astype(np.uint32)
+    value: NDArray[np.uint32] = planes[..., 0].astype(np.uint32)
     for band in range(1, planes.shape[-1]):
-        value = value << 8 | planes[..., band]
+        value = value << np.uint32(8) | planes[..., band]
     return value
 
 
@@ -132,7 +132,9 @@ def _from_palette(data: bytes, size: tuple[int, int], mode: str) -> Image.Image:
         if len(data) > start:
             msg = "something follows its only colour"
             raise ValueError(msg)
-        return Image.new(mode, size, tuple(colours[0].tolist()) if bands > 1 else int(colours[0, 0]))
+        return Image.new(
+            mode, size, tuple(colours[0].tolist()) if bands > 1 else int(colours[0, 0])
+        )
     bits = _bits(count)
     row = -(-width * bits // 8)
     packed = np.frombuffer(_inflated(data[start:], row * height), np.uint8).reshape(height, row)

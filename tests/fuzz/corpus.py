@@ -33,7 +33,9 @@ class Seed:
     @property
     def tiles(self) -> list[bytes]:
         """The payloads of learned tiles."""
-        tiles = [tile_of(self.header, d) for kind, d in self.chunks if kind & 0x3F == ChunkType.TILE]
+        tiles = [
+            tile_of(self.header, d) for kind, d in self.chunks if kind & 0x3F == ChunkType.TILE
+        ]
         return [tile for tile in tiles if isinstance(tile, bytes)]
 
 
