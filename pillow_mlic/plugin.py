@@ -41,8 +41,9 @@ class MlicImageFile(ImageFile.ImageFile):
     """A `.mlic` file opened by Pillow.
 
     `info` has `version` (of the format), `lossless` (whether it has every pixel of the picture that
-    was saved), `model` ("none" where no tile is learned), `weights` (the start of the pack's hash), `quality` (1..8), `bpp` (bits of the whole
-    file per pixel) and, where the file has them, `icc_profile`, `exif` and `xmp`.
+    was saved), `model` ("none" where no tile is learned), `weights` (the start of the pack's hash),
+    `quality` (1..8), `bpp` (bits of the whole file per pixel) and, where the file has them,
+    `icc_profile`, `exif` and `xmp`.
     """
 
     format = FORMAT

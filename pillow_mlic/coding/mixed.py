@@ -32,12 +32,12 @@ def best_side(
 
     A picture that is all lossless in large tiles has no photograph worth a tile of its own.
     """
-    report = progress or (lambda share: None)
     best: Sided | None = None
     for number, side in enumerate(sides):
 
         def tell(share: float, number: int = number) -> None:
-            report((number + share) / len(sides))
+            if progress is not None:
+                progress((number + share) / len(sides))
 
         tried = Sided(side, encode(side, tell))
         if best is not None and tried.encoded.cost >= best.encoded.cost:
@@ -45,6 +45,7 @@ def best_side(
         best = tried
         if not best.encoded.payloads:
             break
-    report(1.0)
+    if progress is not None:
+        progress(1.0)
     assert best is not None
     return best
