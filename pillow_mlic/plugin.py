@@ -16,7 +16,7 @@ from .format import alpha, container, preview
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
 from .format.header import check_supported
-from .format.tiles import Tile, TileKind, read_kind, tile_of
+from .format.tiles import AnyTile, TileKind, read_kind, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,14 +258,14 @@ class MlicImageFile(ImageFile.ImageFile):
             picture.putalpha(self._read_alpha(coded, box))
         return picture
 
-    def _read_tiles(self, needed: set[int] | None) -> tuple[dict[int, Tile], bytes | None]:
+    def _read_tiles(self, needed: set[int] | None) -> tuple[dict[int, AnyTile], bytes | None]:
         """These tiles, or all, and the data of the alpha plane; with LOAD_TRUNCATED_IMAGES without
         what is damaged or missing."""
         fp, header = self._stream(), self._header
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
-        tiles: dict[int, Tile] = {}
+        tiles: dict[int, AnyTile] = {}
         coded = None
         for place in places:
             try:

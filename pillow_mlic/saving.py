@@ -11,15 +11,15 @@ from PIL import Image
 from . import models
 from .coding import lossless
 from .coding.goals import KINDS, CodedFile, Target, find
-from .coding.picture import Picture, native_mode, to_mode
+from .coding.picture import PixelSource, native_mode, to_mode
 from .engines import devices, engine_for
 from .format import alpha, container, preview
 from .format.container import Chunk, ChunkType, Header
-from .format.tiles import Tile
+from .format.tiles import AnyTile
 
 if TYPE_CHECKING:
     from .coding.coding import Coding
-    from .coding.content import Content
+    from .coding.content import DrawnParts
     from .coding.goals import Put
     from .coding.work import Progress
     from .packs import PackFile
@@ -185,10 +185,10 @@ class Prepared:
     """Metadata and the alpha plane."""
     settings: SaveSettings
     coding: "Coding"
-    content: "Content | None"
+    content: "DrawnParts | None"
     """Where it is drawn, if so much of it is that lossless tiles may cost less."""
 
-    def header(self, coding: "Coding", tiles: list[Tile]) -> Header:
+    def header(self, coding: "Coding", tiles: list[AnyTile]) -> Header:
         """The header of a file of this picture with this coding and these tiles."""
         quality = container.quality_code(coding.quality)
         if not any(isinstance(tile, bytes) for tile in tiles):
@@ -213,7 +213,7 @@ class Prepared:
         return self.chunks if data is None else [Chunk(ChunkType.PREVIEW, data), *self.chunks]
 
     def file(
-        self, coding: "Coding", tiles: list[Tile], chunks: list[Chunk] | None = None
+        self, coding: "Coding", tiles: list[AnyTile], chunks: list[Chunk] | None = None
     ) -> CodedFile:
         """Header and all chunks; `chunks` are those before the tiles, by default with a preview."""
         plain = CodedFile(self.header(coding, tiles), self.chunks, tiles)
@@ -223,13 +223,13 @@ class Prepared:
 
     def encode(
         self, coding: "Coding", progress: "Progress | None" = None, refined: bool = True
-    ) -> "tuple[Coding, list[Tile]]":
+    ) -> "tuple[Coding, list[AnyTile]]":
         """The tiles, and the coding with their side; without `refined` (a draft) the steps of
         refinement are left out."""
         from .coding.encoder import Encoder
         from .coding.mixed import best_side, sides_for
 
-        settings, content, picture = self.settings, self.content, Picture(self.native)
+        settings, content, picture = self.settings, self.content, PixelSource(self.native)
         show = partial(to_mode, mode=self.native.mode)
         refine = settings.refine if refined else 0
         if content is not None and not settings.fixed_tile:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engines.base import Floats, Pixels
 from ..format.geometry import HYPER_LATENT, Box, Grid, area, overlap, size, within
-from ..format.tiles import LosslessTile, Tile
+from ..format.tiles import AnyTile, LosslessTile
 from .coding import Coding
 from .exact import ExactTiles
 from .latents import DecodedLatents
@@ -44,7 +44,7 @@ class Decoder:
 
     def decode(
         self,
-        tiles: Mapping[int, Tile],
+        tiles: Mapping[int, AnyTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> Pixels:
@@ -61,7 +61,7 @@ class Decoder:
     def decode_into(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, Tile],
+        tiles: Mapping[int, AnyTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -80,7 +80,7 @@ class Decoder:
     def _decode(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, Tile],
+        tiles: Mapping[int, AnyTile],
         wanted: Box,
         progress: Progress | None,
         coding: Coding,

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from ..engines.base import CodedTile, Floats, LatentArrays, Pixels, TileStream
 from ..format.geometry import area
-from ..format.tiles import LosslessTile, Tile
+from ..format.tiles import AnyTile, LosslessTile
 from .around import Around
 from .coding import Coding
-from .content import Content
+from .content import DrawnParts
 from .decoder import decode_tile
 from .exact import ExactTiles
 from .kinds import KindChoice
@@ -35,7 +35,7 @@ _REFINING, _CHOOSING = 10, 120
 class Encoded(NamedTuple):
     """Tiles in raster order."""
 
-    tiles: list[Tile]
+    tiles: list[AnyTile]
     estimated_bits: float | None
     """The model's own estimate, where it was asked for."""
     cost: float = 0.0
@@ -75,14 +75,14 @@ class Encoder:
         self,
         picture: Source,
         progress: Progress | None = None,
-        content: Content | None = None,
+        content: DrawnParts | None = None,
     ) -> Encoded:
         """Encode (H, W, 3) uint8; with its `content` tiles are lossless where that costs less."""
         work = partial(self._encode, picture, progress, content)
         (encoded,) = where_memory_suffices(work, self._coding)
         return encoded
 
-    def encode_batch(self, pictures: Pixels) -> list[list[Tile]]:
+    def encode_batch(self, pictures: Pixels) -> list[list[AnyTile]]:
         """Encode B pictures of one size, (B, H, W, 3) uint8, together; -> the tiles of each.
 
         Faster than one after another if pictures are small. Which pictures share a batch may
@@ -97,7 +97,7 @@ class Encoder:
         self,
         pictures: Source,
         progress: Progress | None,
-        content: Content | None,
+        content: DrawnParts | None,
         coding: Coding,
     ) -> list[Encoded]:
         """Encode each of the pictures; only a single one is refined or has lossless tiles."""
@@ -135,7 +135,7 @@ class Encoder:
         return [self._encoded(streams, cost) for streams in by_picture]
 
     def _encoded(self, streams: list[TileStream | LosslessTile], cost: float) -> Encoded:
-        tiles: list[Tile] = []
+        tiles: list[AnyTile] = []
         bits = 0.0
         for stream in streams:
             if isinstance(stream, LosslessTile):

@@ -11,7 +11,7 @@ import numpy as np
 from ..engines.base import Floats, Pixels
 from ..format import lossless
 from ..format.geometry import Box, Grid, overlap, within
-from ..format.tiles import LosslessTile, Tile
+from ..format.tiles import AnyTile, LosslessTile
 from .transforms import Transforms
 
 
@@ -21,7 +21,7 @@ class ExactTiles:
     Regions must be asked for from top to bottom: tiles above the current one are forgotten.
     """
 
-    def __init__(self, tiles: Mapping[int, Tile], transforms: Transforms) -> None:
+    def __init__(self, tiles: Mapping[int, AnyTile], transforms: Transforms) -> None:
         self._tiles = tiles
         self._transforms = transforms
         self._pixels: dict[int, Pixels] = {}

@@ -17,7 +17,7 @@ from PIL import Image
 from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
-from ..format.tiles import Tile, chunk_of
+from ..format.tiles import AnyTile, chunk_of
 from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CodedFile(NamedTuple):
     header: Header
     before: list[Chunk]
     """The chunks before the tiles: preview, metadata and alpha."""
-    tiles: list[Tile]
+    tiles: list[AnyTile]
     """In raster order."""
 
     @property

@@ -11,7 +11,7 @@ from ..format.geometry import Box
 from ..format.tiles import LosslessTile
 from .around import Around
 from .colours import Priced, cheapest
-from .content import Content
+from .content import DrawnParts
 from .tiles import TileEncoder, squared_bits
 
 OVERHEAD = 72.0
@@ -22,7 +22,7 @@ class KindChoice(NamedTuple):
     """Chooses the kinds of the tiles of one picture."""
 
     encoder: TileEncoder
-    content: Content
+    content: DrawnParts
 
     def best(self, coded: CodedTile, around: Around) -> tuple[TileStream | LosslessTile, float]:
         """The tile `around.box` as it was `coded`, or a lossless one; and its R + lambda D.

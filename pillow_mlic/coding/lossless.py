@@ -11,10 +11,10 @@ from ..format import lossless
 from ..format.container import MAX_QUALITY_CODE, MAX_TILE_CODE, Header, tile_code
 from ..format.geometry import Box, Grid, area, overlap
 from ..format.layout import DamagedError, damage
-from ..format.tiles import LosslessTile, Tile
+from ..format.tiles import AnyTile, LosslessTile
 from .work import Progress, Steps
 
-Put = Callable[[Box, Image.Image], object]
+PutPart = Callable[[Box, Image.Image], object]
 """Takes the box of a region of the picture, and the region."""
 
 
@@ -38,7 +38,9 @@ def is_exact(header: Header) -> bool:
     return not header.model and header.quality_code == MAX_QUALITY_CODE
 
 
-def storable_code(image: Image.Image, tile: int, tiles: Sequence[Tile], quality_code: int) -> int:
+def storable_code(
+    image: Image.Image, tile: int, tiles: Sequence[AnyTile], quality_code: int
+) -> int:
     """The quality code of a file whose tiles all are lossless: the highest one where they have the
     pixels of `image`, else (colours were merged) what was asked for, but not the highest one."""
     grid = Grid(*image.size, tile)
@@ -75,8 +77,8 @@ class LosslessDecoder:
 
     def decode_into(
         self,
-        put: Put,
-        tiles: Mapping[int, Tile],
+        put: PutPart,
+        tiles: Mapping[int, AnyTile],
         box: Box,
         progress: Progress | None = None,
     ) -> None:

@@ -41,7 +41,7 @@ def to_mode(pixels: "NDArray[np.uint8]", mode: str) -> "NDArray[np.uint8]":
     return np.asarray((pixels.astype(np.uint16).sum(-1) + 1) // 3, dtype=np.uint8)
 
 
-class Picture:
+class PixelSource:
     """An image that the encoder reads piece by piece: RGB pixels of some rows and columns."""
 
     def __init__(self, image: Image.Image) -> None:

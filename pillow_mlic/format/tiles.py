@@ -26,11 +26,11 @@ class LosslessTile(NamedTuple):
     """Of its pixels: L or RGB; with alpha where the ALPHA chunk says so."""
 
 
-Tile = bytes | LosslessTile
+AnyTile = bytes | LosslessTile
 """The payload of a learned tile, or a lossless tile."""
 
 
-def chunk_of(header: Header, tile: Tile) -> Chunk:
+def chunk_of(header: Header, tile: AnyTile) -> Chunk:
     """The TILE chunk of a tile."""
     if isinstance(tile, LosslessTile):
         return Chunk(ChunkType.TILE, bytes([tile.kind]) + tile.data)
@@ -38,7 +38,7 @@ def chunk_of(header: Header, tile: Tile) -> Chunk:
     return Chunk(ChunkType.TILE, kind + tile)
 
 
-def tile_of(header: Header, data: bytes) -> Tile:
+def tile_of(header: Header, data: bytes) -> AnyTile:
     """The tile in the data of a chunk; DamagedError if it is none."""
     if header.version == 1:
         return data
