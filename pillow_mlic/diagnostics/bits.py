@@ -73,6 +73,20 @@ def bit_map(
     return bits[: -(-header.height // LATENT), : -(-header.width // LATENT)]
 
 
+def kind_map(file: BinaryIO) -> NDArray[np.uint8]:
+    """The kind of the tile (`format.tiles.TileKind`) of each 16x16 block, (ceil(H/16), ceil(W/16)).
+
+    From one byte of each tile; raises what opening the file would raise.
+    """
+    header = container.read_header(file)
+    grid = header.grid
+    kinds = np.zeros(size(grid.padded, LATENT), np.uint8)
+    for place in _tiles(file, header):
+        kind = tiles.read_kind(file, header, place)
+        kinds[within(grid.box(place.index), grid.padded)] = kind
+    return kinds[: -(-header.height // LATENT), : -(-header.width // LATENT)]
+
+
 def context_maps(
     file: str | Path | BinaryIO, at: tuple[int, int], device: str | None = None
 ) -> tuple[Box, dict[str, NDArray[np.float32]]]:
