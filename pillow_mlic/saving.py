@@ -1,6 +1,5 @@
 """What `Image.save` does for `.mlic`: options -> a picture that is ready to be coded -> a file."""
 
-import math
 import numbers
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +12,7 @@ from .coding import lossless
 from .coding.goals import KINDS, CodedFile, Target, find
 from .coding.picture import PixelSource, native_mode, to_mode
 from .engines import devices, engine_for
-from .format import alpha, container, preview
+from .format import alpha, container, metadata, preview
 from .format.container import Chunk, ChunkType, Header
 from .format.tiles import AnyTile
 
@@ -33,40 +32,6 @@ For packs without integers."""
 DEFAULT_TILE = 1024
 """Small enough to decode a region cheaply; tiles of this size cost less than 0.1 % of the bytes."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
-
-
-def _metadata(image: Image.Image, options: dict[str, Any]) -> list[Chunk]:
-    """ICC, EXIF and XMP chunks. Options win over `image.info`; None or b"" drops an entry."""
-    icc = options.get("icc_profile", image.info.get("icc_profile"))
-    exif = options.get("exif", image.info.get("exif"))
-    xmp = options.get("xmp", image.info.get("xmp"))
-    if isinstance(exif, Image.Exif):
-        exif = exif.tobytes() if len(exif) else None
-    if isinstance(exif, bytes):
-        exif = exif.removeprefix(b"Exif\x00\x00")  # JPEG's prefix; the chunk is the TIFF block
-    if isinstance(xmp, str):
-        xmp = xmp.encode("utf-8")
-    if image.mode == "CMYK" and isinstance(icc, bytes) and icc[16:20] == b"CMYK":
-        icc = None  # describes inks; the file will hold RGB
-    chunks = []
-    for type_, name, data in (
-        (ChunkType.ICC, "icc_profile", icc),
-        (ChunkType.EXIF, "exif", exif),
-        (ChunkType.XMP, "xmp", xmp),
-    ):
-        if not data:
-            continue
-        if not isinstance(data, bytes | bytearray):
-            msg = f"{name} must be bytes, not {type(data).__name__}"
-            raise ValueError(msg)
-        if len(data) > container.MAX_METADATA_BYTES:
-            msg = (
-                f"{name} has {len(data)} bytes, but MLIC files hold {container.MAX_METADATA_BYTES}"
-                f"; shorten it, or leave it out with {name}=None"
-            )
-            raise ValueError(msg)
-        chunks.append(Chunk(type_, bytes(data)))
-    return chunks
 
 
 def _quality(value: object) -> float:
@@ -221,6 +186,13 @@ class Prepared:
             chunks = self.with_preview(plain.size)
         return plain._replace(before=chunks)
 
+    def exact(self) -> CodedFile:
+        """The file that has every pixel."""
+        tile = lossless.tile_for(self.native.size)
+        image = self.native.convert(self.native.mode.removesuffix("A"))
+        tiles = list(lossless.encode(image, tile))
+        return CodedFile(lossless.header_of(self.native, tile), self.chunks, tiles)
+
     def encode(
         self, coding: "Coding", progress: "Progress | None" = None, refined: bool = True
     ) -> "tuple[Coding, list[AnyTile]]":
@@ -234,7 +206,7 @@ class Prepared:
         refine = settings.refine if refined else 0
         if content is not None and not settings.fixed_tile:
             sided = best_side(
-                sides_for(coding.tile, self.native.size),
+                sides_for(coding.tile, content),
                 lambda side, tell: Encoder(replace(coding, tile=side), settings.optimize).encode(
                     picture, tell, content
                 ),
@@ -262,7 +234,7 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
 
 def _native(image: Image.Image, options: dict[str, Any]) -> tuple[Image.Image, list[Chunk]]:
     """The picture in a mode of the format, and its metadata."""
-    chunks = _metadata(image, options)
+    chunks = metadata.chunks_of(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
         raise ValueError(msg)
@@ -323,11 +295,12 @@ def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> Code
     maker = _Maker(ready, chunks)
     try:
         found = find(target, maker, progress)
-        if size is not None and not 0.98 < found.size / size < 1.01 and maker.jumps(size):
-            found = find(target, maker.learned_only(), progress)
     except ValueError:
-        if size is None or not maker.jumps(size):
+        # Some quality may fit with learned tiles alone; any PSNR is reached without loss.
+        if ready.content is None or not maker.dearer_than(size):
             raise
+        if size is None:
+            return ready.exact()
         found = find(target, maker.learned_only(), progress)
     if chunks is None:
         return found
@@ -350,12 +323,12 @@ class _Maker:
         self.image = ready.native
         self.overhead = sum(len(chunk.data) for chunk in chunks or ready.chunks)
         self.drafts = ready.settings.refine > 0
-        self._mixed, self._exact = False, math.inf
+        self._mixed = [0]
+        """Sizes of files with lossless tiles."""
 
-    def jumps(self, size: float) -> bool:
-        """Whether sizes between that of learned tiles and that of lossless ones were passed over,
-        `size` among them."""
-        return self._mixed and size < self._exact
+    def dearer_than(self, size: float | None) -> bool:
+        """Whether there was a file with lossless tiles, one larger than `size` if that is given."""
+        return max(self._mixed) > (size or 0)
 
     def learned_only(self) -> "_Maker":
         """The same without lossless tiles."""
@@ -365,9 +338,8 @@ class _Maker:
         """The file of a quality; a draft is not refined."""
         coding, tiles = self._ready.encode(self._at(quality), progress, refined=not draft)
         coded = self._ready.file(coding, tiles, self._chunks)
-        self._mixed |= not all(isinstance(tile, bytes) for tile in tiles)
-        if lossless.is_exact(coded.header):
-            self._exact = coded.size
+        if coded.mixed:
+            self._mixed.append(coded.size)
         return coded
 
     def show(self, coded: CodedFile, put: "Put", progress: "Progress") -> None:

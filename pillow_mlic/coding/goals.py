@@ -17,7 +17,7 @@ from PIL import Image
 from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
-from ..format.tiles import AnyTile, chunk_of
+from ..format.tiles import AnyTile, LosslessTile, chunk_of
 from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class CodedFile(NamedTuple):
     def chunks(self) -> list[Chunk]:
         """All chunks, in order."""
         return [*self.before, *(chunk_of(self.header, tile) for tile in self.tiles)]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether tiles are lossless, be it all."""
+        return any(isinstance(tile, LosslessTile) for tile in self.tiles)
 
     @property
     def size(self) -> int:
@@ -274,7 +279,14 @@ class _Trials:
     def search(self, difficulty: float, guess: float | None = None) -> float:
         """The quality that meets the target; see Target.search."""
         pixels = self._maker.image.width * self._maker.image.height
-        return self._target.search(self._measure, pixels, self._maker.overhead, difficulty, guess)
+        overhead = self._maker.overhead
+        try:
+            return self._target.search(self._measure, pixels, overhead, difficulty, guess)
+        except ValueError:
+            lowest = self.coded.get(1)
+            if self._target.kind != "target_psnr" or lowest is None or not lowest.mixed:
+                raise
+            return 1  # more than the wanted PSNR, and still cheaper than learned tiles
 
     def _measure(self, quality: float) -> float:
         """Bytes, or the PSNR in dB, of the file of this quality."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from .content import DrawnParts
 from .encoder import Encoded
 from .work import Progress
 
@@ -18,9 +19,14 @@ class Sided(NamedTuple):
     encoded: Encoded
 
 
-def sides_for(tile: int, size: tuple[int, int]) -> list[int]:
-    """The sides to try for a picture of `size` where `tile` is the usual one."""
-    return [tile, *(side for side in SMALLER if side < min(tile, max(size)))]
+def sides_for(tile: int, content: DrawnParts) -> list[int]:
+    """The sides to try for a picture of this content where `tile` is the usual one.
+
+    Where all is drawn, smaller tiles would only be dearer.
+    """
+    if content.drawn.all():
+        return [tile]
+    return [tile, *(side for side in SMALLER if side < min(tile, max(content.image.size)))]
 
 
 def best_side(
@@ -28,10 +34,7 @@ def best_side(
     encode: Callable[[int, Progress], Encoded],
     progress: Progress | None = None,
 ) -> Sided:
-    """The first of `sides`, or a later one as long as each costs less than the one before it.
-
-    A picture that is all lossless in large tiles has no photograph worth a tile of its own.
-    """
+    """The first of `sides`, or a later one as long as each costs less than the one before it."""
     best: Sided | None = None
     for number, side in enumerate(sides):
 
@@ -43,8 +46,6 @@ def best_side(
         if best is not None and tried.encoded.cost >= best.encoded.cost:
             break
         best = tried
-        if not best.encoded.payloads:
-            break
     if progress is not None:
         progress(1.0)
     assert best is not None

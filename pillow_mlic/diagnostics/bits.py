@@ -105,21 +105,20 @@ def context_maps(
     if not (0 <= x < header.width and 0 <= y < header.height):
         msg = f"there is no pixel {x},{y} in a picture of {header.width} x {header.height}"
         raise ValueError(msg)
-    if not header.model:
-        raise _no_contexts()
-    pack = packs.load(packs.find_header(header))
-    where = devices.resolve(device)
-    model = pack.model(where)
-    if not isinstance(model, ContextMaps):
-        msg = f"{pack.file.model} has neither a global context nor reweighted ones to show"
-        raise ValueError(msg)
     grid = header.grid
     (index,) = grid.touched((x, y, x + 1, y + 1))
     box = left, top, _, _ = grid.box(index)
     (place,) = _tiles(file, header, {index})
     tile = tiles.tile_of(header, container.read_chunk(file, place))
     if isinstance(tile, tiles.LosslessTile):
-        raise _no_contexts()
+        msg = "there are no contexts to show: this tile is lossless, no network coded it"
+        raise ValueError(msg)
+    pack = packs.load(packs.find_header(header))
+    where = devices.resolve(device)
+    model = pack.model(where)
+    if not isinstance(model, ContextMaps):
+        msg = f"{pack.file.model} has neither a global context nor reweighted ones to show"
+        raise ValueError(msg)
     z_size = size(box, HYPER_LATENT)
     with plain_arithmetic(where):
         y_hat = decode([tile], pack, header.quality, z_size, header.guard, where)
@@ -198,11 +197,6 @@ def _even_bits(
     )
     pixels = np.outer(rows, columns)
     return 8 * len(tile.data) * pixels / pixels.sum()
-
-
-def _no_contexts() -> ValueError:
-    msg = "there are no contexts to show: this tile is lossless, no network coded it"
-    return ValueError(msg)
 
 
 def _no_bits(error: Exception) -> DecodeError:
