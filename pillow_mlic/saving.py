@@ -190,7 +190,7 @@ class Prepared:
         """The file that has every pixel."""
         tile = lossless.tile_for(self.native.size)
         image = self.native.convert(self.native.mode.removesuffix("A"))
-        tiles = list(lossless.encode(image, tile))
+        tiles = lossless.encode(image, tile)
         return CodedFile(lossless.header_of(self.native, tile), self.chunks, tiles)
 
     def encode(
@@ -280,7 +280,7 @@ def _without_loss(
         chunks.append(Chunk(ChunkType.ALPHA, alpha.IN_TILES))
     tile = _tile(options.get("tile") or lossless.tile_for(native.size))
     header = lossless.header_of(native, tile)
-    coded = CodedFile(header, chunks, list(lossless.encode(native, tile, progress)))
+    coded = CodedFile(header, chunks, lossless.encode(native, tile, progress))
     small = preview.to_bytes(native, coded.size) if options.get("preview") else None
     if small is not None:
         coded = coded._replace(before=[Chunk(ChunkType.PREVIEW, small), *chunks])

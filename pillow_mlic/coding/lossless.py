@@ -4,6 +4,7 @@ picture -> lossless tiles -> picture, or a box of it
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -12,7 +13,9 @@ from ..format.container import MAX_QUALITY_CODE, MAX_TILE_CODE, Header, tile_cod
 from ..format.geometry import Box, Grid, area, overlap
 from ..format.layout import DamagedError, damage
 from ..format.tiles import AnyTile, LosslessTile
-from .work import Progress, Steps
+
+if TYPE_CHECKING:
+    from .work import Progress
 
 PutPart = Callable[[Box, Image.Image], object]
 """Takes the box of a region of the picture, and the region."""
@@ -56,11 +59,13 @@ def storable_code(
     return MAX_QUALITY_CODE if exact else min(quality_code, MAX_QUALITY_CODE - 1)
 
 
-def encode(image: Image.Image, tile: int, progress: Progress | None = None) -> list[LosslessTile]:
+def encode(image: Image.Image, tile: int, progress: "Progress | None" = None) -> list[AnyTile]:
     """The tiles of a picture in a mode of the format, with alpha where it has some."""
+    from .work import Steps  # imports NumPy, which opening does not need
+
     grid = Grid(*image.size, tile)
     steps = Steps(progress, image.width * image.height)
-    tiles = []
+    tiles: list[AnyTile] = []
     for index in range(grid.count):
         box = grid.shown(index)
         tiles.append(lossless.to_tile(image.crop(box)))
@@ -80,12 +85,14 @@ class LosslessDecoder:
         put: PutPart,
         tiles: Mapping[int, AnyTile],
         box: Box,
-        progress: Progress | None = None,
+        progress: "Progress | None" = None,
     ) -> None:
         """Decode what these tiles show of `box`, and `put` it tile by tile.
 
         Raises DamagedError where one of them is no such tile.
         """
+        from .work import Steps
+
         grid = self._grid
         steps = Steps(progress, sum(area(grid.shown(index)) for index in tiles))
         for index, tile in tiles.items():

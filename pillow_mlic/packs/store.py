@@ -106,6 +106,9 @@ def find_header(header: Header) -> PackFile:
     """
     check_supported(header)
     model = models.name_of(header.model)
+    if not header.model:
+        msg = "this .mlic file names no model: all its tiles are lossless, or it is forged"
+        raise DecodeError(msg)
     if model is None:
         msg = (
             f"this .mlic file needs model number {header.model}, which this version does not "
