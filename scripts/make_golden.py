@@ -40,9 +40,9 @@ def main() -> None:
 
 
 def write_lossless(folder: Path) -> None:
-    """Files with lossless tiles: of a few colours, with alpha in the tiles, and of both kinds."""
+    """Files with lossless tiles: of two colours, with alpha in the tiles, and of both kinds."""
     small = photograph(90, 60)
-    write(small.quantize(14), folder / "lossless_palette", lossless=True)
+    write(small.convert("1"), folder / "lossless_palette", lossless=True)
     rgba = small.convert("RGBA")
     rgba.putalpha(photograph(90, 60, seed=5).convert("L").point(lambda v: v // 64 * 64))
     write(rgba, folder / "lossless_rgba", lossless=True, tile=64)
