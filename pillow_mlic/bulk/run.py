@@ -19,7 +19,10 @@ from .order import Item, Job, Order, jobs_of
 from .work import reject, suffix_of
 
 ENGINES = ("local", "ray")
-OPTIONS = {"quality", *KINDS, "model", "device", "optimize", "refine", "preview", "texture", "tile"}
+OPTIONS = {
+    *("quality", *KINDS, "lossless", "model", "device", "optimize", "refine", "preview"),
+    *("texture", "tile"),
+}
 """Options of saving that can be the same for all pictures."""
 
 

@@ -50,7 +50,13 @@ def add_quality(group: Any) -> None:
         help="the best quality that fits into so many bytes: 250000, 250kB, 1.5MB",
     )
     group.add_argument(
-        "--target-psnr", type=float, metavar="DB", help="this PSNR in dB, within 0.04"
+        "--target-psnr",
+        type=float,
+        metavar="DB",
+        help="this PSNR in dB, within 0.04, or no loss at all where that takes less",
+    )
+    group.add_argument(
+        "--lossless", action="store_true", help="keep every pixel; needs no weights to read"
     )
 
 
@@ -100,6 +106,8 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
     """
     names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "texture")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.lossless:
+        options["lossless"] = True
     if args.no_optimize:
         options["optimize"] = False
     if args.refine:

@@ -133,7 +133,7 @@ def run(
                     job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels)}
                     for kind, guard in kinds.items():
                         coding = Coding(pack, quality, SIDE, guard, engine_for(pack, device))
-                        tiles = Encoder(coding).encode(pixels).tiles
+                        tiles = Encoder(coding).encode(pixels).payloads
                         job[kind] = tiles[0].hex()
                         total[kind] += sum(map(len, tiles))
                         listed[kind] += 0 if guard is None else _listed(tiles[0])
