@@ -15,21 +15,22 @@ def register_mlic_opener(
     weights_dir: str | os.PathLike[str] | None = None,
     max_pixels: int | None = None,
     precision: str | None = None,
+    engine: str | None = None,
 ) -> None:
     """Register the format with options for opening, which `Image.open` cannot be given.
 
-    `device`: as `set_device`. `threads`: CPU threads that torch uses in decoding (NumPy, which
-    walks through integers, has its own setting, OPENBLAS_NUM_THREADS). `weights_dir`: a folder of
+    `device`: as `set_device`. `threads`: CPU threads for decoding and encoding. `weights_dir`: a folder of
     weight packs, searched before the usual ones. `max_pixels`: larger .mlic files raise
     DecompressionBombError when opened, whatever Pillow's own limit is. `precision`:
     "float32", or "bf16" for pixels about twice as fast where the processor multiplies bfloat16
-    numbers (AVX512-BF16, AMX, GPUs); they differ by a tenth of a level on average.
+    numbers (AVX512-BF16, AMX, GPUs); they differ by a tenth of a level on average. `engine`: "onnx" or
+    "torch", for what both can do; by default ONNX Runtime on a CPU, and torch where it has a GPU.
 
     Each call sets all options: one that is not given gets its default again. Raises ValueError for
     impossible values.
     """
     folder = None if weights_dir is None else Path(weights_dir)
-    chosen = settings.Opening(threads, folder, max_pixels, precision or settings.PRECISIONS[0])
+    chosen = settings.Opening(threads, folder, max_pixels, precision or settings.PRECISIONS[0], engine)
     devices.set_device(device)
     settings.choose(chosen)
     register()

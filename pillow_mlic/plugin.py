@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image, ImageFile
 
 from . import models, saving, settings
-from .engines import devices, engine_for
+from .engines import Needs, devices, engine_for
 from .format import alpha, container, preview
 from .format import tiles as tile_chunks
 from .format.container import ChunkPlace, ChunkType
@@ -282,13 +282,14 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
 
     UnsupportedError where it has something that this version cannot decode.
     """
-    devices.require_torch()
     from . import packs
     from .coding.coding import Coding
 
-    devices.resolve(device)  # a wrong device is told before a missing pack
+    devices.check(device)  # a wrong device is told before a missing pack
     pack = packs.load(packs.find_header(header))
-    return Coding.of_header(header, pack, engine_for(pack, device, settings.precision() == "bf16"))
+    floats = header.arithmetic != container.ARITHMETIC_INTEGER
+    needs = Needs(floats=floats, half=settings.precision() == "bf16")
+    return Coding.of_header(header, pack, engine_for(pack, device, needs))
 
 
 def _check_slices(slices: object, coding: "Coding") -> None:

@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("pack", type=Path, nargs="?", help="a pack; default: the bundled one")
     parser.add_argument("--into", type=Path, default=onnx_graphs.FOLDER, help="folder of folders")
     args = parser.parse_args()
-    file = packs.inspect(args.pack) if args.pack else packs.find("mlicv2-lite")
+    file = packs.inspect(args.pack) if args.pack else packs.find(onnx_graphs.MODEL)
     config = LiteConfig.from_dict(file.config)
     folder = args.into / onnx_graphs.name_of(config)
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import DeviceMemoryError
+from .base import NO_MEMORY
 
-NO_MEMORY = "the memory does not suffice for this picture; smaller tiles or a region need less"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Which configurations of `mlicv2-lite` have graphs for ONNX Runtime (scripts/export_graphs.py).
+"""The graphs of `mlicv2-lite`'s transforms for ONNX Runtime (scripts/export_graphs.py).
 
 A graph has no weights: each of its initialisers bears the name of a pack's tensor.
 """
@@ -6,7 +6,9 @@ A graph has no weights: each of its initialisers bears the name of a pack's tens
 from pathlib import Path
 
 from ..models.lite_config import LiteConfig
+from ..packs import PackFile
 
+MODEL = "mlicv2-lite"
 STEPS = ("analysis", "hyper_analysis", "synthesis")
 FOLDER = Path(__file__).parent / "graphs"
 folders = [FOLDER]
@@ -20,7 +22,12 @@ def name_of(config: LiteConfig) -> str:
     return "-".join([*(f"{w}x{d}" for w, d in stages), f"{c.latents}", f"{c.hyper_latents}"])
 
 
-def folder_of(config: LiteConfig) -> Path | None:
-    """The folder with the graphs of a configuration; None where there are none."""
-    places = (folder / name_of(config) for folder in folders)
-    return next((place for place in places if place.is_dir()), None)
+def of_pack(file: PackFile) -> Path | None:
+    """The folder with the graphs of a pack's network; None where there are none."""
+    if file.model != MODEL:
+        return None
+    try:
+        name = name_of(LiteConfig.from_dict(file.config))
+    except (KeyError, TypeError, ValueError):  # whoever builds the network says what is wrong
+        return None
+    return next((place / name for place in folders if (place / name).is_dir()), None)
