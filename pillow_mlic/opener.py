@@ -5,7 +5,10 @@ from pathlib import Path
 
 from . import settings
 from .engines import devices
+from .engines.devices import available as available_devices
 from .plugin import register
+
+__all__ = ["available_devices", "register_mlic_opener"]
 
 
 def register_mlic_opener(

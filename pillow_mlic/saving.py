@@ -272,10 +272,11 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     ready = prepare(image, options)
     progress = options.get("progress")
     target = ready.settings.target
-    if target is None:
-        coded = ready.file(ready.coding, ready.encode(ready.coding, progress))
-    else:
-        coded = _met(target, ready, progress)
+    with devices.chosen_threads():
+        if target is None:
+            coded = ready.file(ready.coding, ready.encode(ready.coding, progress))
+        else:
+            coded = _met(target, ready, progress)
     container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
 
 

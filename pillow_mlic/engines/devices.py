@@ -108,6 +108,20 @@ def _automatic() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def available() -> list[str]:
+    """The devices there are: "cpu", and GPUs of torch where it has some."""
+    found = ["cpu"]
+    if has_gpu():
+        import torch
+
+        found += [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+    if sys.platform == "darwin" and has_torch():
+        import torch
+
+        found += ["mps"] if torch.backends.mps.is_available() else []
+    return found
+
+
 @functools.cache
 def _may_have_gpu() -> bool:
     """Whether there is a driver of a GPU, and a torch that was built for one."""
