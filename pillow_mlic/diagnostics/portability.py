@@ -225,7 +225,7 @@ def _decoder(
     kind: str, setting: Setting, pack: "Pack", device: "torch.device"
 ) -> "Callable[[dict[str, Any]], object]":
     """What decodes a job's stream of this kind; one of the two errors if it fails."""
-    from ..engines import torch_integers
+    from ..engines import integer_walk
     from ..engines.torch_walk import EXACT_GUARD, walk
 
     name = "exact" if kind == "naive" else kind
@@ -234,7 +234,7 @@ def _decoder(
         return [bytes.fromhex(job[name])] * setting.batch
 
     if kind == INTEGERS:  # they are what they are: there is nothing to disturb
-        return lambda job: torch_integers.decode(
+        return lambda job: integer_walk.decode(
             tiles(job), pack, job["quality"], tuple(job["size"])
         )
     exact = kind == "exact"
