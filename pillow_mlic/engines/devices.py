@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -135,9 +134,11 @@ def _may_have_gpu() -> bool:
 
 
 def _version_of_torch() -> str:
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version("torch")
+    except metadata.PackageNotFoundError:
         return ""
 
 
