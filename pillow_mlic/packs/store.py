@@ -66,6 +66,12 @@ def _kept() -> list[PackFile]:
     return [pack for place in folders() for pack in _packs_in(place)]
 
 
+def _near() -> list[PackFile]:
+    """The packs in those of the folders that are quickly found."""
+    places = (*_chosen_folder(), *_own_folders())
+    return [pack for place in places for pack in _packs_in(place)]
+
+
 def _packs_in(folder: Path) -> Iterator[PackFile]:
     """The packs in a folder; other files are passed over."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -135,9 +141,8 @@ def find_hash(prefix: bytes, version: int = VERSION) -> PackFile:
     Files of version 1 name a pack by the hash of its file, later ones by its identity. A pack with
     that name is as good as any other: the places that are quickly searched come first.
     """
-    quick = (_packs_in(place) for place in (*_chosen_folder(), *_own_folders()))
-    for some in (chosen(), [pack for packs in quick for pack in packs], _kept()):
-        for pack in sorted(some, key=lambda pack: not pack.claim.startswith(prefix or b"-")):
+    for look in (chosen, _near, _kept):
+        for pack in sorted(look(), key=lambda pack: not pack.claim.startswith(prefix or b"-")):
             if any(name.startswith(prefix) for name in _names(pack, version)):
                 return pack
     packs = installed()
