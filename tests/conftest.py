@@ -11,6 +11,7 @@ from PIL import Image
 
 import pillow_mlic  # noqa: F401
 from pillow_mlic import packs
+from pillow_mlic.engines import onnx_graphs
 from pillow_mlic.models.mlicv2_lite import LiteConfig, MlicV2Lite
 
 GOLDEN = Path(__file__).parent / "data"
@@ -58,6 +59,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# One thread a process: several workers with several threads each are slower than none.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The small pack has a configuration of its own.
+onnx_graphs.folders.append(GOLDEN / "graphs")
 
 
 def qt_works() -> bool:
@@ -72,14 +77,13 @@ def qt_works() -> bool:
 
 pytest_plugins = ["pytestqt.plugin"] if qt_works() else []
 
-# One thread a process: several workers with several threads each are slower than none.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No surprises from the caller's settings, nor from weights that the caller has installed."""
-    for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER"):
+    for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_ENGINE", "MLIC_RANGE_CODER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(GOLDEN / "nothing"))
     monkeypatch.setenv("MLIC_BF16", "0")  # encoders look at the same pixels on every processor

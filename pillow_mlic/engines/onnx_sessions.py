@@ -80,7 +80,6 @@ def _session(pack: Pack, graph: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # pictures have many sizes
-    options.enable_cpu_mem_arena = False  # it would keep the memory of the largest one
     options.log_severity_level = _ERROR
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     names, values = [], []
