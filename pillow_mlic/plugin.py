@@ -11,6 +11,7 @@ from PIL import Image, ImageFile
 from . import models, saving, settings
 from .engines import Needs, devices, engine_for
 from .format import alpha, container, preview
+from .format import texture as texture_map
 from .format import tiles as tile_chunks
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
@@ -32,7 +33,7 @@ class MlicImageFile(ImageFile.ImageFile):
 
     `info` has `version` (of the format), `model`, `weights` (the start of the pack's hash),
     `quality` (1..8), `bpp` (bits of the whole file per pixel) and, where the file has them,
-    `icc_profile`, `exif` and `xmp`.
+    `texture` (its strength where it is strongest, 0..1), `icc_profile`, `exif` and `xmp`.
     """
 
     format = FORMAT
@@ -56,6 +57,8 @@ class MlicImageFile(ImageFile.ImageFile):
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
         self.info["weights"] = header.pack.hex()
         self.info["quality"] = round(header.quality, 4)
+        if header.texture:
+            self.info["texture"] = header.texture / container.MAX_TEXTURE
         self.info["bpp"] = 8 * (self._end - start) / (header.width * header.height)
         self._pending = True
 
@@ -85,18 +88,22 @@ class MlicImageFile(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decode the pixels, once."""
         if self._pending:
-            self._decode(None)
+            self._become(self._decode_box(None, None, None))
         return super().load()
 
     def decode(
-        self, device: str | None = None, progress: "Callable[[float], object] | None" = None
+        self,
+        device: str | None = None,
+        progress: "Callable[[float], object] | None" = None,
+        texture: float | None = None,
     ) -> "MlicImageFile":
         """Like `load()`, on a chosen device and with progress (called with 0..1); returns self.
 
-        An exception raised by `progress` cancels the work and passes through.
+        `texture`: its strength, 0 (the most faithful picture) to 1, in place of the stored one. An
+        exception raised by `progress` cancels the work and passes through.
         """
         if self._pending:
-            self._decode(device, progress)
+            self._become(self._decode_box(None, device, progress, texture=texture))
         super().load()
         return self
 
@@ -136,11 +143,6 @@ class MlicImageFile(ImageFile.ImageFile):
             raise ValueError(msg)
         return cast(BinaryIO, self.fp)
 
-    def _decode(
-        self, device: str | None, progress: "Callable[[float], object] | None" = None
-    ) -> None:
-        self._become(self._decode_box(None, device, progress))
-
     def _become(self, picture: Image.Image) -> None:
         """Have the pixels of `picture`; the file is not needed any more."""
         self._im = picture.im
@@ -157,10 +159,12 @@ class MlicImageFile(ImageFile.ImageFile):
         device: str | None = None,
         progress: "Callable[[float], object] | None" = None,
         slices: int | None = None,
+        texture: float | None = None,
     ) -> Image.Image:
         """The pixels of `box` (left, top, right, bottom) alone, as `crop(box)` gives them.
 
-        Only the tiles that these pixels depend on are decoded. `slices`: see `decode_slices`.
+        Only the tiles that these pixels depend on are decoded. `slices`: see `decode_slices`;
+        `texture`: see `decode`.
         Raises ValueError if the box is empty or reaches beyond the picture, or if there are fewer
         slices; DecompressionBombError by Pillow's rule for pictures.
         """
@@ -181,7 +185,7 @@ class MlicImageFile(ImageFile.ImageFile):
             raise Image.DecompressionBombError(msg)
         if slices is None and not self._pending:
             return self.crop(box)
-        return self._decode_box((left, top, right, bottom), device, progress, slices)
+        return self._decode_box((left, top, right, bottom), device, progress, slices, texture)
 
     def _decode_box(
         self,
@@ -189,20 +193,21 @@ class MlicImageFile(ImageFile.ImageFile):
         device: str | None,
         progress: "Callable[[float], object] | None",
         slices: int | None = None,
+        texture: float | None = None,
     ) -> Image.Image:
         fp, header = self._stream(), self._header
+        strength = _strength(texture)
         coding = _coding(header, device)
         if slices is not None:
             _check_slices(slices, coding)
         from .coding.decoder import Decoder
 
-        decoder = Decoder(coding, self._size, slices)
-        needed = None if box is None else decoder.tiles_needed(box)
+        needed = None if box is None else Decoder(coding, self._size, slices).tiles_needed(box)
         fp.seek(self._after_header)
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
         tiles: dict[int, bytes] = {}
-        coded = None
+        coded = cells = None
         for place in places:
             try:
                 if place.type == ChunkType.TILE:
@@ -210,6 +215,8 @@ class MlicImageFile(ImageFile.ImageFile):
                     tiles[place.index] = tile_chunks.payload_of(header, data)
                 elif place.type == ChunkType.ALPHA:
                     coded = container.read_chunk(fp, place)
+                elif place.type == ChunkType.TEXTURE:
+                    cells = container.read_chunk(fp, place)
             except container.UnsupportedError:
                 raise  # a tile that is whole, and of a newer kind, is not damaged
             except container.ContainerError:
@@ -225,6 +232,7 @@ class MlicImageFile(ImageFile.ImageFile):
             part = Image.fromarray(saving.to_mode(pixels, header.mode))
             picture.paste(part, (region[0] - left, region[1] - top))
 
+        decoder = Decoder(coding, self._size, slices, texture_map.wanted(header, cells, strength))
         with devices.chosen_threads():
             decoder.decode_into(put, tiles, box, progress)
         if header.has_alpha:
@@ -290,6 +298,13 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
     floats = header.arithmetic != container.ARITHMETIC_INTEGER
     needs = Needs(floats=floats, half=settings.precision() == "bf16")
     return Coding.of_header(header, pack, engine_for(pack, device, needs))
+
+
+def _strength(texture: object) -> float | None:
+    """The strength of texture that is asked for, or chosen for all files; None: as stored."""
+    if texture is None:
+        return settings.texture()
+    return settings.checked_texture(texture)
 
 
 def _check_slices(slices: object, coding: "Coding") -> None:

@@ -11,6 +11,7 @@ from .coding.goals import CodedFile, Target, find
 from .engines import Needs, devices, engine_for
 from .format import alpha, container, preview
 from .format.container import Chunk, ChunkType, Header
+from .settings import checked_texture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,8 @@ GUARD = container.GUARD_BANDS[0]
 For packs without integers."""
 DEFAULT_TILE = 1024
 """Small enough to decode a region cheaply; tiles of this size cost less than 0.1 % of the bytes."""
+TEXTURE_SHARE = 0.005
+"""Of a file's bytes: the most that saying where texture is weaker may take."""
 METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 NATIVE_MODES = ("L", "LA", "RGB", "RGBA")
 WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -131,6 +134,17 @@ def _optimize(value: object, pack: "PackFile") -> bool:
     return bool(value)
 
 
+def _texture(value: object, pack: "PackFile", target: Target | None) -> float | None:
+    """The strength of texture; None: to be chosen, for weights whose synthesis has learnt it.
+
+    There is none where PSNR is asked for, as texture lowers it.
+    """
+    if value is not None:
+        return checked_texture(value)
+    chosen = pack.has_texture and (target is None or target.kind != "target_psnr")
+    return None if chosen else 0.0
+
+
 @dataclass(frozen=True)
 class SaveSettings:
     """The options of saving, checked; the same for any picture."""
@@ -144,6 +158,8 @@ class SaveSettings:
     optimize: bool
     refine: int
     preview: bool
+    texture: float | None
+    """Its strength, 0 to 1; None: as the encoder finds it right for the picture."""
     device: str | None
 
     @classmethod
@@ -167,6 +183,7 @@ class SaveSettings:
             optimize=_optimize(options.get("optimize"), file),
             refine=_steps(options.get("refine", 0)),
             preview=bool(options.get("preview", False)),
+            texture=_texture(options.get("texture"), file, target),
             device=device,
         )
 
@@ -195,6 +212,23 @@ class Prepared:
     """Metadata and the alpha plane."""
     settings: SaveSettings
     coding: "Coding"
+
+    def textured(self, coded: CodedFile) -> CodedFile:
+        """The file with the texture that was asked for, or that suits the picture."""
+        strength = self.settings.texture
+        if strength is not None:
+            code = round(container.MAX_TEXTURE * strength)
+            return coded._replace(header=replace(coded.header, texture=code))
+        from .coding import texture
+
+        target = self.settings.target
+        most = TEXTURE_SHARE * coded.size if target is None else 0.0  # sizes stay as they are
+        coding = replace(self.coding, quality=coded.header.quality)
+        found = texture.choose(_Picture(self.native), coding, coded.tiles)
+        code, data = texture.fitted(found, most)
+        chunk = [] if data is None else [Chunk(ChunkType.TEXTURE, data)]
+        header = replace(coded.header, texture=code)
+        return coded._replace(header=header, before=[*chunk, *coded.before])
 
     def header(self, coding: "Coding") -> Header:
         """The header of a file of this picture with this coding."""
@@ -253,14 +287,18 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     native = native_mode(image)
     if native.mode.endswith("A"):
         chunks.append(Chunk(ChunkType.ALPHA, alpha.to_bytes(native.getchannel("A"))))
-    return Prepared(native, chunks, settings, settings.coding())
+    coding = settings.coding()
+    if settings.texture and coding.guard is not None:
+        msg = f"the weights {settings.file.name} cannot have texture; save without texture="
+        raise ValueError(msg)
+    return Prepared(native, chunks, settings, coding)
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
     """Encode and write.
 
     Options: quality or one of target_bpp, max_bytes, target_psnr; model, device, optimize, refine,
-    preview, progress, exif, icc_profile, xmp, tile.
+    texture, preview, progress, exif, icc_profile, xmp, tile.
 
     `refine` is a number of steps, 0 by default, in which the encoder searches better latents for
     this picture (`coding.refinement`); each takes about as long as plain encoding. A tile keeps its
@@ -277,6 +315,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
             coded = ready.file(ready.coding, ready.encode(ready.coding, progress))
         else:
             coded = _met(target, ready, progress)
+        coded = ready.textured(coded)
     container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
 
 

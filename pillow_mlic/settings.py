@@ -1,5 +1,6 @@
 """Settings for all files, by a program or its environment: `Image.open` passes no options on."""
 
+import numbers
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ class Opening:
     weights_dir: Path | None = None
     max_pixels: int | None = None
     precision: str = "float32"
+    texture: float | None = None
     engine: str | None = None
 
     def __post_init__(self) -> None:
@@ -35,6 +37,8 @@ class Opening:
         if self.weights_dir is not None and not self.weights_dir.is_dir():
             msg = f"weights_dir is {str(self.weights_dir)!r}, which is no folder"
             raise ValueError(msg)
+        if self.texture is not None:
+            checked_texture(self.texture)
         if self.precision not in PRECISIONS:
             msg = f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}"
             raise ValueError(msg)
@@ -46,6 +50,15 @@ def _check_engine(name: str) -> None:
     if name not in ENGINES:
         msg = f"engine is {name!r}, but must be one of {', '.join(ENGINES)}"
         raise ValueError(msg)
+
+
+def checked_texture(strength: object) -> float:
+    """A strength of texture, 0 to 1; ValueError for anything else."""
+    number = isinstance(strength, numbers.Real) and not isinstance(strength, bool)
+    if not number or not 0 <= float(strength) <= 1:  # type: ignore[arg-type]
+        msg = f"texture is {strength!r}, but must be a number from 0 (none) to 1, or None"
+        raise ValueError(msg)
+    return float(strength)  # type: ignore[arg-type]
 
 
 _chosen = Opening()
@@ -104,6 +117,11 @@ def engine() -> str | None:
 def precision() -> str:
     """How pixels are computed when files are opened, one of `PRECISIONS`."""
     return _chosen.precision
+
+
+def texture() -> float | None:
+    """The strength of texture that pictures are shown with; None: as their files say."""
+    return _chosen.texture
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -21,6 +21,7 @@ from pillow_mlic import packs
 from pillow_mlic.conversion import find
 from pillow_mlic.engines import engine_for
 from pillow_mlic.engines.base import LatentArrays, Pixels
+from pillow_mlic.engines.torch_integers import product
 from pillow_mlic.evaluation.tables import markdown_table
 from pillow_mlic.files import readable_suffixes
 from pillow_mlic.format.header import quality_code
@@ -82,7 +83,7 @@ def main() -> None:
                 walks = (
                     lambda: canonical.entropy(q.double(), z_size, ZeroCoder()),  # noqa: B023
                     lambda: single.entropy(q, z_size, ZeroCoder()),  # noqa: B023
-                    lambda: network.walk(quality_code(quality), z_size, 1, ZeroSteps()),  # noqa: B023
+                    lambda: network.walk(quality_code(quality), z_size, 1, ZeroSteps(), product),  # noqa: B023
                 )
                 times.append([seconds(walk) for walk in walks])
         exact, float32, integers = np.mean(times, axis=0)

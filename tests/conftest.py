@@ -135,3 +135,15 @@ def small_weights(monkeypatch: pytest.MonkeyPatch, small_pack_file: Path) -> Pat
 @pytest.fixture(scope="session")
 def small_pack(small_pack_file: Path) -> packs.Pack:
     return packs.load(packs.inspect(small_pack_file))
+
+
+@pytest.fixture(scope="session")
+def integer_pack_file(tmp_path_factory: pytest.TempPathFactory, small_model: MlicV2Lite) -> Path:
+    """A pack of the small model that carries integers."""
+    from pillow_mlic.training.export import examples, write_half
+
+    path = tmp_path_factory.mktemp("packs") / "whole.safetensors"
+    pictures = [np.asarray(photograph(192, 128, seed=seed)) for seed in (1, 2)]
+    measured = examples(small_model, pictures, (1.0, 4.0, 8.0))
+    write_half(path, "mlicv2-lite", small_model, {"distortion": "psnr"}, measured)
+    return path

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 import pillow_mlic
 from pillow_mlic import DecodeError, WeightsError, packs
 from pillow_mlic.diagnostics.bits import bit_map
-from pillow_mlic.engines import engine_for
+from pillow_mlic.engines import engine_for, torch_integers
 from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.entropy.payload import PayloadError, SymbolMismatchError
 from pillow_mlic.entropy.range_coder import StreamDecoder
@@ -28,25 +28,13 @@ from pillow_mlic.integers.coders import StepDecoder, StepEncoder, ZeroSteps
 from pillow_mlic.integers.layers import Depthwise, LayerNorm, Linear, leaky
 from pillow_mlic.integers.network import CodingStep, IntegerNetwork, neighbours, put, take
 from pillow_mlic.integers.numbers import ACTIVATION, EXACT, STREAM, Classes, Powers, at_quality
-from pillow_mlic.integers.quantise import examples
 from pillow_mlic.models.layers import checkerboard
-from pillow_mlic.models.mlicv2_lite import MlicV2Lite
-from pillow_mlic.training.export import write_half
 
 from .coders import coding_of, decode, encode
 from .conftest import GOLDEN, photograph
 from .plain_integers import PlainWalk, symbols_of
 
 RANDOM = np.random.default_rng(0)
-
-
-@pytest.fixture(scope="session")
-def integer_pack_file(tmp_path_factory: pytest.TempPathFactory, small_model: MlicV2Lite) -> Path:
-    path = tmp_path_factory.mktemp("packs") / "whole.safetensors"
-    pictures = [np.asarray(photograph(192, 128, seed=seed)) for seed in (1, 2)]
-    measured = examples(small_model, pictures, (1.0, 4.0, 8.0))
-    write_half(path, "mlicv2-lite", small_model, {"distortion": "psnr"}, measured)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -231,11 +219,11 @@ def test_a_machine_whose_products_are_not_exact_is_told(
         with np.errstate(over="ignore"):
             assert not check.products_are_exact(coarse)
     check.require_exact_products.cache_clear()
-    monkeypatch.setattr(check, "products_are_exact", lambda: False)
+    monkeypatch.setattr(check, "products_are_exact", lambda product: False)
     with pytest.raises(MlicError, match="not exact"):
         pack.need_integers().walk(0, (1, 1), 1, ZeroSteps())
     monkeypatch.undo()
-    check.require_exact_products()
+    check.require_exact_products.cache_clear()
 
 
 # --- packs -----------------------------------------------------------------------------------
@@ -327,7 +315,7 @@ def test_tiles_together_and_alone(pack: packs.Pack) -> None:
     assert estimated == pytest.approx(real - 3 * 96, rel=0.1)
 
 
-def walk_digest(pack: packs.Pack) -> str:
+def walk_digest(pack: packs.Pack, product: Any = np.matmul) -> str:
     """Of payloads of latents that are the same everywhere."""
     random = np.random.default_rng(5)
     y = random.normal(0, 40, (1, 24, 32, 48)).astype(np.float32)
@@ -335,7 +323,7 @@ def walk_digest(pack: packs.Pack) -> str:
     found = hashlib.sha256()
     for code in (0, 12_345, 57_344):
         coder = StepEncoder(y, z, pack.tables)
-        y_hat = pack.need_integers().walk(code, (6, 8), 1, coder)
+        y_hat = pack.need_integers().walk(code, (6, 8), 1, coder, product)
         found.update(coder.payloads()[0])
         found.update(y_hat.tobytes())
     return found.hexdigest()
@@ -362,6 +350,23 @@ def test_threads_and_older_processors(
         check=True,
     )
     assert done.stdout.strip() == walk_digest(pack)
+
+
+def test_products_by_torch_and_others(pack: packs.Pack) -> None:
+    """Whatever the caller has told torch about float32, and whatever multiplies."""
+    expected = walk_digest(pack)
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            torch.set_float32_matmul_precision("medium")
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                assert walk_digest(pack, torch_integers.product) == expected
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
+    assert walk_digest(pack, lambda x, w: (w.T @ x.T).T) == expected
+    assert walk_digest(pack, lambda x, w: np.einsum("nk,km->nm", x, w)) == expected
 
 
 @pytest.mark.parametrize("code", [0, 20_000, 57_344])

@@ -19,7 +19,7 @@ from .order import Item, Job, Order, jobs_of
 from .work import reject, suffix_of
 
 ENGINES = ("local", "ray")
-OPTIONS = {"quality", *KINDS, "model", "device", "optimize", "refine", "preview", "tile"}
+OPTIONS = {"quality", *KINDS, "model", "device", "optimize", "refine", "preview", "texture", "tile"}
 """Options of saving that can be the same for all pictures."""
 
 

@@ -150,7 +150,7 @@ class BatchWorker:
         files = []
         for prepared, tiles in zip(ready, encoded, strict=True):
             buffer = io.BytesIO()
-            coded = prepared.file(coding, tiles)
+            coded = prepared.textured(prepared.file(coding, tiles))
             container.write(buffer, coded.header, coded.chunks)
             files.append(buffer.getvalue())
         return files

@@ -80,6 +80,17 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
         help="search better latents for this picture in so many steps (100 is a good start), each "
         "of which takes about as long as plain encoding; decoding stays as it is",
     )
+    add_texture(parser, "in place of the strengths that suit the picture")
+
+
+def add_texture(parser: argparse.ArgumentParser, default: str) -> None:
+    """How much grain is shown where the file has only its strength."""
+    parser.add_argument(
+        "--texture",
+        type=float,
+        metavar="STRENGTH",
+        help=f"strength of texture, 0 (the most faithful picture) to 1, {default}",
+    )
 
 
 def save_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
 
     `--strip` is not among them: commands strip pictures themselves.
     """
-    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device")
+    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "texture")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.no_optimize:
         options["optimize"] = False

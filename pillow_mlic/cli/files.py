@@ -56,6 +56,7 @@ def add_to(subparsers: Subparsers) -> None:
         default=settings.PRECISIONS[0],
         help="how pixels are computed: bf16 is faster on processors that multiply such numbers",
     )
+    common.add_texture(decode, "in place of the strengths that the file says")
     decode.set_defaults(run=run_decode)
 
 
@@ -114,7 +115,7 @@ def run_decode(args: argparse.Namespace) -> int:
     def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
         with plugin.MlicImageFile(source) as image:
             box = args.region or (0, 0, *image.size)
-            picture = image.decode_region(box, args.device, progress, args.slices)
+            picture = image.decode_region(box, args.device, progress, args.slices, args.texture)
             keep = conversion.kept_metadata(image)
             with whole_file(target) as file:
                 picture.save(file, format=formats[target.suffix.lower()], **keep)

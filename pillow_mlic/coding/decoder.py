@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engines.base import Floats, Pixels
 from ..format.geometry import HYPER_LATENT, Box, Grid, area, overlap, size, within
+from ..format.texture import TextureMap
 from .coding import Coding
 from .latents import DecodedLatents
 from .transforms import Transforms
@@ -25,13 +26,21 @@ _ENTROPY, _SYNTHESIS = 7, 3
 class Decoder:
     """Decodes a picture of `size` (width, height) by the coding of its file.
 
-    With `slices` only so many slices of the latents are read (`Engine.decode_slices`).
+    With `slices` only so many slices of the latents are read (`Engine.decode_slices`), without
+    texture. `texture`: how strong it is; None: none.
     """
 
-    def __init__(self, coding: Coding, size: tuple[int, int], slices: int | None = None) -> None:
+    def __init__(
+        self,
+        coding: Coding,
+        size: tuple[int, int],
+        slices: int | None = None,
+        texture: TextureMap | None = None,
+    ) -> None:
         self._coding = coding
         self._size = size
         self._slices = slices
+        self._texture = texture
 
     def tiles_needed(self, box: Box) -> set[int]:
         """Indexes of the tiles that must be decoded to see a box of the picture."""
@@ -91,7 +100,7 @@ class Decoder:
             tile = grid.box(index)
             y_hat = None
             if index in tiles:
-                y_hat = decode_tile(tiles[index], tile, coding, self._slices)
+                y_hat = self._tile(tiles[index], tile, coding)
             steps.done(_ENTROPY * area(tile))
             return y_hat
 
@@ -103,16 +112,26 @@ class Decoder:
                 put(shown, pixels[within(shown, part, 1)])
             steps.done(_SYNTHESIS * area(part))
 
+    def _tile(self, payload: bytes, tile: Box, coding: Coding) -> Floats:
+        """Latents (1, h/16, w/16, M) of a tile."""
+        if self._slices is None:
+            return decode_tile(payload, tile, coding, self._texture)
+        z_size = size(tile, HYPER_LATENT)
+        return coding.engine.decode_slices(
+            payload, z_size, coding.quality, coding.guard, self._slices
+        )
+
     def _transforms(self, coding: Coding) -> Transforms:
         return Transforms(coding.engine, coding.grid(self._size), coding.quality)
 
 
-def decode_tile(payload: bytes, tile: Box, coding: Coding, slices: int | None = None) -> Floats:
-    """Latents (1, h/16, w/16, M) of a tile; see `Decoder.decode_into`."""
-    z_size, engine = size(tile, HYPER_LATENT), coding.engine
-    if slices is not None:
-        return engine.decode_slices(payload, z_size, coding.quality, coding.guard, slices)
-    return engine.decode([payload], z_size, coding.quality, coding.guard)
+def decode_tile(
+    payload: bytes, tile: Box, coding: Coding, texture: TextureMap | None = None
+) -> Floats:
+    """Latents (1, h/16, w/16, M) of a tile, with texture; see `Decoder.decode_into`."""
+    strength = None if texture is None else texture.latents(tile)[None]
+    z_size = size(tile, HYPER_LATENT)
+    return coding.engine.decode([payload], z_size, coding.quality, coding.guard, strength)
 
 
 def _touched(parts: Iterable[Box], transforms: Transforms) -> set[int]:

@@ -84,8 +84,10 @@ class Encoder:
         encoder = TileEncoder(pictures, transforms, coding, self._estimate)
         by_tile = []
         for box in transforms.grid.boxes():
-            outer = transforms.seen(box) if self._optimize else box
-            around = Around(transforms.analyse(pictures, outer), outer, box)
+            if self._optimize:
+                around = transforms.around(pictures, box)
+            else:
+                around = Around(transforms.analyse(pictures, box), box, box)
             y = around.inside()
             latents = LatentArrays(y, coding.engine.hyper_analysis(y))
             steps.done(_ANALYSIS * area(box))

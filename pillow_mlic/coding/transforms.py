@@ -21,7 +21,8 @@ from .around import Around
 SIDE = 1024
 """Regions are at most this wide and high, in pixels, without their halo."""
 GRADIENT_SIDE = 768
-"""The same where a gradient is needed, which takes several times the memory."""
+"""Where a gradient is needed, which takes several times the memory, regions are bands of a box with
+no more pixels than a square of this side: fewer pixels of halos than squares have."""
 SMALLEST_SIDE = 128
 """Where memory does not suffice, regions are halved down to this side."""
 
@@ -75,6 +76,21 @@ class Transforms:
             self._as_memory_allows(work, region)
         return y
 
+    def around(self, source: Source, box: Box) -> Around:
+        """A tile with the latents of its analysis, also in the halo around it.
+
+        Those of the halo stand for neighbours that are not decoded yet. They are what comes with
+        the tile's own, and not quite right, as analysis sees no further.
+        """
+        outer = self.seen(box)
+        if self.regions(box) != [box]:
+            return Around(self.analyse(source, outer), outer, box)
+        try:
+            y = self.engine.analysis(self._read(source, outer), self.quality)
+        except DeviceMemoryError:
+            y = None
+        return Around(self.analyse(source, outer) if y is None else y, outer, box)
+
     def synthesise(self, latents: Callable[[Box], Floats], box: Box) -> Pixels:
         """Pixels (h, w, 3) of a box of the padded picture; `latents` gives those of any box."""
         pixels = np.empty((*size(box), 3), np.uint8)
@@ -110,8 +126,7 @@ class Transforms:
             cells[:, *to] = found.cells[:, *inside]
             gradient[:, *to] = found.gradient[:, *inside]
 
-        whole = self.engine.halo is None
-        for region in [around.box] if whole else pieces(around.box, GRADIENT_SIDE):
+        for region in self._bands(around.box) if differentiate else self.regions(around.box):
             self._as_memory_allows(work, region)
         return ErrorBits(cells, gradient)
 
@@ -132,10 +147,19 @@ class Transforms:
             )
             gradient[:, *within(region, around.box)] = found[:, *within(region, outer)]
 
-        whole = self.engine.halo is None
-        for region in [around.box] if whole else pieces(around.box, GRADIENT_SIDE):
+        for region in self._bands(around.box):
             self._as_memory_allows(work, region)
         return gradient
+
+    def _bands(self, box: Box) -> list[Box]:
+        """The parts of a box that gradients are taken in."""
+        if self.engine.halo is None:
+            return [box]
+        left, top, right, bottom = box
+        rows = max(GRADIENT_SIDE**2 // (right - left) // LATENT * LATENT, LATENT)
+        count = -(-(bottom - top) // rows)
+        rows = -(-(bottom - top) // (LATENT * count)) * LATENT
+        return [(left, y, right, min(y + rows, bottom)) for y in range(top, bottom, rows)]
 
     def _as_memory_allows(self, work: Callable[[Box], None], box: Box) -> None:
         """Do `work` on the box; where a device's memory does not suffice, on its quarters."""

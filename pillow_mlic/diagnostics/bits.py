@@ -13,7 +13,7 @@ from .. import packs
 from ..coding.work import Progress
 from ..engines import devices
 from ..engines.arithmetic import entropy_device, plain_arithmetic
-from ..engines.torch_integers import selected
+from ..engines.torch_integers import product, selected
 from ..engines.torch_walk import decode, symbols_of
 from ..entropy.payload import Payload, PayloadError, SymbolMismatchError
 from ..entropy.tables import Tables
@@ -156,7 +156,7 @@ def _integer_tile_bits(
             places.note(bits.flatten().numpy(), selected(step))
             return symbols
 
-        network.walk(container.quality_code(quality), z_size, 1, recorder)
+        network.walk(container.quality_code(quality), z_size, 1, recorder, product)
         decoder.finish()
     except (PayloadError, SymbolMismatchError) as error:
         raise _no_bits(error) from error

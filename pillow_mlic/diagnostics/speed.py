@@ -19,6 +19,7 @@ from ..coding.decoder import Decoder
 from ..coding.encoder import Encoder
 from ..engines import engine_for
 from ..engines.arithmetic import plain_arithmetic
+from ..engines.torch_integers import product
 from ..engines.torch_walk import EXACT_GUARD
 from ..format.geometry import Grid, size
 from ..format.header import quality_code
@@ -106,7 +107,7 @@ def _works(
 
     def integers() -> object:
         code = quality_code(quality)
-        return pack.need_integers().walk(code, z_size, 1, ZeroSteps())
+        return pack.need_integers().walk(code, z_size, 1, ZeroSteps(), product)
 
     def synthesis() -> object:
         return model.synthesis(y, q)

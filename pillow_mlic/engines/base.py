@@ -142,8 +142,14 @@ class Engine(Protocol):
         z_size: tuple[int, int],
         quality: float,
         guard: float | None,
+        texture: Floats | None = None,
     ) -> Floats:
-        """y_hat (B, H/16, W/16, M) of B tiles with `z_size` (H/64, W/64)."""
+        """y_hat (B, H/16, W/16, M) of B tiles with `z_size` (H/64, W/64).
+
+        With `texture` (B, H/16, W/16), strengths from 0 to 1, grain is added to latents whose
+        symbols are zero (`integers.grain`), for the synthesis to make textures of. It has no effect
+        where nothing was decided in integers.
+        """
         ...
 
     def decode_slices(

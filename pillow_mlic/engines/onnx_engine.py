@@ -98,11 +98,12 @@ class OnnxEngine:
         z_size: tuple[int, int],
         quality: float,
         guard: float | None,
+        texture: Floats | None = None,
     ) -> Floats:
         """See base.Engine; in integers."""
         if guard is not None:
             _needs_torch()
-        return integer_walk.decode(payloads, self._pack, quality, z_size)
+        return integer_walk.decode(payloads, self._pack, quality, z_size, texture)
 
     def decode_slices(
         self,
@@ -115,7 +116,7 @@ class OnnxEngine:
         """See base.Engine; in integers."""
         if guard is not None:
             _needs_torch()
-        return integer_walk.decode([payload], self._pack, quality, z_size, slices)
+        return integer_walk.decode_slices(payload, self._pack, quality, z_size, slices)
 
     # ---- what torch alone can do -------------------------------------------------------------
 

@@ -101,7 +101,7 @@ class TorchEngine:
     def analysis(self, pixels: Pixels, quality: float) -> Floats:
         """See base.Engine."""
         with self._plain():
-            return _array(self.model.analysis(self._values(pixels), self._q(quality, len(pixels))))
+            return _array(self._quick.analysis(self._values(pixels), self._q(quality, len(pixels))))
 
     def hyper_analysis(self, y: Floats) -> Floats:
         """See base.Engine."""
@@ -181,7 +181,9 @@ class TorchEngine:
         with self._plain():
             if guard is None:
                 choose = torch_integers.chooser(self._rounding(rounding))
-                return integer_walk.encode(latents, quality, self._pack, choose, estimate)
+                return integer_walk.encode(
+                    latents, quality, self._pack, choose, estimate, torch_integers.product
+                )
             coder = EncodingCoder(
                 Latents(*(part.to(where) for part in self._latents(latents))),
                 self._pack.tables,
@@ -206,11 +208,14 @@ class TorchEngine:
         z_size: tuple[int, int],
         quality: float,
         guard: float | None,
+        texture: Floats | None = None,
     ) -> Floats:
         """See base.Engine."""
         with self._plain():
             if guard is None:
-                return integer_walk.decode(payloads, self._pack, quality, z_size)
+                return integer_walk.decode(
+                    payloads, self._pack, quality, z_size, texture, torch_integers.product
+                )
             return _array(
                 torch_walk.decode(payloads, self._pack, quality, z_size, guard, self._device)
             )
@@ -226,7 +231,9 @@ class TorchEngine:
         """See base.Engine."""
         with self._plain():
             if guard is None:
-                return integer_walk.decode([payload], self._pack, quality, z_size, slices)
+                return integer_walk.decode_slices(
+                    payload, self._pack, quality, z_size, slices, torch_integers.product
+                )
             return _array(
                 torch_walk.decode_slices(
                     [payload], self._pack, quality, z_size, slices, self._device

@@ -1,10 +1,12 @@
 """The integer walk for the engine of torch: choosing symbols by its tensors.
 
-The walk itself is NumPy's and runs on the CPU, whatever the engine's device.
+The walk itself is NumPy's and runs on the CPU, whatever the engine's device. Torch multiplies its
+matrices, so that torch's number of threads holds here, too: two pools of threads would disturb each
+other.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,11 +19,21 @@ from ..integers.estimate import scales
 from ..integers.network import CodingStep
 from ..models.base import Select
 from ..models.layers import checkerboard
+from .arithmetic import whole_float32
+from .base import Floats
+
+_CPU = torch.device("cpu")
 
 
 def chooser(rounding: Rounding | None) -> Choose | None:
     """What chooses the symbols of a step as `rounding` has them; None: to the nearest."""
     return None if rounding is None else partial(_chosen, rounding)
+
+
+def product(x: Floats, weight: Floats) -> Floats:
+    """A matrix product by torch on the CPU, in whole float32; see integers.check.Product."""
+    with whole_float32(_CPU), torch.autocast("cpu", enabled=False):
+        return cast(Floats, torch.mm(torch.from_numpy(x), torch.from_numpy(weight)).numpy())
 
 
 def _chosen(

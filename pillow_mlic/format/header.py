@@ -108,6 +108,9 @@ class Header:
         newest = self.version > 1
         check_range("arithmetic", self.arithmetic, 0, ARITHMETIC_INTEGER if newest else 0)
         check_range("texture", self.texture, 0, MAX_TEXTURE if newest else 0)
+        if self.texture and self.arithmetic != ARITHMETIC_INTEGER:
+            msg = "there is texture, but nothing was decided in integers"
+            raise ValueError(msg)
         if self.arithmetic == ARITHMETIC_INTEGER:
             check_range("guard_code with integers", self.guard_code, 0, 0)
 
@@ -258,13 +261,6 @@ def read_header(fp: BinaryIO) -> Header:
         raise DamagedError(msg) from error
     fp.seek(start + end)
     return header
-
-
-def check_supported(header: Header) -> None:
-    """UnsupportedError where a file has something that is specified but cannot be decoded yet."""
-    if header.texture:
-        msg = "this .mlic file has texture, which this version cannot decode: update pillow-mlic"
-        raise UnsupportedError(msg)
 
 
 def _signature_error(data: bytes) -> ContainerError:

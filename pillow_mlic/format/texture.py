@@ -9,11 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .header import MAX_TEXTURE
+from .header import ARITHMETIC_INTEGER, MAX_TEXTURE, Header
 from .layout import DamagedError, damage
 
 SMALLEST_CELL, MOST_CODES = 16, 9
 """Cells are 16 << code pixels wide and high, for codes from 0 to 8."""
+
+
+LARGEST_CELL = SMALLEST_CELL << (MOST_CODES - 1)
 
 
 class TextureMap(NamedTuple):
@@ -32,6 +35,25 @@ class TextureMap(NamedTuple):
         height, width = self.cells.shape
         cells = self.cells[np.minimum(rows, height - 1)][:, np.minimum(columns, width - 1)]
         return cells.astype(np.float32) / np.float32(MAX_TEXTURE)
+
+
+def wanted(header: Header, data: bytes | None, strength: float | None) -> TextureMap | None:
+    """The strengths that a picture is shown with; None: no texture.
+
+    `data` are those of its TEXTURE chunk. By default they are as stored; with a `strength` from 0
+    to 1 the strongest cells get this one, and the others stay in proportion. DamagedError where
+    the chunk is damaged.
+    """
+    if header.arithmetic != ARITHMETIC_INTEGER:
+        return None  # grain is defined for what is decided in integers
+    most = header.texture if strength is None else round(MAX_TEXTURE * strength)
+    if most == 0:
+        return None
+    if data is None or header.texture == 0:
+        return TextureMap(np.full((1, 1), most, np.uint8), max(header.width, header.height))
+    stored = from_bytes(data, (header.width, header.height), header.texture)
+    cells = np.rint(stored.cells * (most / header.texture))
+    return TextureMap(cells.astype(np.uint8), stored.side)
 
 
 def shape(size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ class ArithmeticUnfitError(MlicError):
 
 
 Product = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[Any]]
+"""Matrices (n, k) and (k, m) to their product (n, m), a new array, all of float32."""
 
 
 _INPUTS, _COLUMNS = 200, 48
@@ -49,11 +50,12 @@ def products_are_exact(product: Product = np.matmul) -> bool:
 
 
 @functools.cache
-def require_exact_products() -> None:
+def require_exact_products(product: Product) -> None:
     """ArithmeticUnfitError where products are not exact; tried once in a process."""
-    if not products_are_exact():
+    if not products_are_exact(product):
         msg = (
-            "float32 matrix products of this machine's NumPy are not exact, as if they were made "
-            "in a shorter format; files of this kind would be garbled. Install NumPy as PyPI has it"
+            "float32 matrix products of this machine are not exact, as if they were made in a "
+            "shorter format; files of this kind would be garbled. Install torch and NumPy as PyPI "
+            "has them"
         )
         raise ArithmeticUnfitError(msg)

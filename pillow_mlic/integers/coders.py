@@ -99,6 +99,11 @@ class StepDecoder:
             self._symbols[tile].append(values)
         return out
 
+    @property
+    def checksums(self) -> list[int]:
+        """The CRC-32 of each tile's symbols, as the payloads have it."""
+        return self._checksums
+
     def finish(self) -> None:
         """Raise SymbolMismatchError unless every tile gave exactly the symbols that went in."""
         for crc, symbols, stream in zip(self._checksums, self._symbols, self._streams, strict=True):

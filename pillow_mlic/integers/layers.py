@@ -1,7 +1,8 @@
 """Layers from integers to integers, in float32 products and sums that are exact in any order.
 
 Arrays are channels-last, (B, H, W, C) or (n, C), float32 that holds integers. Whoever calls a layer
-keeps to the ranges of `numbers`: products see inputs from -2047 to 2047.
+keeps to the ranges of `numbers`: products see inputs from -2047 to 2047. A `product` multiplies
+matrices of float32; as all are exact, any gives the same.
 """
 
 import itertools
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..entropy.everywhere import Doubles
+from .check import Product
 from .numbers import ACTIVATION, BEFORE_LEAKY, EXACT, STREAM, Wholes
 
 IntegerArrays = Mapping[str, NDArray[Any]]
@@ -109,17 +111,18 @@ class Linear:
         bias = sums.bias * sums.scale
         self._bias = bias if self.runs else bias.astype(np.float32)
 
-    def __call__(self, x: Wholes) -> Wholes:
+    def __call__(self, x: Wholes, product: Product = np.matmul) -> Wholes:
         """Any (..., C_in), the last dimension without gaps -> a new array (..., C_out)."""
+        shape, x = (*x.shape[:-1], self._width), x.reshape(-1, x.shape[-1])
         if not self.runs:
-            out = x @ self._weight
+            out = product(x, self._weight)
             out += self._bias
-            return np.floor(out, out=out)
-        total = np.zeros((*x.shape[:-1], self._width))
+            return np.floor(out, out=out).reshape(shape)
+        total = np.zeros((len(x), self._width))
         for run in self.runs:
-            total += x[..., run] @ self._weight[run]
+            total += product(x[:, run], self._weight[run])
         total += self._bias
-        return np.floor(total, out=total).astype(np.float32)
+        return np.floor(total, out=total).astype(np.float32).reshape(shape)
 
 
 class Depthwise:
@@ -226,22 +229,22 @@ class TokenMixing:
         )
         self._gate_out = Linear(arrays, f"{name}.gate_out", width, width)
 
-    def __call__(self, x: Wholes) -> Wholes:
+    def __call__(self, x: Wholes, product: Product = np.matmul) -> Wholes:
         """The stream behind the block; x may be overwritten."""
         flat = x.reshape(-1, x.shape[-1])
-        a = self._silu1(clip(self._spatial_in(self._norm1(flat)), -ACTIVATION, ACTIVATION))
+        a = self._silu1(clip(self._spatial_in(self._norm1(flat), product), -ACTIVATION, ACTIVATION))
         mixed = clip(self._depthwise(a.reshape(x.shape)), -ACTIVATION, ACTIVATION)
-        flat += self._spatial_out(mixed.reshape(flat.shape))
+        flat += self._spatial_out(mixed.reshape(flat.shape), product)
         clip(flat, -STREAM, STREAM)
         for block in rows(*flat.shape):
             part = flat[block]
-            both = clip(self._gate_in(self._norm2(part)), -ACTIVATION, ACTIVATION)
+            both = clip(self._gate_in(self._norm2(part), product), -ACTIVATION, ACTIVATION)
             a, b = np.split(both, 2, axis=1)
-            product = self._silu2(a)
-            product *= b
-            product *= self._gate_scale
-            clip(np.rint(product, out=product), -ACTIVATION, ACTIVATION)
-            part += self._gate_out(product)
+            gated = self._silu2(a)
+            gated *= b
+            gated *= self._gate_scale
+            clip(np.rint(gated, out=gated), -ACTIVATION, ACTIVATION)
+            part += self._gate_out(gated, product)
             clip(part, -STREAM, STREAM)
         return flat.reshape(x.shape)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..entropy.everywhere import Doubles
 from ..format.header import MAX_QUALITY_CODE
 from ..models.lambdas import QUALITIES
-from .check import require_exact_products
+from .check import Product, require_exact_products
 from .layers import (
     Depthwise,
     IntegerArrays,
@@ -122,13 +122,14 @@ class HyperSynthesis:
         self._gain16 = logarithms(arrays, "hyper.gain16", (QUALITIES, width))
         self._block16 = TokenMixing(arrays, "hyper.block16", width)
 
-    def __call__(self, z: Wholes, code: int, powers: Powers) -> Wholes:
-        """z (B, h, w, Z), integers from -2047 to 2047, at a quality code."""
-        x = clip(_depth_to_space(self._split32(z)), -STREAM, STREAM)
-        x = _depth_to_space(self._split16(_narrow(self._block32(x))))
-        wide = x * powers(at_quality(self._gain16, code))
+    def __call__(self, z: Wholes, shared: "Shared") -> Wholes:
+        """z (B, h, w, Z), integers from -2047 to 2047."""
+        product = shared.product
+        x = clip(_depth_to_space(self._split32(z, product)), -STREAM, STREAM)
+        x = _depth_to_space(self._split16(_narrow(self._block32(x, product)), product))
+        wide = x * shared.powers(at_quality(self._gain16, shared.code))
         x = np.clip(np.rint(wide, out=wide), -STREAM, STREAM).astype(np.float32)
-        return _narrow(self._block16(x))
+        return _narrow(self._block16(x, product))
 
 
 def _narrow(stream: Wholes) -> Wholes:
@@ -175,7 +176,7 @@ class SliceContext:
             -gain - self._unit - (_OCTAVES_OF_RESIDUAL - _OCTAVES_OF_FRACTION) * OCTAVE
         )
         unit = shared.powers(self._unit - _OCTAVES_OF_FRACTION * OCTAVE)
-        features = before_leaky(self._feature(seen[..., : self._inputs]))
+        features = before_leaky(self._feature(seen[..., : self._inputs], shared.product))
         features += self._around(leaky(features))
         local: Wholes | None = None
         for half in (ANCHOR, NON_ANCHOR):
@@ -196,7 +197,7 @@ class SliceContext:
             decoded = decoded.astype(np.float32)
             into = slice(self._inputs, self._inputs + decoded.shape[-1])
             put(decoded, half, seen[..., into])
-            local = self._local(neighbours(decoded)) if half == ANCHOR else None
+            local = self._local(neighbours(decoded), shared.product) if half == ANCHOR else None
 
     def _distribution(
         self, features: Wholes, scale: NDArray[np.int64], shared: "Shared"
@@ -211,8 +212,9 @@ class SliceContext:
         of_class = shared.classes
         base = scale.astype(np.float32)
         for block in row_blocks(n, 2 * width):
-            hidden = before_leaky(self._hidden(leaky(before_leaky(flat[block]))))
-            out = self._out(leaky(hidden))
+            inputs = leaky(before_leaky(flat[block]))
+            hidden = before_leaky(self._hidden(inputs, shared.product))
+            out = self._out(leaky(hidden), shared.product)
             mean[block] = out[:, :c]
             np.add(out[:, c : 2 * c], base, out=logarithm[block])
             place = logarithm[block] - np.float32(of_class.first)
@@ -241,6 +243,7 @@ class Shared(NamedTuple):
     powers: Powers
     classes: Classes
     tanh: Lookup
+    product: Product
 
 
 class IntegerNetwork:
@@ -287,12 +290,20 @@ class IntegerNetwork:
         return z_size[0] * z_size[1] * (16 * self._latents + self._hyper_latents)
 
     def walk(
-        self, quality_code: int, z_size: tuple[int, int], tiles: int, coder: StepCoder
+        self,
+        quality_code: int,
+        z_size: tuple[int, int],
+        tiles: int,
+        coder: StepCoder,
+        product: Product = np.matmul,
     ) -> Wholes:
-        """Walk through all steps of `tiles` tiles of one size -> y_hat (B, H/16, W/16, M)."""
-        require_exact_products()
+        """Walk through all steps of `tiles` tiles of one size -> y_hat (B, H/16, W/16, M).
+
+        ArithmeticUnfitError where products by `product` turn out not to be exact.
+        """
+        require_exact_products(product)
         code = min(max(quality_code, 0), MAX_QUALITY_CODE)
-        shared = Shared(code, self._powers, self._classes, self._tanh)
+        shared = Shared(code, self._powers, self._classes, self._tanh, product)
         gain = at_quality(self._gain, code)
         step = self._powers(-gain - self._unit)
         logarithm = class_logarithm(at_quality(self._scale, code))
@@ -303,7 +314,7 @@ class IntegerNetwork:
             CodingStep(classes, None, self._powers(self._unit), step, logarithm, None, 0)
         )
         z = np.clip(np.rint(symbols * step), -ACTIVATION, ACTIVATION).astype(np.float32)
-        hyper = self._hyper(z, code, self._powers)
+        hyper = self._hyper(z, shared)
         b, h, w, width = hyper.shape
         seen = np.empty((b, h, w, width + self._latents), np.float32)
         seen[..., :width] = hyper

@@ -57,10 +57,13 @@ class Pack:
         """The network with the blocks of its transforms in bfloat16, where it has such blocks."""
         with self._lock:
             if str(device) not in self._halves:
+                import torch
+
                 from ..models.layers.half import with_half_blocks
 
                 network = cast("torch.nn.Module", self.model(device))
-                self._halves[str(device)] = cast("Model", with_half_blocks(network))
+                with torch.inference_mode(False):  # gradients may be wanted later
+                    self._halves[str(device)] = cast("Model", with_half_blocks(network))
             return self._halves[str(device)]
 
     def arrays(self, prefix: str) -> Arrays:

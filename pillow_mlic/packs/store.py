@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import models, settings
 from ..errors import DecodeError, WeightsError
-from ..format.header import Header, check_supported
+from ..format.header import Header
 from ..format.layout import VERSION
 from . import identity, shared
 from .file import SUFFIX, PackFile, inspect, read
@@ -114,10 +114,8 @@ def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
 def find_header(header: Header) -> PackFile:
     """The pack that a file with this header was written with.
 
-    UnsupportedError where the file has something that this version cannot decode, DecodeError
-    where its model is unknown or not that pack's, WeightsError where there is none.
+    DecodeError where its model is unknown or not that pack's, WeightsError where there is none.
     """
-    check_supported(header)
     model = models.name_of(header.model)
     if model is None:
         msg = (

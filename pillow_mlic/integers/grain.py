@@ -7,19 +7,53 @@ tile's checksum of symbols: no state, so any part can be drawn alone (docs/forma
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import everywhere
-from .everywhere import Doubles
-from .tables import LEVELS, SCALE_MAX, SCALE_MIN
+from ..entropy import everywhere
+from ..entropy.everywhere import Doubles
+from ..entropy.tables import LEVELS, SCALE_MAX, SCALE_MIN
+from .network import CodingStep, StepCoder, put
 
 RESOLUTION = 256
 """Values are in 256ths of a quantisation step."""
 BYTES = 8
 """Values of as many channels come from one number of the generator."""
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+class GrainSteps:
+    """A coder that notes, beside what `coder` does, what grain is made of: see network.StepCoder.
+
+    shape (B, h, w, C): that of the latents.
+    """
+
+    def __init__(self, coder: StepCoder, shape: tuple[int, int, int, int]) -> None:
+        self._coder = coder
+        self._classes = np.zeros(shape, np.uint8)
+        self._sizes = np.zeros(shape[-1])
+
+    def __call__(self, step: CodingStep) -> NDArray[np.int32]:
+        symbols = self._coder(step)
+        if step.channels is not None:
+            classes = np.where(symbols == 0, step.classes, np.uint8(0))
+            put(classes, step.half, self._classes[..., step.channels])
+            self._sizes[step.channels] = step.unit * step.step
+        return symbols
+
+    def add_to(
+        self, y_hat: NDArray[np.float32], keys: Sequence[int], strength: NDArray[np.float32]
+    ) -> None:
+        """Add grain to latents (B, h, w, C): `strength` (B, h, w), 0..1, times what is drawn.
+
+        `keys`: the CRC-32 of each tile's symbols.
+        """
+        unit = (self._sizes / RESOLUTION).astype(np.float32)
+        for tile, key in enumerate(keys):
+            values = grain(self._classes[tile], key) * unit
+            y_hat[tile] += values * strength[tile][..., None]
 
 
 def grain(classes: NDArray[np.uint8], key: int) -> NDArray[np.int8]:
