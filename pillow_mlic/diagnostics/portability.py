@@ -233,9 +233,7 @@ def _decoder(
         return [bytes.fromhex(job[name])] * setting.batch
 
     if kind == INTEGERS:  # they are what they are: there is nothing to disturb
-        return lambda job: integer_walk.decode(
-            tiles(job), pack, job["quality"], tuple(job["size"])
-        )
+        return lambda job: integer_walk.decode(tiles(job), pack, job["quality"], tuple(job["size"]))
     exact = kind == "exact"
     disturbed = _disturbed(setting.noise * (EXACT_GUARD if exact else pack.file.guard))
     return lambda job: walk(

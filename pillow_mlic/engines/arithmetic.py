@@ -12,7 +12,6 @@ from ..errors import DeviceMemoryError
 from .base import NO_MEMORY
 
 
-
 @contextlib.contextmanager
 def plain_arithmetic(device: torch.device) -> Iterator[None]:
     """No gradients, and no autocast that the caller may have switched on."""

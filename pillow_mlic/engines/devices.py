@@ -143,7 +143,7 @@ def _version_of_torch() -> str:
 
 
 def threads() -> int:
-    """CPU threads to use: those chosen, OMP_NUM_THREADS, or one for each core that is free to use."""
+    """CPU threads to use: those chosen, as OMP_NUM_THREADS says, or one for each core."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     by_environment = int(said) if said.isdecimal() else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
