@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from ..packs import Pack
 from .base import NO_MEMORY
 
-_WARNING, _ERROR = 2, 3
+# Else releases from 1.32 on report to their makers, from a thread that begins with the import and
+# that no child of a fork survives the end of.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # noqa: E402
+
+_ERROR = 3
+"""The least that is logged."""
 
 
 class Sessions:
