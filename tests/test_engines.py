@@ -274,7 +274,6 @@ def test_commands_without_torch(integer_pack_file: Path, folder: Path) -> None:
         mlic("decode", "a.mlic", "-o", "back.png", "--quiet")
         mlic("decode", "a.mlic", "--region", "0,0,20,20", "-o", "part.png", "--quiet")
         mlic("weights", "list")
-        mlic("models")
         assert Image.open("back.png").size == (150, 100)
         assert "torch" not in sys.modules
         """,
@@ -352,6 +351,18 @@ def test_one_thread_is_one_thread(integer_pack_file: Path, folder: Path) -> None
         OPENBLAS_NUM_THREADS="1",
     )
     assert int(out) == 1
+
+
+def test_nothing_is_reported_to_anyone(integer_pack_file: Path, folder: Path) -> None:
+    out = python(
+        integer_pack_file,
+        folder,
+        """
+        Image.open("a.png").save("a.mlic")
+        print(os.environ["ORT_DISABLE_TELEMETRY"])
+        """,
+    )
+    assert out == "1\n"
 
 
 def test_many_threads_at_once(pack: packs.Pack, integer_pack_file: Path) -> None:

@@ -22,7 +22,7 @@ from .base import NO_MEMORY
 # Else releases from 1.32 on report to their makers, from a thread that begins with the import and
 # that no child of a fork survives the end of.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 _ERROR = 3
 """The least that is logged."""
