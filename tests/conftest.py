@@ -11,8 +11,7 @@ from PIL import Image
 
 import pillow_mlic  # noqa: F401
 from pillow_mlic import packs
-from pillow_mlic.engines import onnx_graphs
-from pillow_mlic.engines import devices
+from pillow_mlic.engines import devices, onnx_graphs
 from pillow_mlic.models.lite_config import LiteConfig
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ READERS = {
     "test_container",
     "test_engines",
     "test_golden",
-    "test_opening",
     "test_plugin",
     "test_preview",
     "test_range_coder",

@@ -22,10 +22,12 @@ from pillow_mlic.coding.decoder import Decoder
 from pillow_mlic.coding.encoder import Encoder
 from pillow_mlic.engines import Needs, devices, engine_for, onnx_graphs
 from pillow_mlic.engines.onnx_engine import OnnxEngine
-from pillow_mlic.engines.torch_engine import TorchEngine
 from pillow_mlic.models.lite_config import LiteConfig
 
 from .conftest import GOLDEN, SMALL, photograph
+
+if devices.has_torch():
+    from pillow_mlic.engines.torch_engine import TorchEngine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +46,7 @@ def default_opening() -> Any:
 # --- the same symbols and pixels ----------------------------------------------------------------
 
 
+@pytest.mark.torch
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -75,6 +78,7 @@ def test_either_engine_reads_what_the_other_wrote(
     assert abs(sizes[0] - sizes[1]) <= max(3, 0.001 * sizes[1])
 
 
+@pytest.mark.torch
 def test_latents_are_the_same_integers(pack: packs.Pack) -> None:
     """Bit for bit: the walk does not know who multiplies."""
     engines = [OnnxEngine(pack), TorchEngine(pack, devices.resolve("cpu"))]
@@ -89,6 +93,7 @@ def test_latents_are_the_same_integers(pack: packs.Pack) -> None:
     assert engines[0].slices == engines[1].slices
 
 
+@pytest.mark.torch
 def test_transforms_are_close(pack: packs.Pack) -> None:
     onnx, torch_ = OnnxEngine(pack), TorchEngine(pack, devices.resolve("cpu"))
     pixels = np.stack([np.asarray(photograph(192, 128, seed)) for seed in (1, 2)])
@@ -120,6 +125,7 @@ def test_broken_latents_do_no_harm(pack: packs.Pack) -> None:
 # --- which one ------------------------------------------------------------------------------------
 
 
+@pytest.mark.torch
 def test_onnx_runtime_is_preferred_for_what_it_can_do(
     pack: packs.Pack, small_pack: packs.Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +137,7 @@ def test_onnx_runtime_is_preferred_for_what_it_can_do(
     assert isinstance(engine_for(small_pack, "cpu"), TorchEngine)  # it has no integers
 
 
+@pytest.mark.torch
 def test_a_gpu_is_preferred(pack: packs.Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "has_gpu", lambda: True)
     assert isinstance(engine_for(pack), TorchEngine)
@@ -139,6 +146,7 @@ def test_a_gpu_is_preferred(pack: packs.Pack, monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(engine_for(pack), OnnxEngine)
 
 
+@pytest.mark.torch
 def test_an_engine_can_be_asked_for(pack: packs.Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLIC_ENGINE", "torch")
     assert isinstance(engine_for(pack, "cpu"), TorchEngine)
@@ -154,6 +162,7 @@ def test_an_engine_can_be_asked_for(pack: packs.Pack, monkeypatch: pytest.Monkey
         engine_for(pack, "cpu")
 
 
+@pytest.mark.torch
 def test_what_needs_torch_says_so(
     pack: packs.Pack, small_pack: packs.Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +181,7 @@ def test_what_needs_torch_says_so(
         assert "needs torch, which is not installed" in str(caught.value)
 
 
+@pytest.mark.torch
 def test_the_engine_of_onnx_runtime_refuses_what_it_cannot_do(pack: packs.Pack) -> None:
     engine: Any = OnnxEngine(pack)
     nothing = np.zeros((1, 4, 4, 1), np.float32)
@@ -378,6 +388,7 @@ def test_many_threads_at_once(pack: packs.Pack, integer_pack_file: Path) -> None
 # --- graphs ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("config", [LiteConfig(), SMALL], ids=["bundled", "small"])
 def test_graphs_name_tensors_of_packs(config: LiteConfig) -> None:
     onnx = pytest.importorskip("onnx")
@@ -396,6 +407,7 @@ def test_graphs_name_tensors_of_packs(config: LiteConfig) -> None:
     assert names == {name for name in state if name.split(".")[0] in onnx_graphs.STEPS}
 
 
+@pytest.mark.torch
 @pytest.mark.slow
 def test_a_fresh_export_is_equivalent(pack: packs.Pack, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
@@ -426,6 +438,7 @@ def test_graphs_are_small() -> None:
     assert sum(sizes) < 300_000
 
 
+@pytest.mark.torch
 def test_a_file_of_either_engine_opens_in_the_other(
     integer_pack_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
