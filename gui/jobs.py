@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,17 @@ def _warm(codec: str, device: str | None) -> None:
         _warmed.add((codec, device))
 
 
+class Effort(NamedTuple):
+    """What .mlic files alone have: steps of refinement, and the strength of texture (0..1; None:
+    as it suits the picture)."""
+
+    refine: int = 0
+    texture: float | None = None
+
+
+NO_EFFORT = Effort()
+
+
 class _Coder:
     """One picture through one codec, timed; see matching.Coder."""
 
@@ -104,7 +115,7 @@ class _Coder:
         codec: str,
         device: str | None,
         report: Report,
-        refine: int = 0,
+        effort: Effort = NO_EFFORT,
         metadata: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         self.image = image
@@ -113,7 +124,7 @@ class _Coder:
         """Of the last file that was made."""
         self._options: dict[str, Any] = {**self.codec.options, **metadata}
         if codecs.is_mlic(codec):
-            self._options |= {"device": device, "refine": refine}
+            self._options |= {"device": device, **effort._asdict()}
         self._device = device
         self._report = report
         self._left = 1.0
@@ -162,17 +173,16 @@ def encode(
     goal: Goal,
     device: str | None,
     target: Path,
-    refine: int = 0,
+    effort: Effort = NO_EFFORT,
 ) -> CodedPicture:
     """A picture through a codec at the quality that meets `goal`; pixels go to `target`.
 
-    With `refine` a .mlic file is refined in so many steps; a search for a quality begins without
-    refinement.
+    A search for a quality begins without the refinement that `effort` asks for.
     """
     chosen = choices.choice(codec)
     _check(chosen, source.mode)
     _warm(codec, device)
-    coder = _Coder(source.image(), codec, device, report, refine)
+    coder = _Coder(source.image(), codec, device, report, effort)
     quality, data = _meet(goal, coder, chosen)
     start = time.perf_counter()
     decoded = coder.decode(data)
@@ -290,13 +300,13 @@ def save(
     device: str | None,
     metadata: dict[str, bytes],
     target: Path,
-    refine: int = 0,
+    effort: Effort = NO_EFFORT,
 ) -> int:
     """Write a file, with metadata if given; -> its size."""
     data = coded
     if metadata and quality is not None:
         metadata = _writable(choices.choice(codec), metadata)
-        data = _Coder(source.image(), codec, device, report, refine, metadata).encode(quality)
+        data = _Coder(source.image(), codec, device, report, effort, metadata).encode(quality)
     with whole_file(target) as file:
         file.write(data)
     return len(data)

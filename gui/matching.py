@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from . import choices
-from .jobs import CodedPicture
+from .jobs import NO_EFFORT, CodedPicture, Effort
 from .raster import Raster
 from .requests import Request
 from .state import Goal, GoalKind, Match, State
@@ -52,5 +52,6 @@ def _request(state: State, source: Raster, number: int, goal: Goal, metadata_byt
     assert version is not None
     if goal.kind == GoalKind.MAX_BYTES:
         goal = Goal(goal.kind, max(goal.value - metadata_bytes, 1))
-    refine = state.refine if choices.choice(version.codec).refinable else 0
-    return Request(source, version.codec, goal, state.device, refine=refine)
+    mlic = choices.choice(version.codec).refinable
+    effort = Effort(state.refine, state.texture) if mlic else NO_EFFORT
+    return Request(source, version.codec, goal, state.device, effort=effort)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pillow_mlic.evaluation import codecs
 
 from . import jobs
-from .jobs import CodedPicture
+from .jobs import NO_EFFORT, CodedPicture, Effort
 from .raster import Raster
 from .state import Goal
 from .worker import JobFunction, Ticket, Worker
@@ -21,7 +21,7 @@ from .worker import JobFunction, Ticket, Worker
 class Request:
     """A picture through a codec; equal requests have equal outcomes.
 
-    `refine`: steps of refinement, for .mlic alone. `path` is set for a file of the user's, which
+    `effort`: what .mlic files alone have. `path` is set for a file of the user's, which
     has neither goal nor device.
     """
 
@@ -30,7 +30,7 @@ class Request:
     goal: Goal | None = None
     device: str | None = None
     path: str | None = None
-    refine: int = 0
+    effort: Effort = NO_EFFORT
 
 
 class Workers(Protocol):
@@ -144,7 +144,7 @@ class Desk:
             worker = self.reader_for(arguments["path"])
         else:
             job, arguments = jobs.encode, {"codec": request.codec, "goal": request.goal}
-            arguments |= {"device": request.device, "refine": request.refine}
+            arguments |= {"device": request.device, "effort": request.effort}
             worker = self.worker_for(request.codec)
         ticket = worker.submit(
             job,

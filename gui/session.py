@@ -183,7 +183,7 @@ class Session:
         return [number for number, r in self.requests.items() if r == request]
 
     def _outcome(self, request: Request, coded: CodedPicture) -> None:
-        if coded.codec != choices.FILE and not request.refine:  # curves are of plain files
+        if coded.codec != choices.FILE and not request.effort.refine:  # curves are of plain files
             self.points.add(coded.codec, coded.quality, coded.bpp, coded.psnr)
         for number in self._numbers(request):
             self.progress.pop(number, None)
@@ -322,7 +322,7 @@ class Session:
             device=self.state.device,
             metadata={} if is_file else self.picture.metadata(self.state.keep_metadata),
             target=target,
-            refine=request.refine if request is not None else 0,
+            effort=request.effort if request is not None else jobs.NO_EFFORT,
         )
         self._changed()
 

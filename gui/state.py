@@ -18,6 +18,8 @@ MAX_PANES = 4
 GAINS = (1, 2, 4, 8, 16, 32)
 REFINEMENTS = (0, 30, 100, 300)
 """Steps in which .mlic files can be refined."""
+TEXTURES = (None, 0.0, 0.25, 0.5, 0.75, 1.0)
+"""Strengths of texture of .mlic files; None: as it suits the picture."""
 
 
 class GoalKind(enum.StrEnum):
@@ -97,6 +99,7 @@ class State:
     gain: int = 8
     device: str | None = None
     refine: int = 0
+    texture: float | None = None
     keep_metadata: bool = True
     published: bool = True
     theme: Theme = Theme.SYSTEM
@@ -235,6 +238,7 @@ def from_json(data: Any) -> State:
             gain=int(data["gain"]),
             device=data["device"],
             refine=int(data.get("refine", 0)),
+            texture=data.get("texture"),
             keep_metadata=bool(data["keep_metadata"]),
             published=bool(data["published"]),
             theme=Theme(data["theme"]),
@@ -258,6 +262,7 @@ def _problem(state: State) -> bool:
         or not 2 <= state.panes <= MAX_PANES
         or state.gain not in GAINS
         or state.refine not in REFINEMENTS
+        or state.texture not in TEXTURES
         or not (state.device is None or isinstance(state.device, str))
     )
 

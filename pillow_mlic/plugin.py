@@ -11,7 +11,6 @@ from PIL import Image, ImageFile
 from . import models, saving, settings
 from .engines import Needs, devices, engine_for
 from .format import alpha, container, preview
-from .format import texture as texture_map
 from .format import tiles as tile_chunks
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
@@ -201,6 +200,7 @@ class MlicImageFile(ImageFile.ImageFile):
         if slices is not None:
             _check_slices(slices, coding)
         from .coding.decoder import Decoder
+        from .format.texture import wanted
 
         needed = None if box is None else Decoder(coding, self._size, slices).tiles_needed(box)
         fp.seek(self._after_header)
@@ -232,7 +232,7 @@ class MlicImageFile(ImageFile.ImageFile):
             part = Image.fromarray(saving.to_mode(pixels, header.mode))
             picture.paste(part, (region[0] - left, region[1] - top))
 
-        decoder = Decoder(coding, self._size, slices, texture_map.wanted(header, cells, strength))
+        decoder = Decoder(coding, self._size, slices, wanted(header, cells, strength))
         with devices.chosen_threads():
             decoder.decode_into(put, tiles, box, progress)
         if header.has_alpha:

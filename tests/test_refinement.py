@@ -285,8 +285,11 @@ def test_codecs_under_test() -> None:
     assert codecs.create("mlic@30").options == {"refine": 30}
     assert codecs.create("mlic:lalic@30").options == {"model": "lalic", "refine": 30}
     assert all(map(codecs.is_mlic, ("mlic", "mlic@30", "mlic:lalic@30", "mlic:lalic")))
+    assert codecs.create("mlic~0").options == {"texture": 0.0}
+    textured = {"model": "a", "refine": 3, "texture": 0.25}
+    assert codecs.create("mlic:a@3~.25").options == textured
     assert not codecs.is_mlic("avif")
-    for name in ("mlic@", "mlic@x", "mlic:@3", "mlic:lalic@x", "avif@3"):
+    for name in ("mlic~", "mlic~2", "mlic@", "mlic@x", "mlic:@3", "mlic:lalic@x", "avif@3"):
         with pytest.raises(ValueError, match="mlic@STEPS"):
             codecs.create(name)
 

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from .. import choices, words
 from ..session import Session
-from ..state import ORIGINAL, REFINEMENTS, Goal, GoalKind
+from ..state import ORIGINAL, REFINEMENTS, TEXTURES, Goal, GoalKind
 
 PAUSE_MS = 250
 """Rest after the last move of a slider, before anything is encoded."""
@@ -37,6 +37,7 @@ class EncodeControls(QWidget):
     codec_chosen = Signal(str)
     device_chosen = Signal(object)
     refine_chosen = Signal(int)
+    texture_chosen = Signal(object)
     metadata_chosen = Signal(bool)
     save_wanted = Signal()
 
@@ -87,6 +88,15 @@ class EncodeControls(QWidget):
         )
         for steps in REFINEMENTS:
             self.refine.addItem(f"{steps} steps" if steps else "Off", steps)
+        self.texture = QComboBox()
+        self.texture.setAccessibleName("Texture")
+        self.texture.setToolTip(
+            "Grain, skin and foliage of .mlic files, made from what the file knows of them. "
+            "Automatic: as lively as the original. Off: the most faithful picture."
+        )
+        for strength in TEXTURES:
+            words_ = {None: "Automatic", 0.0: "Off"}.get(strength) or f"{strength:.0%}"
+            self.texture.addItem(words_, strength)
         self.metadata = QCheckBox("Keep metadata")
         self.metadata.setToolTip(
             "Write EXIF and XMP into saved files. The colour profile is kept in any case; "
@@ -107,8 +117,9 @@ class EncodeControls(QWidget):
             where.addWidget(widget, 1)
         search = QHBoxLayout()
         search.setSpacing(8)
-        search.addWidget(QLabel("Refine"))
-        search.addWidget(self.refine, 1)
+        for text, widget in (("Refine", self.refine), ("Texture", self.texture)):
+            search.addWidget(QLabel(text))
+            search.addWidget(widget, 1)
         end = QHBoxLayout()
         end.addWidget(self.metadata, 1)
         end.addWidget(self.save)
@@ -134,6 +145,9 @@ class EncodeControls(QWidget):
         self.model.activated.connect(lambda _: self.codec_chosen.emit(self.model.currentData()))
         self.device.activated.connect(lambda _: self.device_chosen.emit(self.device.currentData()))
         self.refine.activated.connect(lambda _: self.refine_chosen.emit(self.refine.currentData()))
+        self.texture.activated.connect(
+            lambda _: self.texture_chosen.emit(self.texture.currentData())
+        )
         self.metadata.clicked.connect(self.metadata_chosen)
         self.save.clicked.connect(self.save_wanted)
 
@@ -177,6 +191,8 @@ class EncodeControls(QWidget):
         self._show_devices(chosen.neural)
         self.refine.setCurrentIndex(REFINEMENTS.index(state.refine))
         self.refine.setEnabled(chosen.refinable)
+        self.texture.setCurrentIndex(TEXTURES.index(state.texture))
+        self.texture.setEnabled(chosen.refinable)
         with QSignalBlocker(self.metadata):
             self.metadata.setChecked(state.keep_metadata)
         self._show_saving()

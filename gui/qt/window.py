@@ -171,6 +171,7 @@ class Window(ActionHandlers):
         )
         encode.device_chosen.connect(lambda device: self._set("device", device))
         encode.refine_chosen.connect(lambda steps: self._set("refine", steps))
+        encode.texture_chosen.connect(lambda strength: self._set("texture", strength))
         encode.metadata_chosen.connect(lambda keep: self._set("keep_metadata", keep))
         encode.save_wanted.connect(self.do_save)
         compare.match_chosen.connect(lambda match: self._set("match", Match(match)))

@@ -14,9 +14,10 @@ from PIL import Image, features
 from ..version import __version__
 
 MLIC = "MLIC"
-_MLIC_NAME = re.compile(r"mlic(?::([^@]+))?(?:@(\d+))?")
+_MLIC_NAME = re.compile(r"mlic(?::([^@~]+))?(?:@(\d+))?(?:~(0|1|0?\.\d+))?")
 _MODEL_HINT = "mlic:NAME"
 _REFINED_HINT = "mlic@STEPS"
+_TEXTURE_HINT = "mlic~STRENGTH"
 
 
 @dataclass(frozen=True)
@@ -81,25 +82,29 @@ class Codec:
 def names() -> list[str]:
     """The codecs that `create` knows on this machine, "mlic:NAME" standing for any model.
 
-    "mlic@STEPS" and "mlic:NAME@STEPS" stand for refined ones.
+    "mlic@STEPS" and "mlic:NAME@STEPS" stand for refined ones, "mlic~0" for one without texture.
     """
-    return [*_known(), _MODEL_HINT, _REFINED_HINT]
+    return [*_known(), _MODEL_HINT, _REFINED_HINT, _TEXTURE_HINT]
 
 
 def create(name: str) -> Codec:
     """The codec of that name; ValueError, listing the names, where there is none.
 
     "mlic:NAME" is the codec "mlic" with the save option `model=NAME`; "@STEPS" after either is the
-    save option `refine=STEPS`.
+    save option `refine=STEPS`, and "~STRENGTH" after all of that `texture=STRENGTH`.
     """
     known = _known()
     if name in known:
         return known[name]
     found = _MLIC_NAME.fullmatch(name)
     if found and found[1] != "NAME":  # which is the hint
-        model, steps = found.groups()
-        options = {"model": model} if model else {}
-        return _mlic(name, options | ({"refine": int(steps)} if steps else {}))
+        model, steps, texture = found.groups()
+        options: dict[str, Any] = {"model": model} if model else {}
+        if steps:
+            options["refine"] = int(steps)
+        if texture:
+            options["texture"] = float(texture)
+        return _mlic(name, options)
     msg = f"there is no codec {name!r}; there are {', '.join(names())}"
     if name == "jxl":
         msg += "; for jxl: pip install pillow-jxl-plugin"

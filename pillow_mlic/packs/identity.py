@@ -45,7 +45,7 @@ def canonical_name(name: str) -> str:
 
 ALIASES: dict[bytes, bytes] = {
     # mlicv2-lite and mlicv2-lite-msssim in weights/, by what files of version 1 call them.
-    bytes.fromhex("cc4815ae7355a0d1"): bytes.fromhex("f7f74a9c318f5171"),
-    bytes.fromhex("84a3f757229958b4"): bytes.fromhex("0e9c80fcde944899"),
+    bytes.fromhex("cc4815ae7355a0d1"): bytes.fromhex("b3eab20b248d155d"),
+    bytes.fromhex("84a3f757229958b4"): bytes.fromhex("0e6c6152a5319bcc"),
 }
 """First bytes of SHA-256 of pack files that version 1 knew -> first bytes of identities."""

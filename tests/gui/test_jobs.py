@@ -59,12 +59,15 @@ def test_goals_are_met(small_weights: Path, raster: Raster, tmp_path: Path, code
 
 def test_refined_files(small_weights: Path, raster: Raster, tmp_path: Path) -> None:
     """Other files of the same quality; a size is met by the refined file."""
+    once = jobs.Effort(refine=1)
     plain = jobs.encode(silent, raster, "mlic", quality(4), "cpu", tmp_path / "a")
-    refined = jobs.encode(silent, raster, "mlic", quality(4), "cpu", tmp_path / "b", refine=1)
+    refined = jobs.encode(
+        silent, raster, "mlic", quality(4), "cpu", tmp_path / "b", effort=jobs.Effort(1)
+    )
     assert refined.quality == plain.quality
     assert refined.data != plain.data
     most = Goal(GoalKind.MAX_BYTES, plain.size)
-    found = jobs.encode(silent, raster, "mlic", most, "cpu", tmp_path / "c", refine=1)
+    found = jobs.encode(silent, raster, "mlic", most, "cpu", tmp_path / "c", effort=once)
     assert found.size <= plain.size
 
 

@@ -462,9 +462,15 @@ class TestEncoding:
         encode.refine.setCurrentIndex(place)
         encode.refine.activated.emit(place)
         assert opened.state.refine == 30
-        opened.session.undo()
+        place = encode.texture.findText("50%")
+        encode.texture.setCurrentIndex(place)
+        encode.texture.activated.emit(place)
+        assert opened.state.texture == 0.5
+        for _ in range(2):
+            opened.session.undo()
         opened.refresh()
         assert encode.refine.currentData() == 0
+        assert encode.texture.currentData() is None
         place = encode.model.findData("webp")
         encode.model.setCurrentIndex(place)
         encode.model.activated.emit(place)

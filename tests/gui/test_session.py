@@ -10,7 +10,7 @@ from PIL import Image
 
 from pillow_mlic.packs import Pack
 from pillow_mlic.training.export import write_half
-from pillow_mlic_gui.jobs import CodedPicture
+from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
 from pillow_mlic_gui.matching import plan
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
@@ -58,10 +58,13 @@ class TestPlan:
         state = default_state().replace(match=Match.FREE).aim(2, Goal(GoalKind.QUALITY, 33))
         assert plan(state, SOURCE, lambda _: None)[2].goal == Goal(GoalKind.QUALITY, 33)
 
-    def test_only_mlic_is_refined(self) -> None:
-        state = default_state().replace(refine=30)
+    def test_only_mlic_is_refined_and_has_texture(self) -> None:
+        state = default_state().replace(refine=30, texture=0.5)
         wanted = plan(state, SOURCE, lambda _: coded())
-        assert {n: r.refine for n, r in wanted.items()} == {n: 30 if n == 1 else 0 for n in wanted}
+        effort = Effort(30, 0.5)
+        assert {n: r.effort for n, r in wanted.items()} == {
+            n: effort if n == 1 else NO_EFFORT for n in wanted
+        }
 
     def test_other_weights_are_refined_too(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_pack: Pack
@@ -70,7 +73,7 @@ class TestPlan:
         write_half(tmp_path / "a.safetensors", "mlicv2-lite", model, {"distortion": "ms-ssim"})
         monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path))
         state = default_state().replace(refine=30).use_codec(1, "mlic:a")
-        assert plan(state, SOURCE, lambda _: None)[1].refine == 30
+        assert plan(state, SOURCE, lambda _: None)[1].effort.refine == 30
 
     def test_what_is_in_view_comes_first(self) -> None:
         state = default_state().put(1, len(default_state().versions))

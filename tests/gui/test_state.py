@@ -29,7 +29,7 @@ def test_first_start_shows_mlic_against_avif() -> None:
 
 def test_json_there_and_back() -> None:
     changed = default_state().replace(
-        layout=Layout.SIDE, panes=3, gain=16, device="cpu", refine=100
+        layout=Layout.SIDE, panes=3, gain=16, device="cpu", refine=100, texture=0.25
     )
     changed = changed.aim(1, Goal(GoalKind.MAX_BYTES, 5000)).swap()
     assert from_json(json.loads(json.dumps(changed.to_json()))) == changed
@@ -47,6 +47,7 @@ def test_json_there_and_back() -> None:
         {**default_state().to_json(), "panes": 7},
         {**default_state().to_json(), "gain": 3},
         {**default_state().to_json(), "refine": 31},
+        {**default_state().to_json(), "texture": 2.0},
         {
             **default_state().to_json(),
             "versions": [{"number": 1, "codec": "gif", "goal": {"kind": "quality", "value": 1}}],
