@@ -139,8 +139,12 @@ def find_hash(prefix: bytes, version: int = VERSION) -> PackFile:
     Files of version 1 name a pack by the hash of its file, later ones by its identity. A pack with
     that name is as good as any other: the places that are quickly searched come first.
     """
+
+    def unlikely(pack: PackFile) -> tuple[bool, bool]:
+        return not (prefix and pack.claim.startswith(prefix)), pack.name != DEFAULT_MODEL
+
     for look in (chosen, _near, _kept):
-        for pack in sorted(look(), key=lambda pack: not pack.claim.startswith(prefix or b"-")):
+        for pack in sorted(look(), key=unlikely):
             if any(name.startswith(prefix) for name in _names(pack, version)):
                 return pack
     packs = installed()
