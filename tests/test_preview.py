@@ -51,6 +51,7 @@ def picture() -> Image.Image:
 def coded(picture: Image.Image, small_pack_file: Path) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLIC_WEIGHTS", str(small_pack_file))
+        patch.setenv("MLIC_BF16", "0")
         return saved(picture, preview=True)
 
 
