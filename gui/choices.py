@@ -33,7 +33,7 @@ class CodecChoice:
 
     @property
     def neural(self) -> bool:
-        """Whether it needs torch."""
+        """Whether it runs a network."""
         return codecs.is_mlic(self.codec)
 
 

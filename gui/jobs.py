@@ -17,6 +17,7 @@ from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.matching import Wish, meet
 from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
 from pillow_mlic.files import whole_file
+from pillow_mlic.opener import available_devices
 
 from . import choices, pictures, raster
 from .pictures import Picture
@@ -78,16 +79,10 @@ def similarity(report: Report, first: Raster, second: Raster) -> float | None:
 
 
 def warm_up(report: Report, codec: str, device: str | None) -> list[str]:
-    """Load torch and a model, so that the first picture need not wait; -> devices of torch."""
-    import torch
-
+    """Load a model, so that the first picture need not wait; -> the devices there are."""
     report(0.0)
     _warm(codec, device)
-    devices = ["cpu"]
-    devices += [f"cuda:{n}" for n in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        devices.append("mps")
-    return devices
+    return available_devices()
 
 
 _warmed: set[tuple[str, str | None]] = set()

@@ -120,7 +120,7 @@ class Desk:
         return self._workers.neural if codecs.is_mlic(codec) else self._workers.peers
 
     def reader_for(self, path: Path) -> Worker:
-        """Who opens a file: .mlic needs torch."""
+        """Who opens a file: .mlic needs a network."""
         return self._workers.neural if path.suffix.lower() == ".mlic" else self._workers.pictures
 
     def new_file(self) -> Path:

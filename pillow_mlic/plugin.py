@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 from . import models, saving, settings
 from .coding.lossless import LosslessDecoder, is_exact
 from .coding.picture import to_mode
-from .engines import devices, engine_for
+from .engines import Needs, devices, engine_for
 from .format import alpha, container, preview
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
@@ -346,13 +346,14 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
 
     UnsupportedError where it has something that this version cannot decode.
     """
-    devices.require_torch()
     from . import packs
     from .coding.coding import Coding
 
-    devices.resolve(device)  # a wrong device is told before a missing pack
+    devices.check(device)  # a wrong device is told before a missing pack
     pack = packs.load(packs.find_header(header))
-    return Coding.of_header(header, pack, engine_for(pack, device, settings.precision() == "bf16"))
+    floats = header.arithmetic != container.ARITHMETIC_INTEGER
+    needs = Needs(floats=floats, half=settings.precision() == "bf16")
+    return Coding.of_header(header, pack, engine_for(pack, device, needs))
 
 
 def _strength(texture: object) -> float | None:

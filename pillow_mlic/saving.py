@@ -11,7 +11,7 @@ from . import models
 from .coding import lossless
 from .coding.goals import KINDS, CodedFile, Target, find
 from .coding.picture import PixelSource, native_mode, to_mode
-from .engines import devices, engine_for
+from .engines import Needs, devices, engine_for
 from .format import alpha, container, metadata, preview
 from .format.container import Chunk, ChunkType, Header
 from .format.tiles import AnyTile
@@ -57,10 +57,11 @@ def _steps(value: object) -> int:
 def _optimize(value: object, pack: "PackFile") -> bool:
     """Whether rounding is to be optimised.
 
-    By default it is not for weights for one quality, so that they give their published results.
+    By default it is not for weights for one quality, so that they give their published results;
+    nor without torch, which it needs.
     """
     if value is None:
-        return pack.quality is None and pack.for_squared_error
+        return pack.quality is None and pack.for_squared_error and devices.has_torch()
     if value and not pack.for_squared_error:
         aim = "MS-SSIM" if pack.distortion == "ms-ssim" else "how pictures look"
         msg = (
@@ -104,7 +105,6 @@ class SaveSettings:
     @classmethod
     def of(cls, options: dict[str, Any]) -> "SaveSettings":
         """From the options of `save`; ValueError or WeightsError where they cannot be met."""
-        devices.require_torch()
         from . import packs
 
         target = Target.of(options)
@@ -113,7 +113,7 @@ class SaveSettings:
         if target is not None:
             target.check_quality_is_free(file.name, file.quality)
         device = options.get("device")
-        devices.resolve(device)
+        devices.check(device)
         return cls(
             file=file,
             # Weights for one quality: `find` gave the nearest.
@@ -134,7 +134,7 @@ class SaveSettings:
         from .coding.coding import Coding
 
         pack = packs.load(self.file)
-        engine = engine_for(pack, self.device)
+        engine = engine_for(pack, self.device, Needs(gradients=self.optimize or self.refine > 0))
         guard = GUARD if pack.integers is None else None
         return Coding(pack, container.storable(self.quality), self.tile, guard, engine)
 
@@ -303,11 +303,12 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
         return
     ready = prepare(image, options)
     target = ready.settings.target
-    if target is None:
-        coded = ready.file(*ready.encode(ready.coding, progress))
-    else:
-        coded = _met(target, ready, progress)
-    coded = ready.textured(coded)
+    with devices.chosen_threads():
+        if target is None:
+            coded = ready.file(*ready.encode(ready.coding, progress))
+        else:
+            coded = _met(target, ready, progress)
+        coded = ready.textured(coded)
     container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
 
 

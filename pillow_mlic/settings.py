@@ -12,6 +12,8 @@ from PIL import Image
 
 PRECISIONS = ("float32", "bf16")
 """How pixels are computed."""
+ENGINES = ("onnx", "torch")
+"""What can run networks."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Opening:
     max_pixels: int | None = None
     precision: str = "float32"
     texture: float | None = None
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "max_pixels"):
@@ -39,6 +42,14 @@ class Opening:
         if self.precision not in PRECISIONS:
             msg = f"precision is {self.precision!r}, but must be one of {', '.join(PRECISIONS)}"
             raise ValueError(msg)
+        if self.engine is not None:
+            _check_engine(self.engine)
+
+
+def _check_engine(name: str) -> None:
+    if name not in ENGINES:
+        msg = f"engine is {name!r}, but must be one of {', '.join(ENGINES)}"
+        raise ValueError(msg)
 
 
 def checked_texture(strength: object) -> float:
@@ -83,13 +94,24 @@ def device() -> str | None:
 
 
 def threads() -> int | None:
-    """CPU threads that decoding uses, if a number was chosen."""
+    """CPU threads that coding uses, if a number was chosen."""
     return _chosen.threads
 
 
 def weights_dir() -> Path | None:
     """The folder where weight packs are looked for before the usual ones, if one was chosen."""
     return _chosen.weights_dir
+
+
+def engine() -> str | None:
+    """What shall run networks where it can, by `Opening.engine` or the variable MLIC_ENGINE.
+
+    ValueError where the variable names no engine.
+    """
+    name = _chosen.engine or os.environ.get("MLIC_ENGINE") or None
+    if name is not None:
+        _check_engine(name)
+    return name
 
 
 def precision() -> str:

@@ -21,6 +21,7 @@ from pillow_mlic import packs
 from pillow_mlic.conversion import find
 from pillow_mlic.files import readable_suffixes, whole_file
 from pillow_mlic.integers.quantise import examples, integers_of
+from pillow_mlic.packs import identity
 
 LARGEST = 1024
 """Of larger pictures the middle is taken, so many pixels a side."""
@@ -53,6 +54,7 @@ def main() -> None:
         arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     arrays = {n: a for n, a in arrays.items() if not n.startswith(packs.INTEGERS)}
     arrays |= {f"{packs.INTEGERS}{name}": array for name, array in integers.items()}
+    metadata["identity"] = identity.of(pack.file.model, pack.file.config, arrays).hex()
     with whole_file(out) as file:
         file.write(save(arrays, metadata=metadata))
     written = packs.load(packs.inspect(out))

@@ -3,18 +3,25 @@
 import importlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import pillow_mlic  # noqa: F401
 from pillow_mlic import packs
-from pillow_mlic.models.mlicv2_lite import LiteConfig, MlicV2Lite
+from pillow_mlic.engines import devices, onnx_graphs
+from pillow_mlic.models.lite_config import LiteConfig
+
+if TYPE_CHECKING:
+    from pillow_mlic.models.mlicv2_lite import MlicV2Lite
 
 GOLDEN = Path(__file__).parent / "data"
 """Written by scripts/make_golden.py: a small untrained pack, files and what they decode to."""
+
+WITH_INTEGERS = GOLDEN / "whole.safetensors"
+"""What the fixture `integer_pack_file` makes, for environments without torch."""
 
 SMALL = LiteConfig(
     width4=48,
@@ -51,13 +58,43 @@ FAST = {
 few processes. CONTRIBUTING.md says how quick they must be."""
 
 
+READERS = {
+    "test_actions",
+    "test_bulk",
+    "test_cli",
+    "test_container",
+    "test_engines",
+    "test_golden",
+    "test_plugin",
+    "test_preview",
+    "test_range_coder",
+    "test_requests",
+    "test_session",
+    "test_state",
+}
+"""Modules with tests for readers and writers without torch; where it is missing, others are not
+collected, and of these the tests marked `torch` are skipped."""
+
+collect_ignore: list[str] = []
+if not devices.has_torch():
+    here = Path(__file__).parent
+    modules = [*here.glob("*/test_*.py"), *here.glob("test_*.py")]
+    collect_ignore += [str(file) for file in modules if file.stem not in READERS]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("torch") and not devices.has_torch():
+            item.add_marker(pytest.mark.skip(reason="torch is not installed"))
         if item.path.stem in FAST:
             item.add_marker(pytest.mark.fast)
 
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# One thread a process: several workers with several threads each are slower than none.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The small pack has a configuration of its own.
+onnx_graphs.folders.append(GOLDEN / "graphs")
 
 
 def qt_works() -> bool:
@@ -72,14 +109,16 @@ def qt_works() -> bool:
 
 pytest_plugins = ["pytestqt.plugin"] if qt_works() else []
 
-# One thread a process: several workers with several threads each are slower than none.
-torch.set_num_threads(1)
+if devices.has_torch():
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No surprises from the caller's settings, nor from weights that the caller has installed."""
-    for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_RANGE_CODER"):
+    for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_ENGINE", "MLIC_RANGE_CODER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(GOLDEN / "nothing"))
     monkeypatch.setenv("MLIC_BF16", "0")  # encoders look at the same pixels on every processor
@@ -97,8 +136,10 @@ def photograph(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def make_small_model(seed: int = 0) -> MlicV2Lite:
+def make_small_model(seed: int = 0) -> "MlicV2Lite":
     """A small model fitted to the pictures of `photograph`, with some life in every layer."""
+    from pillow_mlic.models.mlicv2_lite import MlicV2Lite
+
     torch.manual_seed(seed)
     model = MlicV2Lite(SMALL)
     pixels = np.asarray(photograph(512, 512, seed=1)).reshape(32, 16, 32, 16, 3)
@@ -112,13 +153,14 @@ def make_small_model(seed: int = 0) -> MlicV2Lite:
 
 
 @pytest.fixture(scope="session")
-def small_model() -> MlicV2Lite:
+def small_model() -> "MlicV2Lite":
     return make_small_model().eval()
 
 
 @pytest.fixture(scope="session")
 def small_pack_file() -> Path:
-    return GOLDEN / "small.safetensors"
+    """A small pack; without torch one with integers."""
+    return GOLDEN / "small.safetensors" if devices.has_torch() else WITH_INTEGERS
 
 
 @pytest.fixture
@@ -134,10 +176,15 @@ def small_pack(small_pack_file: Path) -> packs.Pack:
 
 
 @pytest.fixture(scope="session")
-def integer_pack_file(tmp_path_factory: pytest.TempPathFactory, small_model: MlicV2Lite) -> Path:
+def integer_pack_file(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Path:
     """A pack of the small model that carries integers."""
+    if not devices.has_torch():
+        return WITH_INTEGERS
     from pillow_mlic.training.export import examples, write_half
 
+    small_model = request.getfixturevalue("small_model")
     path = tmp_path_factory.mktemp("packs") / "whole.safetensors"
     pictures = [np.asarray(photograph(192, 128, seed=seed)) for seed in (1, 2)]
     measured = examples(small_model, pictures, (1.0, 4.0, 8.0))

@@ -1,7 +1,6 @@
 """Where the bits went."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,6 @@ from PIL import Image
 from pillow_mlic import ContainerError
 from pillow_mlic.diagnostics.bits import bit_map
 from pillow_mlic.errors import DecodeError
-from pillow_mlic.format import container
-from pillow_mlic.format.container import Chunk, ChunkType, UnsupportedError
 
 from .conftest import photograph
 
@@ -65,18 +62,6 @@ def test_a_stream_that_lies_is_refused(
     monkeypatch.setattr("pillow_mlic.entropy.walk.checksum", lambda symbols: -1)
     with pytest.raises(DecodeError, match="does not decode"):
         bit_map(file)
-
-
-def test_what_cannot_be_decoded_yet_is_refused(small_weights: Path) -> None:
-    """By a sentence, as loading the file does."""
-    file = saved(photograph(64, 64))
-    header = replace(container.read_header(file), texture=100)
-    forged = io.BytesIO()
-    container.write(forged, header, [Chunk(ChunkType.TILE, b"\0abc")])
-    for look in (bit_map, lambda fp: Image.open(fp).load()):
-        forged.seek(0)
-        with pytest.raises(UnsupportedError, match="texture"):
-            look(forged)
 
 
 def test_lossless_tiles_are_even(small_weights: Path) -> None:

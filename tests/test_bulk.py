@@ -106,6 +106,7 @@ def test_a_tree_there_and_back(source: Path, tmp_path: Path) -> None:
         assert image.mode == "LA"
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("many", [(2,), pytest.param((1, 4), marks=pytest.mark.slow)])
 def test_the_same_bytes_for_any_number_of_workers(
     source: Path, tmp_path: Path, many: tuple[int, ...]
@@ -308,6 +309,7 @@ def test_together_is_nearly_as_alone(tmp_path: Path) -> None:
 # Workers that die, cancelling, kills
 
 
+@pytest.mark.torch
 @posix
 def test_a_picture_that_kills_its_worker_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -340,6 +342,7 @@ def test_workers_that_cannot_start_are_an_error(
         pillow_mlic.batch(source, tmp_path / "out", workers=2)
 
 
+@pytest.mark.torch
 def test_progress_can_cancel(source: Path, tmp_path: Path) -> None:
     written = []
 
@@ -376,6 +379,7 @@ def wait_for(condition, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.torch
 @posix
 def test_interrupted(tmp_path: Path) -> None:
     """Ctrl-C: a sentence, no half file, no worker left; then it goes on."""
@@ -531,6 +535,7 @@ def test_mistakes_get_a_sentence(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.torch
 def test_unknown_options_and_places(source: Path, tmp_path: Path) -> None:
     for place, options, sentence in (
         (source, {"qualty": 3}, "no option 'qualty'"),

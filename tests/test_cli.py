@@ -17,6 +17,9 @@ from .conftest import photograph
 pytestmark = pytest.mark.usefixtures("small_weights")
 
 
+TORCH = pytest.mark.torch
+
+
 def mlic(*arguments: object) -> int:
     return cli.main([str(a) for a in arguments])
 
@@ -102,8 +105,8 @@ def test_metadata_is_kept_unless_stripped(folder: Path) -> None:
         (["info", "in/a.png"], 1, "cannot identify"),
         (["decode", "in/sub"], 2, "no file of a kind"),
         (["encode", "in/a.png", "-o", "x.png"], 2, "no .mlic file"),
-        (["train", "in/sub", "run"], 2, "how long to train"),
-        (["train", "in/sub", "run", "--steps", "0"], 2, "more than 0"),
+        pytest.param(["train", "in/sub", "run"], 2, "how long to train", marks=TORCH),
+        pytest.param(["train", "in/sub", "run", "--steps", "0"], 2, "more than 0", marks=TORCH),
     ],
 )
 def test_mistakes_get_a_sentence_and_leave_nothing(
@@ -125,6 +128,7 @@ def test_mistakes_get_a_sentence_and_leave_nothing(
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.torch
 def test_mistakes_in_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options, sentence in (
         (["--crop", 30], "multiple of 64"),
@@ -169,6 +173,7 @@ def test_two_inputs_never_become_one_output(folder: Path) -> None:
     assert mlic("encode", folder / "in", "-o", folder / "out") == 2
 
 
+@pytest.mark.torch
 def test_weights_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert mlic("weights", "list", "--json") == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
@@ -187,6 +192,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert picture.width > 5 * 512
 
 
+@pytest.mark.torch
 def test_training_from_the_command_line(folder: Path) -> None:
     """The whole way, with the real model for two steps: train, resume, cool down, use."""
     photograph(80, 80).save(folder / "in" / "c.png")
@@ -200,6 +206,7 @@ def test_training_from_the_command_line(folder: Path) -> None:
     assert (run / "mlicv2-lite-cooldown-1.safetensors").exists()
 
 
+@pytest.mark.torch
 def test_as_a_program_in_another_process(folder: Path) -> None:
     """What one process wrote, another reads to the very same pixels."""
     source = folder / "in" / "a.png"

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 import pillow_mlic
 from pillow_mlic import DecodeError, WeightsError, packs
 from pillow_mlic.diagnostics.bits import bit_map
-from pillow_mlic.engines import engine_for, torch_integers
+from pillow_mlic.engines import Needs, engine_for, torch_integers
 from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.entropy.payload import PayloadError, SymbolMismatchError
 from pillow_mlic.entropy.range_coder import StreamDecoder
@@ -502,7 +502,7 @@ def test_the_default_pack_costs_no_more() -> None:
         pytest.skip("the bundled weights carry no integers")
     with Image.open(GOLDEN / "photograph.png") as image:
         part = image.convert("RGB").crop((0, 0, 256, 192))
-    engine = engine_for(bundled, "cpu")
+    engine = engine_for(bundled, "cpu", Needs(floats=True))
     for quality in (1.0, 4.0, 8.0):
         latents = latents_of(bundled, part, quality)
         old, new = (

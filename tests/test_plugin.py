@@ -255,6 +255,7 @@ def test_wrong_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         image.load()
 
 
+@pytest.mark.torch
 def test_mlic_weights_goes_before_what_is_bundled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_weights: Path
 ) -> None:
@@ -309,6 +310,7 @@ def test_damaged_metadata_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "xmp" not in image.info
 
 
+@pytest.mark.torch
 def test_device_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLIC_DEVICE", "abacus")
     with pytest.raises(ValueError, match="abacus"):

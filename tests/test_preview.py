@@ -13,7 +13,7 @@ from pillow_mlic import ContainerError
 from pillow_mlic.format import container, preview
 from pillow_mlic.format.container import Chunk, ChunkType
 
-from .conftest import GOLDEN, photograph
+from .conftest import photograph
 
 pytestmark = pytest.mark.usefixtures("small_weights")
 
@@ -48,9 +48,10 @@ def picture() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def coded(picture: Image.Image) -> bytes:
+def coded(picture: Image.Image, small_pack_file: Path) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLIC_WEIGHTS", str(GOLDEN / "small.safetensors"))
+        patch.setenv("MLIC_WEIGHTS", str(small_pack_file))
+        patch.setenv("MLIC_BF16", "0")
         return saved(picture, preview=True)
 
 

@@ -89,7 +89,7 @@ def test_packages_that_bring_none_are_passed_over(
 
 def test_the_distributions_own_entry_points_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(shared, "entry_points", lambda group: calls.append(group) or [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: calls.append(group) or [])
     packs.folders()
     packs.folders()
     assert calls == [shared.GROUP]

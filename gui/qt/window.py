@@ -311,7 +311,7 @@ class Window(ActionHandlers):
             self.actions_["full-screen"].setChecked(self.isFullScreen())
 
     def warm_up(self) -> None:
-        """Load torch and the model before they are needed."""
+        """Load the model before it is needed."""
         encode = self.panel.encode
 
         def ready(devices: list[str]) -> None:

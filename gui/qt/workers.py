@@ -34,9 +34,9 @@ class Poster(QObject):
 
 
 class WorkerProcesses:
-    """One process for pictures and measures, one for Pillow's codecs, one that has torch.
+    """One process for pictures and measures, one for Pillow's codecs, one that runs networks.
 
-    A fourth, for batches, starts when it is first needed: it loads torch for itself, so that the
+    A fourth, for batches, starts when it is first needed: it loads weights for itself, so that the
     window stays quick while hundreds of files are converted.
     """
 
@@ -45,7 +45,7 @@ class WorkerProcesses:
         self._environ = dict(environ or {})
         self.pictures = self._worker(1.0)
         self.peers = self._worker(1.0)
-        self.neural = self._worker(8.0)  # a new one would have to load torch again
+        self.neural = self._worker(8.0)  # a new one would have to load weights again
         self._batch: Worker | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="mlic-view-", ignore_cleanup_errors=True)
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .. import conversion, plugin, saving
+from .. import conversion, plugin, saving, settings
 from ..coding.content import look
 from ..coding.goals import KINDS
 from ..coding.picture import native_mode
+from ..engines import devices
 from ..format import container
 from . import places
 from .manifest import Record
@@ -51,19 +52,20 @@ class BatchWorker:
     """Works on jobs one after another; weights are loaded once."""
 
     def __init__(self, order: Order) -> None:
-        import torch
-
         self._order = order
         self._decodes = order.to != "mlic"
         self._options = {k: v for k, v in order.options.items() if v is not None}
         if order.strip:
             self._options |= conversion.STRIPPED
-        torch.set_num_threads(order.threads)
         if order.huge:
             Image.MAX_IMAGE_PIXELS = None
 
     def __call__(self, job: Job) -> Iterator[Record]:
         """The records of a job's items that were not done, in any order."""
+        with settings.changed(threads=self._order.threads):
+            yield from self._records(job)
+
+    def _records(self, job: Job) -> Iterator[Record]:
         together: dict[tuple[int, int], list[Opened]] = defaultdict(list)
         for item in job:
             try:
@@ -147,7 +149,8 @@ class BatchWorker:
 
         stack = np.stack([_padded_pixels(prepared.native, size) for prepared in ready])
         coding, optimize = ready[0].coding, ready[0].settings.optimize
-        encoded = Encoder(coding, optimize).encode_batch(stack)
+        with devices.chosen_threads():
+            encoded = Encoder(coding, optimize).encode_batch(stack)
         files = []
         for prepared, tiles in zip(ready, encoded, strict=True):
             buffer = io.BytesIO()

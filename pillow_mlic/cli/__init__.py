@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("mlic: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except (ValueError, ImportError, Image.DecompressionBombError) as error:
-        print(f"mlic: {error}", file=sys.stderr)
+        print(f"mlic: {_sentence(error)}", file=sys.stderr)
         return EXIT_USAGE
     except MemoryError as error:
         print(f"mlic: {str(error) or 'the memory does not suffice for this'}", file=sys.stderr)
@@ -87,6 +87,16 @@ def join_words(words: Sequence[str]) -> list[str]:
     if len(words) > 1 and words[1] in SECOND_WORDS.get(words[0], ()):
         return [f"{words[0]} {words[1]}", *words[2:]]
     return list(words)
+
+
+def _sentence(error: Exception) -> str:
+    """Its text; where torch is missing, what to install."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return (
+            "this command needs torch, which is not installed; run: "
+            "python -m pip install 'pillow-mlic[torch]'"
+        )
+    return str(error)
 
 
 def _describe(error: OSError) -> str:

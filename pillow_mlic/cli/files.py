@@ -105,7 +105,7 @@ def run_decode(args: argparse.Namespace) -> int:
     suffix = "." + args.format.lower().lstrip(".")
     files = common.find(args.inputs, {".mlic"})
     pairs = common.outputs(files, args.output, suffix, args.force)
-    devices.resolve(args.device)
+    devices.check(args.device)
     formats = Image.registered_extensions()
     for _, target in pairs:
         if formats.get(target.suffix.lower()) not in Image.SAVE:

@@ -4,7 +4,7 @@ header."""
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..engines import engine_for
+from ..engines import Needs, engine_for
 from ..engines.base import Engine
 from ..format.geometry import Grid
 from ..format.header import ARITHMETIC_INTEGER
@@ -42,4 +42,5 @@ class Coding:
 
     def on_cpu(self) -> "Coding":
         """The same on the CPU."""
-        return replace(self, engine=engine_for(self.pack, "cpu"))
+        needs = Needs(gradients=True, floats=self.guard is not None)
+        return replace(self, engine=engine_for(self.pack, "cpu", needs))

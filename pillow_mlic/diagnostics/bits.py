@@ -13,7 +13,7 @@ from .. import packs
 from ..coding.work import Progress
 from ..engines import devices
 from ..engines.arithmetic import entropy_device, plain_arithmetic
-from ..engines.torch_integers import product, scales, selected
+from ..engines.torch_integers import product, selected
 from ..engines.torch_walk import decode, symbols_of
 from ..entropy.payload import Payload, PayloadError, SymbolMismatchError
 from ..entropy.tables import Tables
@@ -24,6 +24,7 @@ from ..format.container import ChunkPlace, ChunkType, Header
 from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
 from ..format.layout import DamagedError, damage
 from ..integers.coders import StepDecoder
+from ..integers.estimate import scales
 from ..integers.network import CodingStep
 from ..models.base import ContextMaps, Latents, Select
 from ..models.layers.quantise import gaussian_bits

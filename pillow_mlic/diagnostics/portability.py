@@ -51,9 +51,13 @@ class Setting(NamedTuple):
     noise: float = 0.0
     """How far every scale is moved, up or down at random, as a share of the guard band."""
     device: str = "cpu"
+    engine: str = "torch"
+    """Whose products the walk in integers is made of."""
 
 
 _MKL = "MKL_ENABLE_INSTRUCTIONS"
+_BLAS = "OPENBLAS_NUM_THREADS"
+_SSE4 = {_BLAS: "2", "OPENBLAS_CORETYPE": "Nehalem"}
 SETTINGS = (
     Setting("1 thread"),
     Setting("2 threads", threads=2),
@@ -62,6 +66,8 @@ SETTINGS = (
     Setting("torch without AVX", {"ATEN_CPU_CAPABILITY": "default"}),
     Setting("other memory layout, MKL on AVX2", {_MKL: "AVX2"}, other_layout=True),
     Setting("other layout, 2 threads", threads=2, other_layout=True),
+    Setting("ONNX Runtime's engine", {_BLAS: "1"}, engine="onnx"),
+    Setting("ONNX Runtime's engine, 2 threads, BLAS on SSE4", _SSE4, threads=2, engine="onnx"),
     Setting("4 tiles at once", batch=4),
     Setting("scales moved by half the guard band", noise=0.5),
 )
@@ -111,7 +117,7 @@ def run(
     from .. import packs
     from ..coding.coding import Coding
     from ..coding.encoder import Encoder
-    from ..engines import engine_for
+    from ..engines import Needs, engine_for
     from ..engines.torch_walk import EXACT_GUARD
 
     file = packs.find(model)
@@ -132,7 +138,8 @@ def run(
                     say(f"encoding {path.name} at quality {quality:g} ({device})")
                     job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels)}
                     for kind, guard in kinds.items():
-                        coding = Coding(pack, quality, SIDE, guard, engine_for(pack, device))
+                        engine = engine_for(pack, device, Needs(floats=guard is not None))
+                        coding = Coding(pack, quality, SIDE, guard, engine)
                         tiles = Encoder(coding).encode(pixels).payloads
                         job[kind] = tiles[0].hex()
                         total[kind] += sum(map(len, tiles))
@@ -224,7 +231,7 @@ def _decoder(
     kind: str, setting: Setting, pack: "Pack", device: "torch.device"
 ) -> "Callable[[dict[str, Any]], object]":
     """What decodes a job's stream of this kind; one of the two errors if it fails."""
-    from ..engines import torch_integers
+    from ..engines import integer_walk, torch_integers
     from ..engines.torch_walk import EXACT_GUARD, walk
 
     name = "exact" if kind == "naive" else kind
@@ -233,8 +240,9 @@ def _decoder(
         return [bytes.fromhex(job[name])] * setting.batch
 
     if kind == INTEGERS:  # they are what they are: there is nothing to disturb
-        return lambda job: torch_integers.decode(
-            tiles(job), pack, job["quality"], tuple(job["size"])
+        product = np.matmul if setting.engine == "onnx" else torch_integers.product
+        return lambda job: integer_walk.decode(
+            tiles(job), pack, job["quality"], tuple(job["size"]), None, product
         )
     exact = kind == "exact"
     disturbed = _disturbed(setting.noise * (EXACT_GUARD if exact else pack.file.guard))

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import DeviceMemoryError
-
-NO_MEMORY = "the memory does not suffice for this picture; smaller tiles or a region need less"
+from .base import NO_MEMORY
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+NO_MEMORY = "the memory does not suffice for this picture; smaller tiles or a region need less"
+
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 

@@ -20,7 +20,7 @@ from ..format.geometry import LATENT
 from ..models.base import Latents, Model
 from ..models.layers.quality import error_price
 from ..packs import Pack
-from . import torch_integers, torch_walk
+from . import integer_walk, torch_integers, torch_walk
 from .arithmetic import entropy_device, gradients, has_fast_bf16, memory_errors, plain_arithmetic
 from .base import (
     CodedTile,
@@ -180,8 +180,10 @@ class TorchEngine:
         where = entropy_device(self._device)
         with self._plain():
             if guard is None:
-                chosen = self._rounding(rounding)
-                return torch_integers.encode(latents, quality, self._pack, chosen, estimate)
+                choose = torch_integers.chooser(self._rounding(rounding))
+                return integer_walk.encode(
+                    latents, quality, self._pack, choose, estimate, torch_integers.product
+                )
             coder = EncodingCoder(
                 Latents(*(part.to(where) for part in self._latents(latents))),
                 self._pack.tables,
@@ -211,7 +213,9 @@ class TorchEngine:
         """See base.Engine."""
         with self._plain():
             if guard is None:
-                return torch_integers.decode(payloads, self._pack, quality, z_size, texture)
+                return integer_walk.decode(
+                    payloads, self._pack, quality, z_size, texture, torch_integers.product
+                )
             return _array(
                 torch_walk.decode(payloads, self._pack, quality, z_size, guard, self._device)
             )
@@ -227,7 +231,9 @@ class TorchEngine:
         """See base.Engine."""
         with self._plain():
             if guard is None:
-                return torch_integers.decode_slices(payload, self._pack, quality, z_size, slices)
+                return integer_walk.decode_slices(
+                    payload, self._pack, quality, z_size, slices, torch_integers.product
+                )
             return _array(
                 torch_walk.decode_slices(
                     [payload], self._pack, quality, z_size, slices, self._device

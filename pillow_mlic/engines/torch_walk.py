@@ -15,6 +15,7 @@ from ..errors import DecodeError
 from ..models.base import Model
 from ..packs import Pack
 from .arithmetic import entropy_device, whole_float32
+from .integer_walk import undecodable
 
 EXACT_GUARD = 1e-9
 """At and below this guard band the decoder's entropy part runs in float64, too."""
@@ -44,16 +45,6 @@ def decode(
             reason = error
     assert reason is not None
     raise undecodable(reason, pack)
-
-
-def undecodable(reason: Exception, pack: Pack) -> DecodeError:
-    """What is raised where whole bytes do not give the symbols that were encoded."""
-    msg = (
-        f"the file's bytes are whole but do not decode ({reason}): it was not written by these "
-        f"weights ({pack.file.name}, {pack.hash.hex()}) or by a broken encoder; "
-        "decode it where it was made, and report it"
-    )
-    return DecodeError(msg)
 
 
 def decode_slices(

@@ -15,7 +15,6 @@ Slices of uneven size in order of variance and two checkerboard passes for each:
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -36,28 +35,7 @@ from .layers.blocks import (
 )
 from .layers.checkerboard import ANCHOR, NON_ANCHOR, put, take
 from .layers.quality import Gain
-
-
-@dataclass(frozen=True)
-class LiteConfig:
-    """Widths and depths; stages are named by their resolution (4: a quarter of each side)."""
-
-    width4: int = 64
-    width8: int = 256
-    width16: int = 384
-    depth4: int = 1
-    depth8: int = 2
-    depth16: int = 2
-    latents: int = 320
-    hyper_latents: int = 32
-    hyper_width: int = 192
-    context_width: int = 192
-    slices: tuple[int, ...] = (16, 16, 32, 64, 192)
-
-    def __post_init__(self) -> None:
-        if sum(self.slices) != self.latents:
-            msg = f"slices {self.slices} do not add up to {self.latents} latents"
-            raise ValueError(msg)
+from .lite_config import LiteConfig
 
 
 class Analysis(nn.Module):
@@ -258,17 +236,16 @@ class MlicV2Lite(nn.Module):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "MlicV2Lite":
         """Build from the plain dictionary that `config_dict` gave (as stored in a pack)."""
-        return cls(LiteConfig(**{**config, "slices": tuple(config["slices"])}))
+        return cls(LiteConfig.from_dict(config))
 
     def config_dict(self) -> dict[str, Any]:
         """Widths and depths as plain JSON values."""
-        return {**asdict(self.config), "slices": list(self.config.slices)}
+        return self.config.to_dict()
 
     @property
     def halo(self) -> int:
-        """How far, in pixels, the transforms see: one position a block, of 4, 8 or 16 pixels."""
-        c = self.config
-        return -(-(4 * c.depth4 + 8 * c.depth8 + 16 * c.depth16) // 16) * 16
+        """How far, in pixels, the transforms see."""
+        return self.config.halo
 
     @property
     def channels(self) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from .. import models
 from ..errors import DecodeError, WeightsError
 from . import identity
-from .file import Content, PackFile
+from .file import Arrays, Content, PackFile
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +66,13 @@ class Pack:
                     self._halves[str(device)] = cast("Model", with_half_blocks(network))
             return self._halves[str(device)]
 
+    def arrays(self, prefix: str) -> Arrays:
+        """The weights whose names begin so, as they are stored: in half precision in our packs.
+
+        For packs with integers.
+        """
+        return {n: array for n, array in self._arrays.items() if n.startswith(prefix)}
+
     def need_integers(self) -> "IntegerNetwork":
         """The entropy part in integers; DecodeError where the pack does not carry it."""
         if self.integers is None:
@@ -111,7 +118,8 @@ class Pack:
             raise WeightsError(msg) from error
         model.eval()
         model.requires_grad_(False)
-        self._arrays = {}  # the network has them now
+        if self.integers is None:
+            self._arrays = {}  # the network has them now, and no other engine wants them
         return model
 
     def _fresh(self) -> "torch.nn.Module":

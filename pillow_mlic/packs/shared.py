@@ -3,7 +3,6 @@
 import functools
 import os
 import sys
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +16,8 @@ def package_folders() -> tuple[Path, ...]:
 
     Such a package is found, not imported. One that is not where it says is passed over.
     """
+    from importlib.metadata import entry_points
+
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     return tuple(folder for point in points for folder in _folders_of(point.module))
 

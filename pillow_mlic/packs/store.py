@@ -5,11 +5,12 @@ A pack is found by name in, first to last: MLIC_WEIGHTS (a file or a folder), th
 (`shared`), and the packs that came with this package.
 """
 
+import functools
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from .. import models, settings
 from ..errors import DecodeError, WeightsError
@@ -26,14 +27,20 @@ def folders() -> list[Path]:
     """Where packs are looked for after MLIC_WEIGHTS, first to last; new ones go to the first."""
     from platformdirs import user_data_path
 
-    own = settings.weights_dir()
     user = user_data_path("pillow-mlic", appauthor=False)
-    here = Path(__file__).resolve().parents[1]
-    first = [] if own is None else [own]
-    # Installed, the package's packs lie inside it; in a checkout, beside it.
-    own_packs = [here / "weights", here.parent / "weights"]
     for_all = [*shared.package_folders(), *shared.site_folders()]
-    return [*first, user / "weights", *for_all, *own_packs]
+    return [*_chosen_folder(), user / "weights", *for_all, *_own_folders()]
+
+
+def _chosen_folder() -> list[Path]:
+    own = settings.weights_dir()
+    return [] if own is None else [own]
+
+
+def _own_folders() -> list[Path]:
+    """Where this package's packs are: installed, inside it; in a checkout, beside it."""
+    here = Path(__file__).resolve().parents[1]
+    return [here / "weights", here.parent / "weights"]
 
 
 def chosen() -> list[PackFile]:
@@ -57,6 +64,12 @@ def installed() -> list[PackFile]:
 def _kept() -> list[PackFile]:
     """The packs in the folders."""
     return [pack for place in folders() for pack in _packs_in(place)]
+
+
+def _near() -> list[PackFile]:
+    """The packs in those of the folders that are quickly found."""
+    places = (*_chosen_folder(), *_own_folders())
+    return [pack for place in places for pack in _packs_in(place)]
 
 
 def _packs_in(folder: Path) -> Iterator[PackFile]:
@@ -126,12 +139,18 @@ def find_header(header: Header) -> PackFile:
 def find_hash(prefix: bytes, version: int = VERSION) -> PackFile:
     """The pack that a file was written with, by the first bytes of what the file calls it.
 
-    Files of version 1 name a pack by the hash of its file, later ones by its identity.
+    Files of version 1 name a pack by the hash of its file, later ones by its identity. A pack with
+    that name is as good as any other: the places that are quickly searched come first.
     """
+
+    def unlikely(pack: PackFile) -> tuple[bool, bool]:
+        return not (prefix and pack.claim.startswith(prefix)), pack.name != DEFAULT_MODEL
+
+    for look in (chosen, _near, _kept):
+        for pack in sorted(look(), key=unlikely):
+            if any(name.startswith(prefix) for name in _names(pack, version)):
+                return pack
     packs = installed()
-    for pack in packs:
-        if any(name.startswith(prefix) for name in _names(pack, version)):
-            return pack
     have = ", ".join(f"{p.name} ({name_in_files(p).hex()})" for p in packs) or "none"
     msg = (
         f"this file was written with the weights {prefix.hex()}, which are not installed here "
@@ -140,18 +159,11 @@ def find_hash(prefix: bytes, version: int = VERSION) -> PackFile:
     raise WeightsError(msg)
 
 
-class _Seen(NamedTuple):
-    """What is known of a pack file that was read, and the pack if it is in use."""
-
-    identity: bytes
-    digest: bytes
-    """SHA-256 of the file."""
-
-
 _Key = tuple[str, int, int]
 """Path, time of change and size of a file."""
 
-_seen: dict[_Key, _Seen] = {}
+_seen: dict[_Key, bytes] = {}
+"""Identities of pack files that were read."""
 _packs: dict[bytes, Pack] = {}
 """Packs in use, by identity."""
 _latest: tuple[_Key, Pack] | None = None
@@ -166,32 +178,39 @@ def load(file: PackFile) -> Pack:
     old pack or the new one, never a mixture.
     """
     with _lock:
-        seen = _look(file)
-        if seen.identity not in _packs:
+        who = _look(file)
+        if who not in _packs:
             pack = _latest[1] if _latest and _latest[0] == _key(file) else _read(file)
             _packs[pack.identity] = pack
             return pack.as_file(file)
-        return _packs[seen.identity].as_file(file)
+        return _packs[who].as_file(file)
 
 
 def name_in_files(file: PackFile) -> bytes:
     """What .mlic files call a pack: the first bytes of its identity."""
-    return _look(file).identity[: identity.SIZE]
+    return _look(file)[: identity.SIZE]
 
 
 def _names(file: PackFile, version: int) -> tuple[bytes, ...]:
     """What files of this version of the format call a pack; nothing where it is damaged."""
     try:
-        seen = _look(file)
+        who = _look(file)
     except (OSError, WeightsError):
         return ()
     if version > 1:
-        return (seen.identity,)
-    aliases = [old for old, new in identity.ALIASES.items() if seen.identity.startswith(new)]
-    return (seen.digest, *aliases)
+        return (who,)
+    aliases = [old for old, new in identity.ALIASES.items() if who.startswith(new)]
+    return (*aliases, _digest(*_key(file)))
 
 
-def _look(file: PackFile) -> _Seen:
+@functools.cache
+def _digest(path: str, changed: int, size: int) -> bytes:  # noqa: ARG001
+    """SHA-256 of a file that has this time of change and size."""
+    return hashlib.sha256(Path(path).read_bytes()).digest()
+
+
+def _look(file: PackFile) -> bytes:
+    """The identity of a pack file."""
     with _lock:
         key = _key(file)
         if key not in _seen:
@@ -204,7 +223,7 @@ def _read(file: PackFile) -> Pack:
     key = _key(file)
     found = read(file.path)
     pack = Pack(*found)
-    _seen[key] = _Seen(found[1].identity, found[1].digest)
+    _seen[key] = found[1].identity
     _latest = (key, pack)
     return pack
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_mlic
 from pillow_mlic import DecodeError, WeightsError, cli, packs, plugin
-from pillow_mlic.engines import torch_integers
+from pillow_mlic.engines import integer_walk
 from pillow_mlic.engines.arithmetic import plain_arithmetic
 from pillow_mlic.engines.torch_walk import EXACT_GUARD
 from pillow_mlic.engines.torch_walk import walk as torch_walk
@@ -206,7 +206,7 @@ def walk(seed: Seed, index: int, data: bytes) -> torch.Tensor:
         exact = seed.header.guard <= EXACT_GUARD
         pack = packs.load(packs.find_header(seed.header))
         if seed.header.arithmetic == container.ARITHMETIC_INTEGER:
-            y_hat = torch_integers.decode([data], pack, seed.header.quality, z_size)
+            y_hat = integer_walk.decode([data], pack, seed.header.quality, z_size)
             return torch.from_numpy(y_hat)
         return torch_walk([data], pack, seed.header.quality, z_size, exact, cpu)
 

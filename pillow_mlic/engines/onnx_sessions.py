@@ -1,0 +1,115 @@
+"""Sessions of ONNX Runtime, made when first needed and kept for the life of the process.
+
+A session belongs to a process and a number of threads. Its threads sleep between pictures. After a
+fork the child makes its own: the parent's threads are not there.
+"""
+
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..packs import Pack
+from .base import NO_MEMORY
+
+# Else releases from 1.32 on report to their makers, from a thread that begins with the import and
+# that no child of a fork survives the end of.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
+
+_ERROR = 3
+"""The least that is logged."""
+
+
+class Sessions:
+    """The sessions of one pack."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int], Any] = {}
+        self._lock = threading.Lock()
+
+    def run(
+        self, pack: Pack, graph: Path, threads: int, inputs: dict[str, NDArray[Any]]
+    ) -> NDArray[Any]:
+        """The only output of a graph, run with a pack's weights.
+
+        MemoryError where memory does not suffice.
+        """
+        with _memory_errors():
+            with self._lock:
+                key = (graph.stem, threads)
+                if key not in self._made:
+                    self._made[key] = _session(pack, graph, threads)
+                session = self._made[key]
+            (found,) = session.run(None, inputs)
+        return found
+
+    def leave(self) -> None:
+        """In the child of a fork: let nobody end the sessions, which would wait for threads that
+        are not there."""
+        for session in self._made.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+_sessions: dict[bytes, Sessions] = {}
+_lock = threading.Lock()
+
+
+def of_pack(pack: Pack) -> Sessions:
+    """The sessions of a pack, by its identity."""
+    with _lock:
+        return _sessions.setdefault(pack.identity, Sessions())
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # the parent's may have been held
+    for sessions in _sessions.values():
+        sessions.leave()
+    _sessions.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _session(pack: Pack, graph: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # pictures have many sizes
+    options.log_severity_level = _ERROR
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    names, values = [], []
+    for name, array in pack.arrays(f"{graph.stem}.").items():
+        names.append(name)
+        whole = np.ascontiguousarray(array, np.float32)
+        values.append(onnxruntime.OrtValue.ortvalue_from_numpy(whole))
+    options.add_external_initializers(names, values)
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+@functools.cache
+def _errors() -> tuple[type[Exception], ...]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return state.Fail, state.RuntimeException
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """The library's errors for want of memory as MemoryError."""
+    try:
+        yield
+    except _errors() as error:
+        text = str(error).lower()
+        if "bad_alloc" not in text and "allocat" not in text:
+            raise
+        raise MemoryError(NO_MEMORY) from error
