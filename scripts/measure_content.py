@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 import pillow_mlic  # noqa: F401
-from pillow_mlic import saving
+from pillow_mlic import save_settings
 from pillow_mlic.coding.content import look
 
 AVIF = {"subsampling": "4:4:4", "speed": 6}
@@ -108,7 +108,7 @@ def main() -> None:
     if means:
         print(f"\nMean by AVIF's bytes: {sum(means) / len(means):.3f}")
     for path in args.photographs:
-        share, same = photograph(path, saving.DEFAULT_QUALITY)
+        share, same = photograph(path, save_settings.DEFAULT_QUALITY)
         print(
             f"{path.stem}: the look takes {share:.2%}; byte for byte the same: {same}", flush=True
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from .. import saving
+from .. import save_settings
 from ..coding.goals import KINDS
 from ..files import readable_suffixes
 from . import manifest as manifests
@@ -141,7 +141,7 @@ def _check(request: BatchRequest) -> None:
             raise ValueError(msg)
     given = {k: v for k, v in order.options.items() if v is not None}
     if order.to == "mlic":
-        saving.check_options(given)
+        save_settings.check_options(given)
     else:
         extra = [*sorted(set(given) - {"device"}), *(["psnr"] if order.psnr else [])]
         if extra:

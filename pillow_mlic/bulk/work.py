@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .. import conversion, plugin, saving, settings
+from .. import conversion, plugin, save_settings, saving, settings
 from ..coding.content import look
 from ..coding.goals import KINDS
 from ..coding.picture import native_mode
@@ -96,7 +96,7 @@ class BatchWorker:
         not."""
         alone = {*KINDS, "refine", "lossless"} & set(self._options)
         width, height = (-(-side // 64) * 64 for side in image.size)
-        tile = self._options.get("tile", saving.DEFAULT_TILE)
+        tile = self._options.get("tile", save_settings.DEFAULT_TILE)
         small = width * height <= TOGETHER and max(width, height) <= tile
         if not small or alone or self._decodes:
             return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import packs, saving
+from .. import packs, save_settings
 from ..conversion import InputFile, output_of
 from ..conversion import find as find
 from ..files import bytes_text as bytes_text
@@ -38,7 +38,7 @@ def add_quality(group: Any) -> None:
         "-q",
         "--quality",
         type=float,
-        help=f"1 (smallest) to 8 (closest), any number between; default {saving.DEFAULT_QUALITY:g}",
+        help=f"1 (smallest) to 8 (closest), any number between; default {save_settings.DEFAULT_QUALITY:g}",
     )
     group.add_argument(
         "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel, within 1 %%"
