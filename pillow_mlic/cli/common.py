@@ -38,7 +38,8 @@ def add_quality(group: Any) -> None:
         "-q",
         "--quality",
         type=float,
-        help=f"1 (smallest) to 8 (closest), any number between; default {save_settings.DEFAULT_QUALITY:g}",
+        help="1 (smallest) to 8 (closest), any number between; "
+        f"default {save_settings.DEFAULT_QUALITY:g}",
     )
     group.add_argument(
         "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel, within 1 %%"
