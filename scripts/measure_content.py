@@ -25,7 +25,7 @@ from pillow_mlic.coding.content import look
 
 AVIF = {"subsampling": "4:4:4", "speed": 6}
 AVIF_QUALITIES = range(10, 100, 5)
-QUALITIES = [1 + step / 4 for step in range(29)]
+QUALITIES = [1 + step / 2 for step in range(15)]
 MOST = 45.0
 """AVIF's files of a higher PSNR in dB are left out."""
 

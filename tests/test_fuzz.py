@@ -90,7 +90,7 @@ def test_garbage_is_seen(fuzzer: Fuzzer, target: str, monkeypatch: pytest.Monkey
     """Without the symbols' checksum there is plenty."""
     assert GARBAGE not in outcomes(fuzzer, target, 60)
     monkeypatch.setattr(DecodingCoder, "finish", lambda self: None)
-    assert outcomes(fuzzer, target, 120).count(GARBAGE) > 5
+    assert outcomes(fuzzer, target, 240).count(GARBAGE) > 5
 
 
 def test_damage_that_goes_unnoticed_is_seen(

@@ -157,6 +157,13 @@ def test_photographs_are_not_tried() -> None:
     assert look(Image.new("RGB", (129, 3))).drawn.shape == (1, 2)
 
 
+def test_photographs_are_coded_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(photograph(200, 150), quality=4)
+    monkeypatch.setattr("pillow_mlic.coding.content.PICTURE", 2.0)  # nothing is worth trying
+    assert saved(photograph(200, 150), quality=4) == data
+    assert saved(page(200, 150), quality=4) != data
+
+
 def test_fewer_colours_at_lower_quality() -> None:
     image = icon(256).convert("RGB")
     sizes = [len(cheapest(image, quality).tile.data) for quality in (1, 3, 5, 8)]
