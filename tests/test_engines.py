@@ -432,6 +432,25 @@ def test_a_fresh_export_is_equivalent(pack: packs.Pack, tmp_path: Path) -> None:
     onnx_sessions._sessions.clear()
 
 
+def test_graphs_with_weights_for_others(
+    pack: packs.Pack, integer_pack_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    import onnxruntime
+
+    from pillow_mlic.cli import main
+
+    monkeypatch.setenv("MLIC_WEIGHTS", str(integer_pack_file))
+    words = ["weights", "export", "whole", "--format", "onnx", "-o", str(tmp_path / "g")]
+    assert main(words) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "g" / "synthesis.onnx")
+    engine, pixels = OnnxEngine(pack), np.asarray(photograph(64, 64))[None]
+    y = engine.analysis(pixels, 3.0)
+    quality = np.array([3], np.float32)
+    (found,) = session.run(None, {"y_hat": y, "quality": quality})
+    assert np.array_equal(found, engine.synthesis(y, 3.0))
+
+
 def test_graphs_are_small() -> None:
     sizes = [path.stat().st_size for path in onnx_graphs.FOLDER.rglob("*.onnx")]
     assert len(sizes) == 3
