@@ -122,6 +122,31 @@ def test_broken_latents_do_no_harm(pack: packs.Pack) -> None:
     assert OnnxEngine(pack).synthesis(y_hat, 3.0).shape == (1, 64, 64, 3)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("synthesis.head.weight"),
+        lambda arrays: arrays.update({"synthesis.head.bias": np.zeros(7, np.float16)}),
+        lambda arrays: arrays.update({"synthesis.stem.weight": np.zeros((3, 3), np.float16)}),
+        lambda arrays: arrays.update({"synthesis.more": np.zeros(3, np.float16)}),
+        lambda arrays: arrays.update({"synthesis.gain_in.log": np.zeros((4, 48), np.float16)}),
+    ],
+)
+def test_damaged_packs_are_refused(integer_pack_file: Path, tmp_path: Path, change: Any) -> None:
+    """Tensors that the graph wants and the pack lacks, or has in another shape."""
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    with safe_open(integer_pack_file, "np") as stored:
+        arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        metadata = stored.metadata()
+    change(arrays)
+    save_file(arrays, tmp_path / "damaged.safetensors", metadata)
+    engine = OnnxEngine(packs.load(packs.inspect(tmp_path / "damaged.safetensors")))
+    with pytest.raises(pillow_mlic.WeightsError, match=r"damaged\.safetensors is a damaged"):
+        engine.synthesis(np.zeros((1, 4, 4, SMALL.latents), np.float32), 3.0)
+
+
 # --- which one ------------------------------------------------------------------------------------
 
 
