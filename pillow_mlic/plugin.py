@@ -4,16 +4,18 @@ Opening reads the header and the metadata; torch is imported when pixels are fir
 """
 
 import os
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from PIL import Image, ImageFile
 
 from . import models, saving, settings
+from .coding.lossless import LosslessDecoder, is_exact
+from .coding.picture import to_mode
 from .engines import Needs, devices, engine_for
 from .format import alpha, container, preview
-from .format import tiles as tile_chunks
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
+from .format.tiles import AnyTile, TileKind, read_kind, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +27,28 @@ if TYPE_CHECKING:
 
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
+MISSING: dict[str, int | tuple[int, ...]] = {
+    "L": 128,
+    "LA": (128, 255),
+    "RGB": (128, 128, 128),
+    "RGBA": (128, 128, 128, 255),
+}
+"""The colour of lossless tiles that are missing, by mode."""
+
+
+class _Read(NamedTuple):
+    """What is read of a file for its pixels."""
+
+    tiles: dict[int, AnyTile]
+    alpha: bytes | None
+    texture: bytes | None
 
 
 class MlicImageFile(ImageFile.ImageFile):
     """A `.mlic` file opened by Pillow.
 
-    `info` has `version` (of the format), `model`, `weights` (the start of the pack's hash),
+    `info` has `version` (of the format), `lossless` (whether it has every pixel of the picture that
+    was saved), `model` ("none" where no tile is learned), `weights` (the start of the pack's hash),
     `quality` (1..8), `bpp` (bits of the whole file per pixel) and, where the file has them,
     `texture` (its strength where it is strongest, 0..1), `icc_profile`, `exif` and `xmp`.
     """
@@ -53,7 +71,10 @@ class MlicImageFile(ImageFile.ImageFile):
         self._mode = header.mode
         settings.check_size(self._size)
         self.info["version"] = header.version
+        self.info["lossless"] = is_exact(header)
         self.info["model"] = models.name_of(header.model) or f"number {header.model}"
+        if not header.model:
+            self.info["model"] = "none"
         self.info["weights"] = header.pack.hex()
         self.info["quality"] = round(header.quality, 4)
         if header.texture:
@@ -75,6 +96,16 @@ class MlicImageFile(ImageFile.ImageFile):
         except container.ContainerError:
             if not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise
+
+    def tile_kinds(self) -> list[TileKind]:
+        """The kind of each tile in raster order, from one byte of each: nothing is checked.
+
+        ContainerError where a tile is missing or of no kind.
+        """
+        fp = self._stream()
+        fp.seek(self._after_header)
+        places = container.scan(fp, self._header, self._end)
+        return [read_kind(fp, self._header, p) for p in places if p.type == ChunkType.TILE]
 
     def verify(self) -> None:
         """Check every checksum of the file without decoding it; ContainerError if one is wrong."""
@@ -194,8 +225,9 @@ class MlicImageFile(ImageFile.ImageFile):
         slices: int | None = None,
         texture: float | None = None,
     ) -> Image.Image:
-        fp, header = self._stream(), self._header
-        strength = _strength(texture)
+        if not self._header.model:
+            return self._without_loss(box, progress)
+        header, strength = self._header, _strength(texture)
         coding = _coding(header, device)
         if slices is not None:
             _check_slices(slices, coding)
@@ -203,33 +235,12 @@ class MlicImageFile(ImageFile.ImageFile):
         from .format.texture import wanted
 
         needed = None if box is None else Decoder(coding, self._size, slices).tiles_needed(box)
-        fp.seek(self._after_header)
-        truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
-        tiles: dict[int, bytes] = {}
-        coded = cells = None
-        for place in places:
-            try:
-                if place.type == ChunkType.TILE:
-                    data = container.read_chunk(fp, place)
-                    tiles[place.index] = tile_chunks.payload_of(header, data)
-                elif place.type == ChunkType.ALPHA:
-                    coded = container.read_chunk(fp, place)
-                elif place.type == ChunkType.TEXTURE:
-                    cells = container.read_chunk(fp, place)
-            except container.UnsupportedError:
-                raise  # a tile that is whole, and of a newer kind, is not damaged
-            except container.ContainerError:
-                if not truncated:
-                    raise
-        if not tiles:
-            msg = "not one tile of this .mlic file is whole; fetch it again"
-            raise container.TruncatedError(msg)
+        tiles, coded, cells = self._read_tiles(needed)
         left, top, right, bottom = box = box or (0, 0, *self._size)
         picture = Image.new(header.mode, (right - left, bottom - top))
 
         def put(region: Box, pixels: "NDArray[np.uint8]") -> None:
-            part = Image.fromarray(saving.to_mode(pixels, header.mode))
+            part = Image.fromarray(to_mode(pixels, header.mode))
             picture.paste(part, (region[0] - left, region[1] - top))
 
         decoder = Decoder(coding, self._size, slices, wanted(header, cells, strength))
@@ -238,6 +249,51 @@ class MlicImageFile(ImageFile.ImageFile):
         if header.has_alpha:
             picture.putalpha(self._read_alpha(coded, box))
         return picture
+
+    def _without_loss(
+        self, box: Box | None, progress: "Callable[[float], object] | None"
+    ) -> Image.Image:
+        """`_decode_box` of a file whose tiles all are lossless: needs no network."""
+        header = self._header
+        tiles, coded, _ = self._read_tiles(None if box is None else set(header.grid.touched(box)))
+        left, top, right, bottom = box = box or (0, 0, *self._size)
+        in_tiles = coded == alpha.IN_TILES
+        mode = header.mode if in_tiles else header.mode.removesuffix("A")
+        picture = Image.new(mode, (right - left, bottom - top), MISSING[mode])
+        LosslessDecoder(header.grid, mode).decode_into(
+            lambda region, part: picture.paste(part, (region[0] - left, region[1] - top)),
+            tiles,
+            box,
+            progress,
+        )
+        if header.has_alpha and not in_tiles:
+            picture.putalpha(self._read_alpha(coded, box))
+        return picture
+
+    def _read_tiles(self, needed: set[int] | None) -> "_Read":
+        """These tiles, or all, and what goes with them; with LOAD_TRUNCATED_IMAGES without what is
+        damaged or missing."""
+        fp, header = self._stream(), self._header
+        fp.seek(self._after_header)
+        truncated = ImageFile.LOAD_TRUNCATED_IMAGES
+        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
+        tiles: dict[int, AnyTile] = {}
+        coded = texture = None
+        for place in places:
+            try:
+                if place.type == ChunkType.TILE:
+                    tiles[place.index] = tile_of(header, container.read_chunk(fp, place))
+                elif place.type == ChunkType.ALPHA:
+                    coded = container.read_chunk(fp, place)
+                elif place.type == ChunkType.TEXTURE:
+                    texture = container.read_chunk(fp, place)
+            except container.ContainerError:
+                if not truncated:
+                    raise
+        if not tiles:
+            msg = "not one tile of this .mlic file is whole; fetch it again"
+            raise container.TruncatedError(msg)
+        return _Read(tiles, coded, texture)
 
     def _read_alpha(self, coded: bytes | None, box: Box) -> Image.Image:
         """A box of the alpha plane; with LOAD_TRUNCATED_IMAGES opaque where it is damaged."""

@@ -34,8 +34,22 @@ def main() -> None:
         write(image, folder / name, model="small", **options)
     for pack in sorted(GOLDEN.glob("model-*.safetensors")):
         write(photograph(70, 50), folder / pack.stem, model=pack.stem)
+    write_lossless(folder)
     del os.environ["MLIC_WEIGHTS"]
     write(photograph(110, 70), folder / "integers", **INTEGERS)
+
+
+def write_lossless(folder: Path) -> None:
+    """Files with lossless tiles: of two colours, with alpha in the tiles, and of both kinds."""
+    small = photograph(90, 60)
+    write(small.convert("1"), folder / "lossless_palette", lossless=True)
+    rgba = small.convert("RGBA")
+    rgba.putalpha(photograph(90, 60, seed=5).convert("L").point(lambda v: v // 64 * 64))
+    write(rgba, folder / "lossless_rgba", lossless=True, tile=64)
+    page = photograph(190, 128)
+    page.paste((90, 120, 60), (64, 0, 190, 128))
+    page.paste(small.quantize(4).convert("RGB"), (80, 10))
+    write(page, folder / "mixed", model="small", quality=5, tile=64)
 
 
 def write(image: Image.Image, path: Path, **options: object) -> None:

@@ -1,18 +1,15 @@
 """Where the bits went."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image
 
 from pillow_mlic import ContainerError
 from pillow_mlic.diagnostics.bits import bit_map
 from pillow_mlic.errors import DecodeError
-from pillow_mlic.format import container
-from pillow_mlic.format.container import Chunk, ChunkType, UnsupportedError
 
 from .conftest import photograph
 
@@ -35,7 +32,7 @@ def test_blocks_add_up_to_the_file(small_weights: Path, tile: int) -> None:
 
 
 def test_busy_blocks_cost_more(small_weights: Path) -> None:
-    pixels = np.full((128, 128, 3), 120, np.uint8)
+    pixels = np.array(photograph(128, 128))
     pixels[:64, 64:] = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     bits = bit_map(saved(Image.fromarray(pixels)))
     assert bits[:4, 4:].min() > bits[4:, :4].max()
@@ -67,23 +64,12 @@ def test_a_stream_that_lies_is_refused(
         bit_map(file)
 
 
-def test_what_cannot_be_decoded_yet_is_refused(small_weights: Path) -> None:
-    """By a sentence, as loading the file does."""
-    file = saved(photograph(64, 64))
-    header = replace(container.read_header(file), texture=100)
-    forged = io.BytesIO()
-    container.write(forged, header, [Chunk(ChunkType.TILE, b"\0abc")])
-    for look in (bit_map, lambda fp: Image.open(fp).load()):
-        forged.seek(0)
-        with pytest.raises(UnsupportedError, match="texture"):
-            look(forged)
-
-
-def test_lossless_tiles_are_no_damage(small_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Damaged tiles are left out where Pillow is told to load what there is; these are whole."""
-    header = container.read_header(saved(photograph(64, 64)))
-    forged = io.BytesIO()
-    container.write(forged, header, [Chunk(ChunkType.TILE, b"\1abc")])
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    with pytest.raises(UnsupportedError, match="lossless"):
-        Image.open(forged).load()
+def test_lossless_tiles_are_even(small_weights: Path) -> None:
+    """By their pixels: the blocks at the lower and right edge have fewer."""
+    bits = bit_map(saved(photograph(70, 40), lossless=True))
+    assert bits.shape == (3, 5)
+    assert bits[0, 0] > 0
+    assert bits[:2, :4] == pytest.approx(bits[0, 0])
+    assert bits[2, 4] == pytest.approx(bits[0, 0] * 8 * 6 / 256)
+    file = saved(photograph(70, 40), lossless=True, tile=64)
+    assert 0.7 < bit_map(file).sum() / (8 * len(file.getvalue())) < 1

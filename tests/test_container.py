@@ -24,7 +24,7 @@ from pillow_mlic.format.container import (
     UnsupportedError,
 )
 from pillow_mlic.format.layout import VERSIONS
-from pillow_mlic.format.tiles import TileKind, chunk_of, payload_of
+from pillow_mlic.format.tiles import LosslessTile, TileKind, chunk_of, tile_of
 
 PACK = bytes(range(8))
 # Version 1, whose chunks are made by hand below; what version 2 has more is tested at the end.
@@ -618,14 +618,15 @@ def test_what_only_version_2_has() -> None:
 
 def test_kinds_of_tiles() -> None:
     header = version_2()
-    assert payload_of(header, chunk_of(header, b"abc").data) == b"abc"
-    assert chunk_of(PHOTO, b"abc").data == payload_of(PHOTO, b"abc") == b"abc"
+    assert tile_of(header, chunk_of(header, b"abc").data) == b"abc"
+    assert chunk_of(PHOTO, b"abc").data == tile_of(PHOTO, b"abc") == b"abc"
     for kind in (TileKind.WEBP, TileKind.PALETTE):
-        with pytest.raises(UnsupportedError, match="lossless tiles"):
-            payload_of(header, bytes([kind]) + b"abc")
+        tile = LosslessTile(kind, b"abc", header.mode.removesuffix("A"))
+        assert chunk_of(header, tile).data == bytes([kind]) + b"abc"
+        assert tile_of(header, chunk_of(header, tile).data) == tile
     for data in (b"", b"\x03abc"):
         with pytest.raises(DamagedError):
-            payload_of(header, data)
+            tile_of(header, data)
 
 
 @st.composite

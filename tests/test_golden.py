@@ -7,6 +7,8 @@ from PIL import Image
 from pillow_mlic import models
 from pillow_mlic.entropy.range_coder import available_backends
 from pillow_mlic.format import container
+from pillow_mlic.format.tiles import TileKind
+from pillow_mlic.plugin import MlicImageFile
 
 from .conftest import GOLDEN
 
@@ -17,13 +19,26 @@ MODELS = {
     1: [f"model-{name}" for name in FIRST],
     2: [f"model-{name}" for name in models.names() if name != "mlicv2-lite"],
 }
+LOSSLESS = ["lossless_palette", "lossless_rgba"]
 CASES = sorted(f"{path.parent.name}/{path.stem}" for path in GOLDEN.glob("v*/*.mlic"))
 
 
 def test_there_are_golden_files() -> None:
-    """Of both versions: all modes, all models; since version 2 with integers."""
+    """Of both versions: all modes, all models; since version 2 with integers and without loss."""
     expected = [f"v{v}/{name}" for v, models_ in MODELS.items() for name in MODES + models_]
-    assert sorted([*expected, "v2/integers"]) == CASES
+    expected += [f"v2/{name}" for name in ("integers", "mixed", *LOSSLESS)]
+    assert sorted(expected) == CASES
+
+
+def test_kinds_of_tiles() -> None:
+    with Image.open(GOLDEN / "v2" / "mixed.mlic") as image:
+        assert isinstance(image, MlicImageFile)
+        assert set(image.tile_kinds()) == {TileKind.LEARNED, TileKind.PALETTE}
+    for name, kind in zip(LOSSLESS, (TileKind.PALETTE, TileKind.WEBP), strict=True):
+        with Image.open(GOLDEN / "v2" / f"{name}.mlic") as image:
+            assert isinstance(image, MlicImageFile)
+            assert set(image.tile_kinds()) == {kind}
+            assert image.info["lossless"]
 
 
 def test_which_were_decided_in_integers() -> None:
@@ -50,6 +65,6 @@ def test_golden(name: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> Non
     with Image.open(GOLDEN / f"{name}.mlic") as coded, Image.open(GOLDEN / f"{name}.png") as png:
         assert coded.mode == png.mode
         difference = np.abs(np.asarray(coded, dtype=int) - np.asarray(png, dtype=int))
-        assert difference.max() <= 1
+        assert difference.max() <= (not coded.info["lossless"])
         if "A" in png.getbands():
             assert difference[..., -1].max() == 0

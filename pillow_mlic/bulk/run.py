@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from .. import saving
+from .. import save_settings
 from ..coding.goals import KINDS
 from ..files import readable_suffixes
 from . import manifest as manifests
@@ -19,7 +19,10 @@ from .order import Item, Job, Order, jobs_of
 from .work import reject, suffix_of
 
 ENGINES = ("local", "ray")
-OPTIONS = {"quality", *KINDS, "model", "device", "optimize", "refine", "preview", "texture", "tile"}
+OPTIONS = {
+    *("quality", *KINDS, "lossless", "model", "device", "optimize", "refine", "preview"),
+    *("texture", "tile"),
+}
 """Options of saving that can be the same for all pictures."""
 
 
@@ -138,7 +141,7 @@ def _check(request: BatchRequest) -> None:
             raise ValueError(msg)
     given = {k: v for k, v in order.options.items() if v is not None}
     if order.to == "mlic":
-        saving.check_options(given)
+        save_settings.check_options(given)
     else:
         extra = [*sorted(set(given) - {"device"}), *(["psnr"] if order.psnr else [])]
         if extra:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .. import conversion, plugin, saving, settings
+from .. import conversion, plugin, save_settings, saving, settings
+from ..coding.content import look
 from ..coding.goals import KINDS
+from ..coding.picture import native_mode
 from ..engines import devices
 from ..format import container
 from . import places
@@ -92,11 +94,13 @@ class BatchWorker:
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
         """The padded size of a picture that may be encoded together with others; None if
         not."""
-        alone = {*KINDS, "refine"} & set(self._options)
+        alone = {*KINDS, "refine", "lossless"} & set(self._options)
         width, height = (-(-side // 64) * 64 for side in image.size)
-        tile = self._options.get("tile", saving.DEFAULT_TILE)
+        tile = self._options.get("tile", save_settings.DEFAULT_TILE)
         small = width * height <= TOGETHER and max(width, height) <= tile
-        return (width, height) if small and not alone and not self._decodes else None
+        if not small or alone or self._decodes:
+            return None
+        return None if look(native_mode(image)).worth_trying else (width, height)
 
     def _convert(self, opened: Opened) -> Record:
         """One picture by itself."""
@@ -175,6 +179,7 @@ class BatchWorker:
             "width": image.width,
             "height": image.height,
             "bpp": round(8 * coded / (image.width * image.height), 4),
+            "lossless": source.info["lossless"],
             "model": source.info["model"],
             "weights": source.info["weights"],
             "quality": source.info["quality"],
@@ -212,8 +217,7 @@ def _psnr(image: Image.Image, coded: Image.Image) -> float:
     """PSNR in dB of the colour planes (or of grey); 100 for equal pictures."""
     mode = coded.mode.removesuffix("A")
     planes = [
-        np.asarray(each.convert(mode), dtype=np.float32)
-        for each in (saving.native_mode(image), coded)
+        np.asarray(each.convert(mode), dtype=np.float32) for each in (native_mode(image), coded)
     ]
     mse = float(np.square(planes[0] - planes[1]).mean(dtype=np.float64))
     return 10 * math.log10(255**2 / mse) if mse else 100.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import packs, plugin, saving
+from .. import packs, plugin, save_settings
 from ..files import whole_file
 from . import common
 
@@ -32,7 +32,11 @@ def add_to(subparsers: Any) -> None:
         "--model", help=f"model or weight pack for pictures; default {packs.DEFAULT_MODEL}"
     )
     parser.add_argument(
-        "-q", "--quality", type=float, default=saving.DEFAULT_QUALITY, help="default %(default)g"
+        "-q",
+        "--quality",
+        type=float,
+        default=save_settings.DEFAULT_QUALITY,
+        help="default %(default)g",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="default: IMAGE-attention.png"
@@ -84,6 +88,6 @@ def _coded(args: argparse.Namespace) -> bytes:
     buffer = io.BytesIO()
     with Image.open(args.input) as image:
         options = {"quality": args.quality, "model": args.model, "device": args.device}
-        saving.check_options(options)
+        save_settings.check_options(options)
         image.save(buffer, plugin.FORMAT, exif=None, xmp=None, **options)
     return buffer.getvalue()

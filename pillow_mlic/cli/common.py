@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import packs, saving
+from .. import packs, save_settings
 from ..conversion import InputFile, output_of
 from ..conversion import find as find
 from ..files import bytes_text as bytes_text
@@ -38,7 +38,8 @@ def add_quality(group: Any) -> None:
         "-q",
         "--quality",
         type=float,
-        help=f"1 (smallest) to 8 (closest), any number between; default {saving.DEFAULT_QUALITY:g}",
+        help="1 (smallest) to 8 (closest), any number between; "
+        f"default {save_settings.DEFAULT_QUALITY:g}",
     )
     group.add_argument(
         "--target-bpp", type=float, metavar="BPP", help="this many bits per pixel, within 1 %%"
@@ -50,7 +51,13 @@ def add_quality(group: Any) -> None:
         help="the best quality that fits into so many bytes: 250000, 250kB, 1.5MB",
     )
     group.add_argument(
-        "--target-psnr", type=float, metavar="DB", help="this PSNR in dB, within 0.04"
+        "--target-psnr",
+        type=float,
+        metavar="DB",
+        help="this PSNR in dB, within 0.04, or no loss at all where that takes less",
+    )
+    group.add_argument(
+        "--lossless", action="store_true", help="keep every pixel; needs no weights to read"
     )
 
 
@@ -100,6 +107,8 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
     """
     names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "texture")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.lossless:
+        options["lossless"] = True
     if args.no_optimize:
         options["optimize"] = False
     if args.refine:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .. import saving
+from .. import save_settings
 from ..files import whole_file
 from . import common
 
@@ -45,7 +45,7 @@ def add_to(subparsers: Any) -> None:
         "-q",
         "--quality",
         type=float,
-        default=saving.DEFAULT_QUALITY,
+        default=save_settings.DEFAULT_QUALITY,
         help="quality of the first codec, which the others match; default: %(default)g",
     )
     where.add_argument(

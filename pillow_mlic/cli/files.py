@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import conversion, plugin, saving, settings
+from .. import conversion, plugin, save_settings, settings
 from ..engines import devices
 from ..errors import PICTURE_ERRORS
 from ..files import whole_file
@@ -85,7 +85,7 @@ def _region(text: str) -> tuple[int, int, int, int]:
 def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
     options = common.save_options(args)
-    saving.check_options(options)
+    save_settings.check_options(options)
     if args.strip:
         options |= conversion.STRIPPED
     pairs = common.outputs(

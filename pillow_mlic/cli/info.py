@@ -10,6 +10,7 @@ from PIL import Image
 
 from .. import plugin, saving
 from ..errors import PICTURE_ERRORS
+from ..format.tiles import TileKind
 from . import common
 
 
@@ -42,9 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """What the header and the metadata say."""
+    """What the header, the metadata and the heads of the chunks say."""
     with Image.open(path, formats=[plugin.FORMAT]) as image:
+        assert isinstance(image, plugin.MlicImageFile)
         kept = [name for name in saving.METADATA.values() if name in image.info]
+        kinds = image.tile_kinds()
         return {
             "file": str(path),
             "bytes": path.stat().st_size,
@@ -54,6 +57,9 @@ def describe(path: Path) -> dict[str, Any]:
             "version": image.info["version"],
             **{k: image.info[k] for k in ("model", "weights", "quality")},
             "bpp": round(image.info["bpp"], 4),
+            "lossless": image.info["lossless"],
+            "tiles": len(kinds),
+            "lossless_tiles": sum(kind != TileKind.LEARNED for kind in kinds),
             "metadata": {name: len(image.info[name]) for name in kept},
         }
 
@@ -61,13 +67,22 @@ def describe(path: Path) -> dict[str, Any]:
 def sentence(facts: dict[str, Any]) -> str:
     """The same for people."""
     kept = [f"{k} {common.bytes_text(v)}" for k, v in facts["metadata"].items()]
+    tiles, lossless = facts["tiles"], facts["lossless_tiles"]
+    mixed = f"{lossless} of {tiles} tiles lossless"
     return ", ".join(
         [
             f"{facts['file']}: {facts['width']} x {facts['height']} {facts['mode']}",
             f"{common.bytes_text(facts['bytes'])} ({facts['bpp']:.3f} bpp)",
-            f"{facts['model']} quality {facts['quality']:g}",
+            *(
+                ["lossless" if facts["lossless"] else f"no model quality {facts['quality']:g}"]
+                if facts["model"] == "none"
+                else [
+                    f"{facts['model']} quality {facts['quality']:g}",
+                    *([mixed] if lossless else []),
+                    f"weights {facts['weights']}",
+                ]
+            ),
             f"format {facts['version']}",
-            f"weights {facts['weights']}",
             *kept,
         ]
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import packs, saving
+from .. import packs, save_settings
 from . import common
 
 
@@ -24,7 +24,11 @@ def add_to(subparsers: Any) -> None:
     )
     parser.add_argument("picture", type=Path, metavar="PICTURE")
     parser.add_argument(
-        "-q", "--quality", type=float, default=saving.DEFAULT_QUALITY, help="default: %(default)g"
+        "-q",
+        "--quality",
+        type=float,
+        default=save_settings.DEFAULT_QUALITY,
+        help="default: %(default)g",
     )
     parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="model or weight pack")
     parser.add_argument(

@@ -1,6 +1,7 @@
-"""Tile payloads to pixels.
+"""Tiles to pixels.
 
     payloads -> latents of tiles (`Engine.decode`) -> latents of a region with its halo -> pixels
+    lossless tiles -> pixels, and latents for the halo of their neighbours (`exact`)
 
 Contexts of the entropy coding never cross a tile's border; synthesis sees beyond it. Only a few
 tiles are in memory at a time.
@@ -14,7 +15,9 @@ import numpy as np
 from ..engines.base import Floats, Pixels
 from ..format.geometry import HYPER_LATENT, Box, Grid, area, overlap, size, within
 from ..format.texture import TextureMap
+from ..format.tiles import AnyTile, LosslessTile
 from .coding import Coding
+from .exact import ExactTiles
 from .latents import DecodedLatents
 from .transforms import Transforms
 from .work import Progress, Steps, where_memory_suffices
@@ -50,7 +53,7 @@ class Decoder:
 
     def decode(
         self,
-        tiles: Mapping[int, bytes],
+        tiles: Mapping[int, AnyTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> Pixels:
@@ -67,17 +70,18 @@ class Decoder:
     def decode_into(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, bytes],
+        tiles: Mapping[int, AnyTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Decode the picture, or a box of it, and `put` its regions one by one.
 
-        `tiles` are payloads by their place in raster order; one that is missing comes out grey.
+        `tiles` by their place in raster order; one that is missing comes out grey.
         `put` is given the box of a region, in pixels of the picture, and its pixels (h, w, 3)
         uint8. If the memory of the engine's device does not suffice, the CPU does it all again,
         with a warning.
-        Raises DecodeError where a tile does not give the symbols that were encoded.
+        Raises DecodeError where a tile does not give the symbols that were encoded, DamagedError
+        where a lossless one is none.
         """
         wanted = box or (0, 0, *self._size)
         where_memory_suffices(partial(self._decode, put, tiles, wanted, progress), self._coding)
@@ -85,7 +89,7 @@ class Decoder:
     def _decode(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, bytes],
+        tiles: Mapping[int, AnyTile],
         wanted: Box,
         progress: Progress | None,
         coding: Coding,
@@ -95,18 +99,25 @@ class Decoder:
         parts = transforms.regions(grid.whole_latents(wanted))
         needed = sum(area(grid.box(index)) for index in _touched(parts, transforms))
         steps = Steps(progress, _ENTROPY * needed + _SYNTHESIS * sum(map(area, parts)))
+        exact = ExactTiles(tiles, transforms)
 
         def tile_latents(index: int) -> Floats | None:
-            tile = grid.box(index)
+            box, tile = grid.box(index), tiles.get(index)
             y_hat = None
-            if index in tiles:
-                y_hat = self._tile(tiles[index], tile, coding)
-            steps.done(_ENTROPY * area(tile))
+            if isinstance(tile, LosslessTile):
+                y_hat = exact.latents(index)
+            elif tile is not None:
+                y_hat = self._tile(tile, box, coding)
+            steps.done(_ENTROPY * area(box))
             return y_hat
 
         latents = DecodedLatents(tile_latents, grid, engine.channels[0])
         for part in parts:
-            pixels = transforms.synthesise(latents, part)
+            if exact.cover(part):
+                pixels = np.empty((*size(part), 3), np.uint8)
+            else:
+                pixels = transforms.synthesise(latents, part)
+            exact.paste(part, pixels)
             shown = overlap(part, wanted)
             if shown:
                 put(shown, pixels[within(shown, part, 1)])

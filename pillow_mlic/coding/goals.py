@@ -17,7 +17,7 @@ from PIL import Image
 from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
-from ..format.tiles import chunk_of
+from ..format.tiles import AnyTile, LosslessTile, chunk_of
 from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
@@ -36,13 +36,18 @@ class CodedFile(NamedTuple):
     header: Header
     before: list[Chunk]
     """The chunks before the tiles: preview, metadata and alpha."""
-    tiles: list[bytes]
-    """Payloads of the tiles in raster order."""
+    tiles: list[AnyTile]
+    """In raster order."""
 
     @property
     def chunks(self) -> list[Chunk]:
         """All chunks, in order."""
         return [*self.before, *(chunk_of(self.header, tile) for tile in self.tiles)]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether tiles are lossless, be it all."""
+        return any(isinstance(tile, LosslessTile) for tile in self.tiles)
 
     @property
     def size(self) -> int:
@@ -70,6 +75,12 @@ _MIDDLE = 1024  # pixels a side: enough of a picture to tell how much is in it
 _MUCH_OVERHEAD = 0.1  # of a file: worth mentioning
 _DRAFTING = 0.05  # of the time that a search with drafts takes, about
 _STEP = 7 / container.MAX_QUALITY_CODE
+EXACT = 100.0
+"""What counts as the PSNR in dB of a picture without errors ..."""
+_BEYOND = 6.0
+"""... and how far beyond a PSNR that is searched such a picture lies."""
+_NEAR = 0.5
+"""How far in dB below a wanted PSNR the nearest file may lie if there is one above."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +138,17 @@ class Target:
         may jump by more than the tolerance: then the nearest one counts.
         """
         size = self.expected_bytes(pixels)
+        exact: list[float] = []
         if size is None:
+
+            def psnr(quality: float) -> float:
+                if (level := measure(quality)) < EXACT:
+                    return level
+                exact.append(quality)
+                return self.value + _BEYOND
+
             found = search(
-                measure,
+                psnr,
                 Aim(self.value, PSNR_TOLERANCE),
                 Scale(1, 8, _STEP, _SLOPE_OF_PSNR),
                 guess=guess or _where(_TYPICAL_PSNR, self.value - _PSNR_SLOPE * complexity),
@@ -145,7 +164,12 @@ class Target:
                 guess=guess or _where([math.log(b) for b in _TYPICAL_BPP], math.log(bpp)),
                 limit=TRIALS,
             )
-        if not found.hit:
+        if size is None and found.level < self.value - _NEAR:
+            # Where PSNR jumps over it, tiles without loss cost less than what has the wanted PSNR.
+            above = [(level, q) for q, level in found.trials.items() if level >= self.value]
+            if above:
+                return min(above)[1]
+        if not found.hit and found.quality not in exact:
             self._refuse_beyond_the_ends(found, pixels, overhead)
         return found.quality
 
@@ -255,7 +279,14 @@ class _Trials:
     def search(self, difficulty: float, guess: float | None = None) -> float:
         """The quality that meets the target; see Target.search."""
         pixels = self._maker.image.width * self._maker.image.height
-        return self._target.search(self._measure, pixels, self._maker.overhead, difficulty, guess)
+        overhead = self._maker.overhead
+        try:
+            return self._target.search(self._measure, pixels, overhead, difficulty, guess)
+        except ValueError:
+            lowest = self.coded.get(1)
+            if self._target.kind != "target_psnr" or lowest is None or not lowest.mixed:
+                raise
+            return 1  # more than the wanted PSNR, and still cheaper than learned tiles
 
     def _measure(self, quality: float) -> float:
         """Bytes, or the PSNR in dB, of the file of this quality."""
@@ -275,7 +306,7 @@ class _Trials:
 
 
 def _psnr(maker: Maker, coded: CodedFile, progress: "Progress") -> float:
-    """PSNR in dB of the colour planes (or of grey); 100 for equal pictures."""
+    """PSNR in dB of the colour planes (or of grey); EXACT for equal pictures."""
     import numpy as np
 
     image = maker.image
@@ -289,7 +320,7 @@ def _psnr(maker: Maker, coded: CodedFile, progress: "Progress") -> float:
 
     maker.show(coded, put, progress)
     values = image.width * image.height * len(planes)
-    return 10 * math.log10(255**2 * values / squares) if squares else 100.0
+    return 10 * math.log10(255**2 * values / squares) if squares else EXACT
 
 
 def _silent(_: float) -> None:

@@ -10,14 +10,10 @@ compared, and each tile keeps the better of its plain and its refined latents.
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from ..engines.base import CodedTile, LatentArrays, Pixels
-from ..format.geometry import HYPER_LATENT, LATENT, Box, area, overlap, pieces, within
-from ..models.lambdas import lambda_at
+from ..format.geometry import HYPER_LATENT, LATENT, Box, area, pieces, within
 from .around import Around
-from .tiles import TileEncoder
-from .transforms import SIDE
+from .tiles import TileEncoder, squared_bits
 
 WINDOW = 1024
 """Larger tiles are refined window by window of this side in pixels, each as if it were a tile."""
@@ -112,26 +108,12 @@ class TileChoice(NamedTuple):
 
     def _distortion(self, around: Around, touched: Box) -> float:
         """What the error of the pixels in `touched` costs, in bits."""
-        source, transforms, coding, _ = self.encoder
-        grid = transforms.grid
-        total = 0.0
-        whole = coding.engine.halo is None
-        for part in [touched] if whole else pieces(touched, SIDE):
-            pixels = transforms.synthesise(
-                lambda box: around.y_hat[:, *within(box, around.outer)], part
-            )
-            inside = overlap(part, (0, 0, grid.width, grid.height))
-            if inside is not None:
-                original = source[within(inside, (0, 0, 0, 0), 1)]
-                total += self._bits(original, pixels[within(inside, part, 1)])
-        return total
+        compared = self.encoder.compared(around, touched)
+        return sum((self._bits(original, shown) for original, shown in compared), 0.0)
 
     def _bits(self, original: Pixels, shown: Pixels) -> float:
         """The cost in bits of the difference between `shown` and the original, (h, w, 3) each."""
         coding = self.encoder.coding
         if not coding.pack.file.for_squared_error:
             return coding.engine.cost(original[None], shown[None], coding.quality)
-        # The sum over pixels of the mean over planes of what is seen, in squared levels.
-        difference = self.show(original).astype(np.float32) - self.show(shown)
-        squares = float(np.square(difference).mean(dtype=np.float64))
-        return lambda_at(coding.quality) * squares * original.shape[0] * original.shape[1]
+        return squared_bits(self.show(original), self.show(shown), coding.quality)

@@ -17,6 +17,7 @@ from ..engines.base import Pixels
 from ..format.geometry import Box
 from ..format.header import MAX_TEXTURE
 from ..format.texture import LARGEST_CELL, TextureMap, shape, to_bytes
+from ..format.tiles import AnyTile
 from .coding import Coding
 from .decoder import Decoder
 from .transforms import Source
@@ -37,7 +38,7 @@ _BLUR = np.array([1, 4, 6, 4, 1], np.float32) / 16
 Plane = NDArray[np.float32]
 
 
-def choose(picture: Source, coding: Coding, tiles: Sequence[bytes]) -> TextureMap:
+def choose(picture: Source, coding: Coding, tiles: Sequence[AnyTile]) -> TextureMap:
     """The strengths for a picture (H, W, 3) that was coded to these tiles."""
     size = (picture.shape[1], picture.shape[0])
     wanted, plain, lively = np.zeros((3, *shape(size, CELL)), np.float32)

@@ -3,15 +3,18 @@
 latents -> first pass -> gradient of the error -> rounding -> walk -> check of the error -> payload
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..engines.base import CodedTile, ErrorBits, Floats, LatentArrays, RoundingArrays
+from ..engines.base import CodedTile, ErrorBits, Floats, LatentArrays, Pixels, RoundingArrays
+from ..format.geometry import Box, overlap, pieces, within
+from ..models.lambdas import lambda_at
 from .around import Around
 from .coding import Coding
-from .transforms import Source, Transforms
+from .transforms import SIDE, Source, Transforms
 
 DEARER, SPOILT = 1.5, 256.0
 """Optimised rounding has spoilt the 16x16 pixels of a latent if their error costs more than DEARER
@@ -59,9 +62,33 @@ class TileEncoder(NamedTuple):
             spoilt = np.maximum(spoilt, _near(worse))
         return self.code(latents)
 
+    def compared(self, around: Around, touched: Box) -> Iterator[tuple[Pixels, Pixels]]:
+        """What a single picture is and what `around` makes of it, in `touched`: (h, w, 3) each,
+        region by region, without padding."""
+        grid = self.transforms.grid
+        whole = self.coding.engine.halo is None
+        for part in [touched] if whole else pieces(touched, SIDE):
+            pixels = self.transforms.synthesise(
+                lambda box: around.y_hat[:, *within(box, around.outer)], part
+            )
+            inside = overlap(part, (0, 0, grid.width, grid.height))
+            if inside is not None:
+                original = self.source[within(inside, (0, 0, 0, 0), 1)]
+                yield original, pixels[within(inside, part, 1)]
+
     def _errors(self, y_hat: Floats, around: Around, differentiate: bool) -> ErrorBits:
         around.put(y_hat)
         return self.transforms.errors(self.source, around, differentiate)
+
+
+def squared_bits(original: Pixels, shown: Pixels, quality: float) -> float:
+    """Lambda x squared error, in bits: the sum over pixels of the mean over planes.
+
+    Both (h, w, 3), or (h, w) of grey.
+    """
+    difference = original.astype(np.float32) - shown
+    squares = float(np.square(difference).mean(dtype=np.float64))
+    return lambda_at(quality) * squares * original.shape[0] * original.shape[1]
 
 
 def _near(worse: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> Floats:

@@ -22,6 +22,7 @@ from ..errors import DecodeError
 from ..format import container, tiles
 from ..format.container import ChunkPlace, ChunkType, Header
 from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
+from ..format.layout import DamagedError, damage
 from ..integers.coders import StepDecoder
 from ..integers.estimate import scales
 from ..integers.network import CodingStep
@@ -37,14 +38,15 @@ def bit_map(
     """Bits that each 16x16 block of a .mlic file's picture cost, (ceil(H/16), ceil(W/16)).
 
     By the entropy model's probabilities: -log2 p of the block's latents, and its share of the
-    hyper latents. Blocks of padding are left out; metadata and transparency do not count. Raises
-    what opening and decoding the file would raise.
+    hyper latents. The bits of a lossless tile are spread evenly over it. Blocks of padding are left
+    out; metadata and transparency do not count. Raises what opening and decoding the file would
+    raise.
     """
     if isinstance(file, str | Path):
         with open(file, "rb") as opened:
             return bit_map(opened, device, progress)
     header = container.read_header(file)
-    pack = packs.load(packs.find_header(header))
+    pack = packs.load(packs.find_header(header)) if header.model else None
     where = devices.resolve(device)
     grid = header.grid
     places = _tiles(file, header)
@@ -54,9 +56,15 @@ def bit_map(
             if progress is not None:
                 progress(place.index / grid.count)
             box = grid.box(place.index)
-            tile = tiles.payload_of(header, container.read_chunk(file, place))
+            tile = tiles.tile_of(header, container.read_chunk(file, place))
             shape = size(box, LATENT)
-            if header.arithmetic == container.ARITHMETIC_INTEGER:
+            found: NDArray[np.floating[Any]]
+            if isinstance(tile, tiles.LosslessTile):
+                found = _even_bits(tile, size(grid.shown(place.index)), shape)
+            elif pack is None:
+                msg = damage(f"tile {place.index + 1} needs a model, but the file names none")
+                raise DamagedError(msg)
+            elif header.arithmetic == container.ARITHMETIC_INTEGER:
                 found = _integer_tile_bits(tile, pack, header.quality, shape)
             else:
                 found = _tile_bits(tile, pack, header.quality, shape, where)
@@ -64,6 +72,20 @@ def bit_map(
     if progress is not None:
         progress(1.0)
     return bits[: -(-header.height // LATENT), : -(-header.width // LATENT)]
+
+
+def kind_map(file: BinaryIO) -> NDArray[np.uint8]:
+    """The kind of the tile (`format.tiles.TileKind`) of each 16x16 block, (ceil(H/16), ceil(W/16)).
+
+    From one byte of each tile; raises what opening the file would raise.
+    """
+    header = container.read_header(file)
+    grid = header.grid
+    kinds = np.zeros(size(grid.padded, LATENT), np.uint8)
+    for place in _tiles(file, header):
+        kind = tiles.read_kind(file, header, place)
+        kinds[within(grid.box(place.index), grid.padded)] = kind
+    return kinds[: -(-header.height // LATENT), : -(-header.width // LATENT)]
 
 
 def context_maps(
@@ -84,17 +106,20 @@ def context_maps(
     if not (0 <= x < header.width and 0 <= y < header.height):
         msg = f"there is no pixel {x},{y} in a picture of {header.width} x {header.height}"
         raise ValueError(msg)
+    grid = header.grid
+    (index,) = grid.touched((x, y, x + 1, y + 1))
+    box = left, top, _, _ = grid.box(index)
+    (place,) = _tiles(file, header, {index})
+    tile = tiles.tile_of(header, container.read_chunk(file, place))
+    if isinstance(tile, tiles.LosslessTile):
+        msg = "there are no contexts to show: this tile is lossless, no network coded it"
+        raise ValueError(msg)
     pack = packs.load(packs.find_header(header))
     where = devices.resolve(device)
     model = pack.model(where)
     if not isinstance(model, ContextMaps):
         msg = f"{pack.file.model} has neither a global context nor reweighted ones to show"
         raise ValueError(msg)
-    grid = header.grid
-    (index,) = grid.touched((x, y, x + 1, y + 1))
-    box = left, top, _, _ = grid.box(index)
-    (place,) = _tiles(file, header, {index})
-    tile = tiles.payload_of(header, container.read_chunk(file, place))
     z_size = size(box, HYPER_LATENT)
     with plain_arithmetic(where):
         y_hat = decode([tile], pack, header.quality, z_size, header.guard, where)
@@ -161,6 +186,18 @@ def _integer_tile_bits(
     except (PayloadError, SymbolMismatchError) as error:
         raise _no_bits(error) from error
     return places.bits.reshape(latents)
+
+
+def _even_bits(
+    tile: tiles.LosslessTile, shown: tuple[int, int], latents: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Bits of a lossless tile of so many pixels (height, width), by the pixels of each block."""
+    rows, columns = (
+        np.clip(pixels - LATENT * np.arange(blocks), 0, LATENT)
+        for pixels, blocks in zip(shown, latents, strict=True)
+    )
+    pixels = np.outer(rows, columns)
+    return 8 * len(tile.data) * pixels / pixels.sum()
 
 
 def _no_bits(error: Exception) -> DecodeError:

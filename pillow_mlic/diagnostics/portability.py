@@ -140,7 +140,7 @@ def run(
                     for kind, guard in kinds.items():
                         engine = engine_for(pack, device, Needs(floats=guard is not None))
                         coding = Coding(pack, quality, SIDE, guard, engine)
-                        tiles = Encoder(coding).encode(pixels).tiles
+                        tiles = Encoder(coding).encode(pixels).payloads
                         job[kind] = tiles[0].hex()
                         total[kind] += sum(map(len, tiles))
                         listed[kind] += 0 if guard is None else _listed(tiles[0])

@@ -116,7 +116,7 @@ def _works(
 
     def encoded(guard: float | None) -> dict[int, bytes]:
         coding = Coding(pack, quality, TILE, guard, engine)
-        return dict(enumerate(Encoder(coding).encode(pixels).tiles))
+        return dict(enumerate(Encoder(coding).encode(pixels).payloads))
 
     def decode(tiles: dict[int, bytes], guard: float | None) -> object:
         coding = Coding(pack, quality, TILE, guard, engine)

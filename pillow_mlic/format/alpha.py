@@ -1,29 +1,33 @@
 """The alpha plane: without loss, as lossless WebP or zlib, whichever is smaller.
 
 plane -> "W" + WebP file or "Z" + zlib of its rows -> plane, or a box of it
+
+Where no tile is learned, the plane may be part of the tiles instead; then the data are `IN_TILES`.
 """
 
 import io
 import zlib
 from collections.abc import Iterator
 
-from PIL import Image, features
+from PIL import Image
 
+from . import webp
 from .container import DamagedError
 from .geometry import Box
 
+IN_TILES = b"T"
+"""The data of an ALPHA chunk whose plane is in the tiles, which all are lossless."""
+
 _WEBP, _ZLIB = b"W", b"Z"
-_WEBP_SIDE = 16383
 _STEP, _BLOCK = 1 << 16, 1 << 20
 
 
 def to_bytes(plane: Image.Image) -> bytes:
     """The data of an ALPHA chunk for an L picture."""
     choices = [_ZLIB + zlib.compress(plane.tobytes(), 9)]
-    if max(plane.size) <= _WEBP_SIDE and features.check("webp"):
-        buffer = io.BytesIO()
-        Image.merge("RGB", (plane,) * 3).save(buffer, "WEBP", lossless=True, quality=100)
-        choices.append(_WEBP + buffer.getvalue())
+    written = webp.to_bytes(Image.merge("RGB", (plane,) * 3))
+    if written is not None:
+        choices.append(_WEBP + written)
     return min(choices, key=len)
 
 
@@ -40,24 +44,12 @@ def from_bytes(data: bytes, size: tuple[int, int], box: Box) -> Image.Image:
         if data[:1] != _WEBP:
             msg = "it is written in an unknown way"
             raise ValueError(msg)
-        # Looked at here, as a decoder takes memory for a canvas as soon as it is opened.
-        if _webp_size(data[1:]) != size:
-            msg = "it has another size"
-            raise ValueError(msg)
+        webp.check_size(data[1:], size)
         with Image.open(io.BytesIO(data[1:]), formats=["WEBP"]) as image:
             return image.convert("RGB").getchannel("R").crop(box)
     except (ValueError, OSError, EOFError, zlib.error, Image.DecompressionBombError) as error:
         msg = f"the transparency of this .mlic file is damaged ({error}); fetch the file again"
         raise DamagedError(msg) from error
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """The size that a lossless WebP file claims; ValueError for any other kind of file."""
-    if len(data) < 25 or (data[:4], data[8:16], data[20]) != (b"RIFF", b"WEBPVP8L", 0x2F):
-        msg = "it is no lossless WebP file"
-        raise ValueError(msg)
-    bits = int.from_bytes(data[21:25], "little")
-    return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
 def _rows(data: bytes, size: tuple[int, int], box: Box) -> bytes:

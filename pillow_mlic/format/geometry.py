@@ -57,6 +57,11 @@ class Grid:
         _, _, width, height = self.padded
         return left, top, min(left + self.tile, width), min(top + self.tile, height)
 
+    def shown(self, index: int) -> Box:
+        """What the tile of this index has of the picture, without padding; see `box`."""
+        left, top, right, bottom = self.box(index)
+        return left, top, min(right, self.width), min(bottom, self.height)
+
     def touched(self, box: Box) -> list[int]:
         """Indexes of the tiles that have latents in `box`."""
         columns = range(box[0] // self.tile, -(-box[2] // self.tile))

@@ -1,10 +1,11 @@
 """What the data of a TILE chunk hold: a learned tile, or its pixels without loss."""
 
 import enum
+from typing import BinaryIO, NamedTuple
 
-from .container import Chunk
+from .container import Chunk, ChunkPlace
 from .header import Header
-from .layout import ChunkType, DamagedError, UnsupportedError, damage
+from .layout import ChunkType, DamagedError, damage
 
 
 class TileKind(enum.IntEnum):
@@ -15,24 +16,50 @@ class TileKind(enum.IntEnum):
     PALETTE = 2
 
 
-def chunk_of(header: Header, payload: bytes) -> Chunk:
-    """The TILE chunk of a learned tile."""
+class LosslessTile(NamedTuple):
+    """The pixels of a tile without loss; see `format.lossless`."""
+
+    kind: TileKind
+    """WEBP or PALETTE."""
+    data: bytes
+    mode: str
+    """Of its pixels: L or RGB; with alpha where the ALPHA chunk says so."""
+
+
+AnyTile = bytes | LosslessTile
+"""The payload of a learned tile, or a lossless tile."""
+
+
+def chunk_of(header: Header, tile: AnyTile) -> Chunk:
+    """The TILE chunk of a tile."""
+    if isinstance(tile, LosslessTile):
+        return Chunk(ChunkType.TILE, bytes([tile.kind]) + tile.data)
     kind = b"" if header.version == 1 else bytes([TileKind.LEARNED])
-    return Chunk(ChunkType.TILE, kind + payload)
+    return Chunk(ChunkType.TILE, kind + tile)
 
 
-def payload_of(header: Header, data: bytes) -> bytes:
-    """The payload of a learned tile, from the data of its chunk; ContainerError if it is none."""
+def tile_of(header: Header, data: bytes) -> AnyTile:
+    """The tile in the data of a chunk; DamagedError if it is none."""
     if header.version == 1:
         return data
-    kind = data[0] if data else None
+    kind = kind_of(header, data[:1])
     if kind == TileKind.LEARNED:
         return data[1:]
-    if kind in (TileKind.WEBP, TileKind.PALETTE):
-        msg = (
-            "this .mlic file has lossless tiles, which this version cannot decode: "
-            "update pillow-mlic"
-        )
-        raise UnsupportedError(msg)
-    msg = damage("a tile is empty" if kind is None else f"a tile has kind {kind}")
-    raise DamagedError(msg)
+    return LosslessTile(kind, data[1:], header.mode.removesuffix("A"))
+
+
+def kind_of(header: Header, start: bytes) -> TileKind:
+    """The kind of a tile whose chunk has data with this first byte; DamagedError if it is none."""
+    if header.version == 1:
+        return TileKind.LEARNED
+    try:
+        return TileKind(start[0])
+    except (IndexError, ValueError) as error:
+        msg = damage(f"a tile has kind {start[0]}" if start else "a tile is empty")
+        raise DamagedError(msg) from error
+
+
+def read_kind(fp: BinaryIO, header: Header, place: ChunkPlace) -> TileKind:
+    """The kind of a tile by its first byte alone: its checksum is not looked at."""
+    fp.seek(place.offset)
+    return kind_of(header, fp.read(min(1, place.length)))

@@ -117,6 +117,9 @@ def find_header(header: Header) -> PackFile:
     DecodeError where its model is unknown or not that pack's, WeightsError where there is none.
     """
     model = models.name_of(header.model)
+    if not header.model:
+        msg = "this .mlic file names no model: all its tiles are lossless, or it is forged"
+        raise DecodeError(msg)
     if model is None:
         msg = (
             f"this .mlic file needs model number {header.model}, which this version does not "

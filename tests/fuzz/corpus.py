@@ -11,7 +11,7 @@ import pillow_mlic  # noqa: F401
 from pillow_mlic import packs
 from pillow_mlic.format import container
 from pillow_mlic.format.container import Chunk, ChunkType, Header
-from pillow_mlic.format.tiles import chunk_of, payload_of
+from pillow_mlic.format.tiles import chunk_of, tile_of
 
 from ..coders import coding_of, encode
 from ..conftest import GOLDEN, photograph
@@ -31,13 +31,20 @@ class Seed:
     picture: Image.Image
 
     @property
-    def tiles(self) -> list[bytes]:
-        """The payloads."""
-        return [
-            payload_of(self.header, data)
+    def lossless(self) -> bool:
+        """Whether a tile is lossless, whose pixels no checksum but the chunk's own protects."""
+        return any(
+            kind & 0x3F == ChunkType.TILE and not isinstance(tile_of(self.header, data), bytes)
             for kind, data in self.chunks
-            if kind & 0x3F == ChunkType.TILE
+        )
+
+    @property
+    def tiles(self) -> list[bytes]:
+        """The payloads of learned tiles."""
+        tiles = [
+            tile_of(self.header, d) for kind, d in self.chunks if kind & 0x3F == ChunkType.TILE
         ]
+        return [tile for tile in tiles if isinstance(tile, bytes)]
 
 
 @cache
@@ -53,6 +60,10 @@ def seeds() -> tuple[Seed, ...]:
         "metadata": with_unknown_chunk(saved(photograph(60, 64), quality=3, **metadata)),
         "noise": saved(Image.fromarray(noise), quality=8),
         "fast": with_guard_band(photograph(64, 64)),
+        "writing": saved(writing(), lossless=True),
+        "icon": saved(photograph(70, 40).convert("RGBA"), lossless=True, tile=64),
+        "one bit": saved(photograph(70, 40).convert("1"), lossless=True),
+        "both kinds": saved(both_kinds(), quality=5, tile=64),
         "preview": with_preview(saved(photograph(64, 48), quality=1), photograph(64, 48)),
     }
     made |= {
@@ -80,6 +91,19 @@ def saved(image: Image.Image, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "MLIC", optimize=False, **options)  # the same bytes on every machine
     return buffer.getvalue()
+
+
+def writing() -> Image.Image:
+    """A tile of few colours."""
+    return photograph(70, 40).quantize(5)
+
+
+def both_kinds() -> Image.Image:
+    """Tiles that are learned and tiles that are not."""
+    image = photograph(256, 128)
+    image.paste((90, 120, 60), (64, 0, 256, 128))
+    image.paste(writing().convert("RGB"), (64, 0))
+    return image
 
 
 def with_unknown_chunk(data: bytes) -> bytes:

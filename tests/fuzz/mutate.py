@@ -26,7 +26,8 @@ class Mutant(NamedTuple):
     repaired: bool
     """Whether checksums were made to fit, as only a forger would."""
     transplant: bool
-    """Whether it has parts of other genuine files, or its own in other places."""
+    """Whether it has parts of other genuine files, or its own in other places, or lossless tiles
+    that were forged."""
     alpha: bool
     """Whether the alpha plane was forged, which nothing but its own checksum could tell."""
 
@@ -241,6 +242,26 @@ def change_payload(data: bytes, random: Random) -> bytes:
     return bytes(crc) + b"".join(map(leb128.encode, numbers)) + bytes(stream)
 
 
+def change_lossless(data: bytes, random: Random) -> bytes:
+    """The data of a lossless tile, its kind included: another size, count or index."""
+    kind, rest = data[:1], bytearray(data[1:])
+    action = random.randrange(6)
+    if action == 0 and kind == b"\1" and len(rest) > 25:
+        place = random.randrange(21, 25)  # the size in the WebP header
+        rest[place] = random.choice([*BYTES, random.randrange(256)])
+    elif action == 1 and kind == b"\1":
+        rest[random.randrange(min(len(rest), 30))] ^= 1 << random.randrange(8)
+    elif action < 3 and rest:
+        rest[0] = random.choice([0, 1, 2, 3, 15, 16, 254, 255])
+    elif action == 3:
+        rows = random.choice([bytes(99), b"\xff" * 999, random.randbytes(360), bytes(1 << 22)])
+        start = random.choice([2, 4, 7, 13, 16, 19])
+        rest[start:] = zlib.compress(rows)
+    else:
+        rest[:] = scramble(bytes(rest), random)
+    return kind + bytes(rest)
+
+
 def change_piece(parts: Parts, random: Random, others: Sequence[Seed]) -> tuple[bool, bool]:
     """One chunk; -> whether that is a transplant, and whether it touches the alpha plane."""
     pieces = parts.pieces
@@ -254,7 +275,10 @@ def change_piece(parts: Parts, random: Random, others: Sequence[Seed]) -> tuple[
         data = piece.data
         if type_ == ChunkType.TILE and random.random() < 0.8:
             kind = data[:1] if parts.version > 1 else b""
-            data = kind + change_payload(data[len(kind) :], random)
+            if kind in (b"\1", b"\2"):
+                data = change_lossless(data, random)
+            else:
+                data = kind + change_payload(data[len(kind) :], random)
             if kind and random.random() < 0.1:
                 data = bytes([random.choice([1, 2, 3, 255])]) + data[1:]
         else:
@@ -281,7 +305,7 @@ def change_piece(parts: Parts, random: Random, others: Sequence[Seed]) -> tuple[
 def forge(seed: Seed, others: Sequence[Seed], random: Random) -> Mutant:
     """A file with fields changed and checksums made to fit."""
     parts = Parts.of(seed)
-    transplant = alpha = False
+    transplant, alpha = seed.lossless, False
     for _ in range(random.choice([1, 1, 1, 2, 3])):
         if random.random() < 0.35:
             change_header(parts, random)

@@ -123,8 +123,9 @@ def judge(mutant: Mutant, picture: Image.Image) -> str:
     """A picture was decoded: is it the one that was encoded?
 
     The symbols' checksum says that it is, whatever was done to the file, unless parts of other
-    genuine files were put into it. A forged header may still cut off another piece, or have another
-    quality that chooses the same tables for every symbol.
+    genuine files were put into it, or pixels of lossless tiles were forged. A forged header may
+    still cut off another piece, or have another quality that chooses the same tables for every
+    symbol.
     """
     if mutant.transplant:
         return "accepted: transplant"
@@ -184,6 +185,8 @@ def decode_region(mutant: Mutant, random: Random) -> str:
 def decode_payload(mutant: Mutant, random: Random) -> str:
     """The walk, with a payload that no container protects."""
     seed = random.choice([mutant.seed])
+    if not seed.tiles:
+        return "accepted: nothing is learned"
     index = random.randrange(len(seed.tiles))
     change = change_payload if random.random() < 0.8 else scramble
     data = change(seed.tiles[index], random)
