@@ -256,7 +256,11 @@ def load_version(report: Report, source: Raster, path: Path, target: Path) -> Co
 
 def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float32]:
     """Bits of every 16x16 block of a .mlic file."""
-    from pillow_mlic.diagnostics import bits
+    try:
+        from pillow_mlic.diagnostics import bits
+    except ModuleNotFoundError as error:
+        msg = "bit maps need torch; run: python -m pip install 'pillow-mlic[torch]'"
+        raise ImportError(msg, name=error.name) from error
 
     return bits.bit_map(io.BytesIO(data), device, report)
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from pillow_mlic import packs
 from pillow_mlic.conversion import find
-from pillow_mlic.engines import engine_for
+from pillow_mlic.engines import Needs, engine_for
 from pillow_mlic.engines.base import LatentArrays, Pixels
 from pillow_mlic.engines.torch_integers import product
 from pillow_mlic.evaluation.tables import markdown_table
@@ -61,7 +61,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     pack = packs.load(packs.find(args.model))
-    engine, network = engine_for(pack, "cpu"), pack.need_integers()
+    engine, network = engine_for(pack, "cpu", Needs(floats=True)), pack.need_integers()
     canonical, single = pack.canonical(torch.device("cpu")), pack.model(torch.device("cpu"))
     rows = []
     for quality in args.qualities:

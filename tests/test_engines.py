@@ -122,6 +122,31 @@ def test_broken_latents_do_no_harm(pack: packs.Pack) -> None:
     assert OnnxEngine(pack).synthesis(y_hat, 3.0).shape == (1, 64, 64, 3)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("synthesis.head.weight"),
+        lambda arrays: arrays.update({"synthesis.head.bias": np.zeros(7, np.float16)}),
+        lambda arrays: arrays.update({"synthesis.stem.weight": np.zeros((3, 3), np.float16)}),
+        lambda arrays: arrays.update({"synthesis.more": np.zeros(3, np.float16)}),
+        lambda arrays: arrays.update({"synthesis.gain_in.log": np.zeros((4, 48), np.float16)}),
+    ],
+)
+def test_damaged_packs_are_refused(integer_pack_file: Path, tmp_path: Path, change: Any) -> None:
+    """Tensors that the graph wants and the pack lacks, or has in another shape."""
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    with safe_open(integer_pack_file, "np") as stored:
+        arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        metadata = stored.metadata()
+    change(arrays)
+    save_file(arrays, tmp_path / "damaged.safetensors", metadata)
+    engine = OnnxEngine(packs.load(packs.inspect(tmp_path / "damaged.safetensors")))
+    with pytest.raises(pillow_mlic.WeightsError, match=r"damaged\.safetensors is a damaged"):
+        engine.synthesis(np.zeros((1, 4, 4, SMALL.latents), np.float32), 3.0)
+
+
 # --- which one ------------------------------------------------------------------------------------
 
 
@@ -430,6 +455,25 @@ def test_a_fresh_export_is_equivalent(pack: packs.Pack, tmp_path: Path) -> None:
     assert np.allclose(fresh.analysis(pixels, 3.0), y, atol=1e-5 * np.abs(y).max())
     assert np.array_equal(fresh.synthesis(y, 3.0), stored.synthesis(y, 3.0))
     onnx_sessions._sessions.clear()
+
+
+def test_graphs_with_weights_for_others(
+    pack: packs.Pack, integer_pack_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    import onnxruntime
+
+    from pillow_mlic.cli import main
+
+    monkeypatch.setenv("MLIC_WEIGHTS", str(integer_pack_file))
+    words = ["weights", "export", "whole", "--format", "onnx", "-o", str(tmp_path / "g")]
+    assert main(words) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "g" / "synthesis.onnx")
+    engine, pixels = OnnxEngine(pack), np.asarray(photograph(64, 64))[None]
+    y = engine.analysis(pixels, 3.0)
+    quality = np.array([3], np.float32)
+    (found,) = session.run(None, {"y_hat": y, "quality": quality})
+    assert np.array_equal(found, engine.synthesis(y, 3.0))
 
 
 def test_graphs_are_small() -> None:

@@ -36,10 +36,17 @@ def add_to(subparsers: Any) -> None:
         "-f", "--force", action="store_true", help="replace a different pack of the same name"
     )
     importing.set_defaults(run=run_import)
-    exporting = actions.add_parser("export", help="write the tensors of a pack as a checkpoint")
+    exporting = actions.add_parser("export", help="write a pack for other programs")
     exporting.add_argument("pack", help="name of the pack, from `mlic weights list`")
-    exporting.add_argument("-o", "--output", type=Path, required=True, help="file to write")
-    exporting.add_argument("--format", choices=["compressai"], default="compressai")
+    exporting.add_argument(
+        "-o", "--output", type=Path, required=True, help="file to write, or folder"
+    )
+    exporting.add_argument(
+        "--format",
+        choices=["compressai", "onnx"],
+        default="compressai",
+        help="a checkpoint of its tensors (the default), or its transforms as three ONNX files",
+    )
     exporting.set_defaults(run=run_export)
 
 
@@ -71,6 +78,11 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """mlic weights export."""
+    if args.format == "onnx":
+        from ..engines.onnx_export import export
+
+        print(*export(args.pack, args.output), sep="\n")
+        return 0
     from ..packs.checkpoints import export_checkpoint
 
     export_checkpoint(args.pack, args.output)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import packs
 from ..coding.transforms import Transforms
-from ..engines import engine_for
+from ..engines import Needs, engine_for
 from ..engines.arithmetic import entropy_device, plain_arithmetic
 from ..engines.base import Pixels
 from ..engines.torch_walk import EXACT_GUARD, walk
@@ -107,7 +107,7 @@ def _code(
     where = entropy_device(device)
     height, width = pixels.shape[:2]
     grid = Grid(width, height, TILE)
-    transforms = Transforms(engine_for(pack, str(device)), grid, quality)
+    transforms = Transforms(engine_for(pack, str(device), Needs(floats=True)), grid, quality)
     q = torch.tensor([quality], device=device)
     error = 0.0
     with plain_arithmetic(device):

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..coding.coding import Coding
 from ..coding.decoder import Decoder
 from ..coding.encoder import Encoder
-from ..engines import engine_for
+from ..engines import Needs, engine_for
 from ..engines.arithmetic import plain_arithmetic
 from ..engines.torch_integers import product
 from ..engines.torch_walk import EXACT_GUARD
@@ -112,7 +112,7 @@ def _works(
     def synthesis() -> object:
         return model.synthesis(y, q)
 
-    engine = engine_for(pack, "cpu")
+    engine = engine_for(pack, "cpu", Needs(floats=True))
 
     def encoded(guard: float | None) -> dict[int, bytes]:
         coding = Coding(pack, quality, TILE, guard, engine)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import WeightsError
 from ..packs import Pack
 from .base import NO_MEMORY
 
@@ -87,20 +88,32 @@ def _session(pack: Pack, graph: Path, threads: int) -> Any:
     options.enable_mem_pattern = False  # pictures have many sizes
     options.log_severity_level = _ERROR
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    names, values = [], []
-    for name, array in pack.arrays(f"{graph.stem}.").items():
-        names.append(name)
-        whole = np.ascontiguousarray(array, np.float32)
-        values.append(onnxruntime.OrtValue.ortvalue_from_numpy(whole))
-    options.add_external_initializers(names, values)
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    arrays = {
+        name: np.ascontiguousarray(array, np.float32)
+        for name, array in pack.arrays(f"{graph.stem}.").items()
+    }
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
+    options.add_external_initializers(list(arrays), values)
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except _errors() as error:
+        if _tells_of_memory(error):
+            raise
+        # A tensor is missing, or its shape is another.
+        msg = f"{pack.file.path} is a damaged weight pack: {error}"
+        raise WeightsError(msg) from error
 
 
 @functools.cache
 def _errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    return state.Fail, state.RuntimeException
+    return state.Fail, state.RuntimeException, state.InvalidArgument, state.NoSuchFile
+
+
+def _tells_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return "bad_alloc" in text or "failed to allocate" in text
 
 
 @contextmanager
@@ -109,7 +122,6 @@ def _memory_errors() -> Iterator[None]:
     try:
         yield
     except _errors() as error:
-        text = str(error).lower()
-        if "bad_alloc" not in text and "allocat" not in text:
+        if not _tells_of_memory(error):
             raise
         raise MemoryError(NO_MEMORY) from error
