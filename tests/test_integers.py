@@ -419,7 +419,7 @@ def test_payloads_that_nobody_wrote(pack: packs.Pack) -> None:
 # --- files -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(1, 1), (64, 64), (65, 130), (300, 200)])
+@pytest.mark.parametrize("size", [(17, 33), (64, 64), (65, 130), (300, 200)])
 @pytest.mark.parametrize("mode", ["RGB", "LA"])
 def test_files(weights: Path, size: tuple[int, int], mode: str) -> None:
     image = photograph(*size).convert(mode)

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..engines.base import Pixels
+from ..engines.base import Floats, Pixels
 from ..format.geometry import Box
 from ..format.header import MAX_TEXTURE
 from ..format.texture import LARGEST_CELL, TextureMap, shape, to_bytes
@@ -35,8 +34,6 @@ LEAST = 1e-6
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _BLUR = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
-Plane = NDArray[np.float32]
-
 
 def choose(picture: Source, coding: Coding, tiles: Sequence[AnyTile]) -> TextureMap:
     """The strengths for a picture (H, W, 3) that was coded to these tiles."""
@@ -44,7 +41,7 @@ def choose(picture: Source, coding: Coding, tiles: Sequence[AnyTile]) -> Texture
     wanted, plain, lively = np.zeros((3, *shape(size, CELL)), np.float32)
     full = TextureMap(np.full((1, 1), MAX_TEXTURE, np.uint8), max(size))
 
-    def note(energies: Plane, box: Box, pixels: Pixels) -> None:
+    def note(energies: Floats, box: Box, pixels: Pixels) -> None:
         left, top, right, bottom = box
         at = np.s_[top // CELL : -(-bottom // CELL), left // CELL : -(-right // CELL)]
         energies[at] = details(pixels)
@@ -76,7 +73,7 @@ def fitted(found: TextureMap, most: float) -> tuple[int, bytes | None]:
     return int(np.quantile(found.cells, CALM, method="lower")), None
 
 
-def details(pixels: Pixels) -> Plane:
+def details(pixels: Pixels) -> Floats:
     """Energy of the fine details of luma, summed up in cells; (h, w, 3) -> (h/64, w/64)."""
     luma = pixels @ _LUMA
     band = luma - _blurred(luma)
@@ -87,7 +84,7 @@ def details(pixels: Pixels) -> Plane:
     return np.asarray(squares.reshape(rows, CELL, columns, CELL).sum((1, 3)), np.float32)
 
 
-def _blurred(plane: Plane) -> Plane:
+def _blurred(plane: Floats) -> Floats:
     """In windows of 5 x 5 pixels, mirrored at the edges."""
     for _ in range(2):
         padded = np.pad(plane, ((2, 2), (0, 0)), mode="symmetric")
