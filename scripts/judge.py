@@ -4,7 +4,7 @@
 
 PACK is a weight pack (a file), PICTURES a folder; --pictures takes so many of it, evenly spread:
 12 of the 24 Kodak pictures are those with odd numbers. Real files, decoded again; plain rounding
-unless --optimize is given. Columns: BD-rates in percent against AVIF 4:4:4 at speed 6 by the
+unless --optimize is given, and no texture unless --texture is. Columns: BD-rates in percent against AVIF 4:4:4 at speed 6 by the
 metrics that are installed (fewer is better), then bits a pixel by quality.
 
 Every measurement is kept in the folder --cache, also those of AVIF, which the first call makes. A
@@ -46,7 +46,7 @@ def codec_of(pack: Path, folder: Path, args: argparse.Namespace) -> Codec:
     link = folder / f"{name}.safetensors"
     if not link.exists():
         link.symlink_to(pack.resolve())
-    options = {"model": name, "optimize": args.optimize}
+    options = {"model": name, "optimize": args.optimize, "texture": args.texture}
     return replace(codecs.create("mlic"), settings=tuple(args.qualities), options=options)
 
 
@@ -98,6 +98,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("judged"), help="%(default)s")
     parser.add_argument("--workers", type=common.positive, default=2, help="%(default)s")
     parser.add_argument("--optimize", action="store_true", help="optimised rounding")
+    parser.add_argument(
+        "--texture", type=float, default=0.0, help="strength of texture; default %(default)g: none"
+    )
     args = parser.parse_args()
     wanted = tuple(metric for metric in METRICS if metric in metrics.available())
     for metric in set(METRICS) - set(wanted):
