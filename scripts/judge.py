@@ -4,8 +4,9 @@
 
 PACK is a weight pack (a file), PICTURES a folder; --pictures takes so many of it, evenly spread:
 12 of the 24 Kodak pictures are those with odd numbers. Real files, decoded again; plain rounding
-unless --optimize is given, and no texture unless --texture is. Columns: BD-rates in percent against AVIF 4:4:4 at speed 6 by the
-metrics that are installed (fewer is better), then bits a pixel by quality.
+unless --optimize is given, and no texture unless --texture is. Columns: BD-rates in percent against
+AVIF 4:4:4 at speed 6 by the metrics that are installed (fewer is better), then bits a pixel by
+quality.
 
 Every measurement is kept in the folder --cache, also those of AVIF, which the first call makes. A
 call that was stopped goes on where it was. A pack that was trained further has another hash, and
