@@ -82,6 +82,7 @@ def run(monkeypatch: pytest.MonkeyPatch, ray: Ray, count: int, *where: Any, **or
 
 @pytest.mark.usefixtures("small_weights")
 def test_what_is_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLIC_BF16", "0")
     ray = Ray(cpus=64)
     records = run(monkeypatch, ray, 1000, 5, 0.5, "auto", threads=2)
     assert len(records) == 1000
@@ -92,11 +93,12 @@ def test_what_is_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ray.told["blocks"] == 125
     assert ray.told["init"]["address"] == "auto"
     variables = ray.told["init"]["runtime_env"]["env_vars"]
-    assert variables == {"MLIC_WEIGHTS": os.environ["MLIC_WEIGHTS"]}
+    assert variables == {"MLIC_WEIGHTS": os.environ["MLIC_WEIGHTS"], "MLIC_BF16": "0"}
     assert ray.down
 
 
 def test_defaults_come_from_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLIC_BF16")
     for cpus, threads, count, actors in ((64, 1, 100, 64), (64, 4, 100, 16), (64, 1, 3, 3)):
         ray = Ray(cpus)
         run(monkeypatch, ray, count, None, 0, None, threads=threads)

@@ -20,7 +20,7 @@ from .objective import LAMBDA_UNIT, Figures
 
 BEST = 5.5
 """Qualities above this have next to no noise, and are not trained with it."""
-NOISY = 5 / 8
+NOISY = 1 / 2
 """Share of the pictures that have noise."""
 STATISTICS, HALF_SIZE, QUARTER_SIZE = 100.0, 0.25, 0.05
 """Weights of the three parts of what noisy pictures are trained for: distance of textures and
@@ -74,21 +74,22 @@ def cut_normal(uniform: Tensor, scale: Tensor) -> Tensor:
 
 
 def textured(model: Model, x: Tensor, quality: Tensor, noise: Latents, exponent: float) -> Figures:
-    """Loss of pictures (B, H, W, 3) in 0..1; `quality` (B,) from 1 to 8 is scaled to 1 to `BEST`.
+    """Loss of pictures (B, H, W, 3) in 0..1 at `quality` (B,), which is scaled from 1 to 8 to 1 to
+    `BEST` for those with noise.
 
     The squared error that is reported is that of the pictures without noise.
     """
     assert isinstance(model, Textured)
-    quality = 1 + (quality - 1) * (BEST - 1) / (QUALITIES - 1)
+    plain = round(len(x) * (1 - NOISY))
     with torch.no_grad():
+        # A random order, taken from the noise, as qualities ascend within a batch.
+        order = noise.z.flatten(1).sum(1).argsort()
+        x, quality = x[order], quality[order].clone()
+        quality[plain:] = 1 + (quality[plain:] - 1) * (BEST - 1) / (QUALITIES - 1)
         latents = model.latents(x, quality)
         coder = TextureCoder(latents, noise)
         y_hat = model.entropy(quality, latents.z_size, coder)
-        plain = round(len(x) * (1 - NOISY))
-        # A random order, taken from the noise, as qualities ascend within a batch.
-        order = noise.z.flatten(1).sum(1).argsort()
-        x, quality, y_hat = x[order], quality[order], y_hat[order]
-        y_hat[plain:] += model.arranged(coder.noise[1:])[order][plain:]
+        y_hat[plain:] += model.arranged(coder.noise[1:])[plain:]
     shown = model.synthesis(y_hat, quality)
     losses = torch.cat(
         (
