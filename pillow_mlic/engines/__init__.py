@@ -41,7 +41,7 @@ def engine_for(pack: "Pack", device: str | None = None, needs: Needs = Needs()) 
     devices.require_torch(lack or "the engine 'torch'")
     from .torch_engine import TorchEngine
 
-    return TorchEngine(pack, devices.resolve(device), needs.half)
+    return TorchEngine(pack, devices.resolve(device), needs.half, quick=needs.gradients)
 
 
 def _lack_of_onnx(pack: "Pack", device: str | None, needs: Needs) -> str | None:

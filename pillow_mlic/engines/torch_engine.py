@@ -52,14 +52,17 @@ class TorchFirstPass:
 class TorchEngine:
     """A pack's network on one of torch's devices; see base.Engine.
 
-    With `half` pixels are made with blocks in bfloat16 where the device is fast at it. What only
-    the encoder looks at, to choose symbols, always is.
+    With `half` pixels are made with blocks in bfloat16 where the device is fast at it. So is what
+    an encoder looks at to choose symbols by gradients, always; and, with `quick`, its latents.
     """
 
-    def __init__(self, pack: Pack, device: torch.device, half: bool = False) -> None:
+    def __init__(
+        self, pack: Pack, device: torch.device, half: bool = False, quick: bool = False
+    ) -> None:
         self._pack = pack
         self._device = device
         self._half = half
+        self._quick = quick
 
     # ---- what there is -----------------------------------------------------------------------
 
@@ -73,10 +76,9 @@ class TorchEngine:
         """The network in float32, for callers that need torch anyway."""
         return self._pack.model(self._device)
 
-    @property
-    def _quick(self) -> Model:
-        """The network for what no decoder depends on."""
-        fast = has_fast_bf16(str(self._device))
+    def _halved(self, wanted: bool = True) -> Model:
+        """The network with blocks in bfloat16, where that is `wanted` and the device fast at it."""
+        fast = wanted and has_fast_bf16(str(self._device))
         return self._pack.half(self._device) if fast else self.model
 
     @property
@@ -101,7 +103,11 @@ class TorchEngine:
     def analysis(self, pixels: Pixels, quality: float) -> Floats:
         """See base.Engine."""
         with self._plain():
-            return _array(self._quick.analysis(self._values(pixels), self._q(quality, len(pixels))))
+            return _array(
+                self._halved(self._quick).analysis(
+                    self._values(pixels), self._q(quality, len(pixels))
+                )
+            )
 
     def hyper_analysis(self, y: Floats) -> Floats:
         """See base.Engine."""
@@ -111,7 +117,7 @@ class TorchEngine:
     def synthesis(self, y_hat: Floats, quality: float) -> Pixels:
         """See base.Engine."""
         with self._plain():
-            model = self._quick if self._half else self.model
+            model = self._halved(self._half)
             x = model.synthesis(self._tensor(y_hat), self._q(quality, len(y_hat)))
             x = x.mul(255).nan_to_num(0).round_().clamp_(0, 255)
             return cast(Pixels, x.to(torch.uint8).cpu().numpy())
@@ -124,7 +130,7 @@ class TorchEngine:
             y = self._tensor(y_hat).requires_grad_(differentiate)
             x = self._values(pixels)
             q = self._q(quality, len(y))
-            errors = (self._quick.synthesis(y, q) - x).square()
+            errors = (self._halved().synthesis(y, q) - x).square()
             change = torch.autograd.grad(errors.sum(), y)[0] if differentiate else y[..., :0]
             sums = F.avg_pool2d(errors.detach().sum(-1), LATENT, divisor_override=1)
             price = error_price(q).view(-1, 1, 1, 1)
@@ -140,7 +146,7 @@ class TorchEngine:
         """See base.Engine."""
         with memory_errors(self._device), gradients(self._device):
             y = self._tensor(y_hat).requires_grad_(True)
-            shown = self._quick.synthesis(y, self._q(quality, len(y)))
+            shown = self._halved().synthesis(y, self._q(quality, len(y)))
             cost = self._cost(shown, self._values(pixels), quality)
             return _array(torch.autograd.grad(cost.sum(), y)[0])
 
