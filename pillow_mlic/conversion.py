@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps
 
+from .format import metadata
 from .saving import METADATA
 
 STRIPPED = {"exif": None, "xmp": None}
@@ -64,6 +65,9 @@ def output_of(file: InputFile, folder: Path | None, suffix: str) -> Path:
 
 def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF says, so that it looks right without EXIF."""
+    image.load()
+    if hasattr(image, "tag_v2") and (exif := metadata.exif_of(image)):
+        image.info["exif"] = exif  # of a TIFF file it would be lost on the way
     return ImageOps.exif_transpose(image)
 
 

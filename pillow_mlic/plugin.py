@@ -12,7 +12,7 @@ from . import models, saving, settings
 from .coding.lossless import LosslessDecoder, is_exact
 from .coding.picture import to_mode
 from .engines import Needs, devices, engine_for
-from .format import alpha, container, preview
+from .format import alpha, container, metadata, preview
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
 from .format.tiles import AnyTile, TileKind, read_kind, tile_of
@@ -90,9 +90,9 @@ class MlicImageFile(ImageFile.ImageFile):
                 if place.type == ChunkType.PREVIEW:
                     self._preview = place
                 if place.type in saving.METADATA:
-                    self.info[saving.METADATA[ChunkType(place.type)]] = container.read_chunk(
-                        fp, place
-                    )
+                    data = container.read_chunk(fp, place)
+                    if place.type != ChunkType.EXIF or metadata.is_exif(data):
+                        self.info[saving.METADATA[ChunkType(place.type)]] = data
         except container.ContainerError:
             if not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise

@@ -142,14 +142,14 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
 
 def _native(image: Image.Image, options: dict[str, Any]) -> tuple[Image.Image, list[Chunk]]:
     """The picture in a mode of the format, and its metadata."""
-    chunks = metadata.chunks_of(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
         raise ValueError(msg)
     if max(image.size) > container.MAX_SIDE:
         msg = f"MLIC pictures have sides of at most {container.MAX_SIDE} pixels"
         raise ValueError(msg)
-    return native_mode(image), chunks
+    native = native_mode(image)
+    return native, metadata.chunks_of(image, native.mode, options)
 
 
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001

@@ -112,7 +112,9 @@ class BatchWorker:
         assert isinstance(image, plugin.MlicImageFile)
         image.decode(self._options.get("device"))
         kept = conversion.kept_metadata(image, self._order.strip)
-        image.save(buffer, Image.registered_extensions()[suffix_of(self._order.to)], **kept)
+        # Without EXIF nobody would know how to turn it.
+        picture = conversion.upright(image) if self._order.strip else image
+        picture.save(buffer, Image.registered_extensions()[suffix_of(self._order.to)], **kept)
         return self._written(opened, buffer.getvalue(), opened.started)
 
     def _encode_together(self, group: list[Opened], size: tuple[int, int]) -> Iterator[Record]:
