@@ -254,6 +254,15 @@ def qualities(text: str) -> list[float]:
     return values
 
 
+def quality(text: str) -> float:
+    """A number from 1 to 8, for argparse."""
+    found = qualities(text)
+    if len(found) != 1:
+        msg = f"{text!r} is more than one quality"
+        raise argparse.ArgumentTypeError(msg)
+    return found[0]
+
+
 def natural(text: str) -> int:
     """A whole number from 0, for argparse."""
     if not text.isdecimal():
