@@ -38,7 +38,8 @@ def files_below(folder: Path, suffixes: set[str]) -> Iterator[Path]:
 def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> list[InputFile]:
     """The given files, and for a folder the sorted `files_below` it.
 
-    ValueError, if `strict`, for a name that does not exist and for a folder without such files.
+    ValueError, if `strict`, for a name that does not exist or is no file, and for a folder without
+    such files.
     """
     found: list[InputFile] = []
     for name in inputs:
@@ -50,6 +51,9 @@ def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> lis
             found += [InputFile(path, path.relative_to(name)) for path in files]
         elif strict and not name.exists():
             msg = f"{name} does not exist"
+            raise ValueError(msg)
+        elif strict and not name.is_file():
+            msg = f"{name} is a pipe or a device, not a file; what it gives can be read from -"
             raise ValueError(msg)
         else:
             found.append(InputFile(name, Path(name.name)))
