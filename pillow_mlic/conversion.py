@@ -5,6 +5,7 @@ Which pictures are meant, how outputs are named, and which metadata they keep.
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,19 @@ class InputFile(NamedTuple):
 
     path: Path
     relative: Path
+
+
+@contextmanager
+def any_size(huge: bool = True) -> Iterator[None]:
+    """With `huge` without Pillow's limit of pixels, which is as it was afterwards."""
+    most = Image.MAX_IMAGE_PIXELS
+    if huge:
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        if huge:
+            Image.MAX_IMAGE_PIXELS = most
 
 
 def walk(folder: Path) -> Iterator[Path]:

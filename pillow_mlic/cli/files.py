@@ -111,7 +111,8 @@ def run_encode(args: argparse.Namespace) -> int:
             image.save(file, format=plugin.FORMAT, progress=progress, **options)
             return _bytes_in(given), file.seek(0, os.SEEK_END)
 
-    return _convert_all(args, pairs, convert)
+    with conversion.any_size(args.huge):
+        return _convert_all(args, pairs, convert)
 
 
 def run_decode(args: argparse.Namespace) -> int:
@@ -140,7 +141,7 @@ def run_decode(args: argparse.Namespace) -> int:
                 picture.save(file, format=formats[ending(target)], **keep)
                 return _bytes_in(given), file.seek(0, os.SEEK_END)
 
-    with settings.changed(precision=args.precision):
+    with settings.changed(precision=args.precision), conversion.any_size(args.huge):
         return _convert_all(args, pairs, convert)
 
 
@@ -157,8 +158,6 @@ def _convert_all(
     if args.json and pairs[0][1] == common.STANDARD:
         msg = "--json writes to standard output, which -o - needs for the picture"
         raise ValueError(msg)
-    if args.huge:
-        Image.MAX_IMAGE_PIXELS = None
     bar = common.Bar(len(pairs), args.quiet or args.json)
     failed = 0
     before = after = 0
