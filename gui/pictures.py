@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 import pillow_mlic  # noqa: F401  (registers the format)
+from pillow_mlic.conversion import upright
+from pillow_mlic.format.metadata import exif_of, profile_for, xmp_of
 
 from . import raster
 from .raster import Raster
@@ -53,7 +55,7 @@ def load(source: Path | bytes) -> tuple[Image.Image, str]:
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
         name = opened.format or ""
         opened.load()
-        return ImageOps.exif_transpose(opened), name
+        return upright(opened), name
 
 
 def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
@@ -79,11 +81,7 @@ def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
 
 def exif_and_xmp(image: Image.Image) -> tuple[bytes | None, bytes | None]:
     """EXIF and XMP of an upright picture."""
-    xmp = image.info.get("xmp")
-    return (
-        image.getexif().tobytes() if len(image.getexif()) else None,
-        xmp.encode() if isinstance(xmp, str) else xmp,
-    )
+    return exif_of(image), xmp_of(image)
 
 
 def to_plain(image: Image.Image) -> tuple[Image.Image, bytes | None, tuple[str, ...]]:
@@ -94,11 +92,12 @@ def to_plain(image: Image.Image) -> tuple[Image.Image, bytes | None, tuple[str, 
     if image.mode == "CMYK":
         return _from_inks(image, icc), None, ("converted from CMYK",)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        if rgba.getchannel("A").getextrema() != (255, 255):
-            return rgba, icc, ()
-        return rgba.convert("RGB"), icc, ()
-    return image.convert("L" if image.mode in ("1", "L") else "RGB"), icc, ()
+        plain = image.convert("RGBA")
+        if plain.getchannel("A").getextrema() == (255, 255):
+            plain = plain.convert("RGB")
+    else:
+        plain = image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return plain, profile_for(icc, plain.mode), ()
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -5,11 +5,13 @@ Which pictures are meant, how outputs are named, and which metadata they keep.
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps
 
+from .format import metadata
 from .saving import METADATA
 
 STRIPPED = {"exif": None, "xmp": None}
@@ -21,6 +23,19 @@ class InputFile(NamedTuple):
 
     path: Path
     relative: Path
+
+
+@contextmanager
+def any_size(huge: bool = True) -> Iterator[None]:
+    """With `huge` without Pillow's limit of pixels, which is as it was afterwards."""
+    most = Image.MAX_IMAGE_PIXELS
+    if huge:
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        if huge:
+            Image.MAX_IMAGE_PIXELS = most
 
 
 def walk(folder: Path) -> Iterator[Path]:
@@ -37,7 +52,8 @@ def files_below(folder: Path, suffixes: set[str]) -> Iterator[Path]:
 def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> list[InputFile]:
     """The given files, and for a folder the sorted `files_below` it.
 
-    ValueError, if `strict`, for a name that does not exist and for a folder without such files.
+    ValueError, if `strict`, for a name that does not exist or is no file, and for a folder without
+    such files.
     """
     found: list[InputFile] = []
     for name in inputs:
@@ -49,6 +65,9 @@ def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> lis
             found += [InputFile(path, path.relative_to(name)) for path in files]
         elif strict and not name.exists():
             msg = f"{name} does not exist"
+            raise ValueError(msg)
+        elif strict and not name.is_file():
+            msg = f"{name} is a pipe or a device, not a file; what it gives can be read from -"
             raise ValueError(msg)
         else:
             found.append(InputFile(name, Path(name.name)))
@@ -64,6 +83,9 @@ def output_of(file: InputFile, folder: Path | None, suffix: str) -> Path:
 
 def upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF says, so that it looks right without EXIF."""
+    image.load()
+    if hasattr(image, "tag_v2") and (exif := metadata.exif_of(image)):
+        image.info["exif"] = exif  # of a TIFF file it would be lost on the way
     return ImageOps.exif_transpose(image)
 
 

@@ -4,6 +4,7 @@ Opening reads the header and the metadata; torch is imported when pixels are fir
 """
 
 import os
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from PIL import Image, ImageFile
@@ -12,7 +13,7 @@ from . import models, saving, settings
 from .coding.lossless import LosslessDecoder, is_exact
 from .coding.picture import to_mode
 from .engines import Needs, devices, engine_for
-from .format import alpha, container, preview
+from .format import alpha, container, metadata, preview
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
 from .format.tiles import AnyTile, TileKind, read_kind, tile_of
@@ -57,10 +58,12 @@ class MlicImageFile(ImageFile.ImageFile):
     format_description = "MLIC learned image compression"
     _pending = False
     """Whether the pixels are still to be decoded. They never are in a copy made by pickle."""
+    _picture: "str | BinaryIO | None" = None
+    """Where the whole picture is, after `draft` gave the preview."""
 
     def _open(self) -> None:
         fp = self._stream()
-        start = fp.tell()
+        self._start = start = fp.tell()
         self._header = header = container.read_header(fp)
         self._after_header = fp.tell()
         fp.seek(0, os.SEEK_END)
@@ -90,9 +93,9 @@ class MlicImageFile(ImageFile.ImageFile):
                 if place.type == ChunkType.PREVIEW:
                     self._preview = place
                 if place.type in saving.METADATA:
-                    self.info[saving.METADATA[ChunkType(place.type)]] = container.read_chunk(
-                        fp, place
-                    )
+                    data = container.read_chunk(fp, place)
+                    if place.type != ChunkType.EXIF or metadata.is_exif(data):
+                        self.info[saving.METADATA[ChunkType(place.type)]] = data
         except container.ContainerError:
             if not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise
@@ -109,6 +112,9 @@ class MlicImageFile(ImageFile.ImageFile):
 
     def verify(self) -> None:
         """Check every checksum of the file without decoding it; ContainerError if one is wrong."""
+        if self.fp is None:
+            msg = "verify must be called directly after open"  # as PNG says it
+            raise RuntimeError(msg)
         fp = self._stream()
         fp.seek(self._after_header)
         for place in container.scan(fp, self._header, self._end):
@@ -140,19 +146,21 @@ class MlicImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Become the preview, if the file has one with at least half of `size`.
+        """Become the preview, if the file has one that is as large as the picture fitted into
+        `size`.
 
-        Half is enough: `Image.thumbnail` asks for twice the size that it makes. Needs no torch.
-        Returns None and changes nothing if there is no such preview, if it is damaged, or if
-        `mode` is not that of the file.
+        `Image.thumbnail` asks for twice the size that it makes. Needs no torch. Returns None and
+        changes nothing if there is no such preview, if it is damaged, or if `mode` is not that of
+        the file. `decode_region` gives pixels of the whole picture afterwards, too.
         """
         if not self._pending or mode not in (None, self.mode) or size is None:
             return None
         small = self._read_preview()
         if small is None or not any(
-            2 * have >= want for have, want in zip(small.size, size, strict=True)
+            have >= want for have, want in zip(small.size, size, strict=True)
         ):
             return None
+        self._picture = self._source()
         self._become(small)
         return self.mode, (0, 0, *small.size)
 
@@ -172,6 +180,13 @@ class MlicImageFile(ImageFile.ImageFile):
             msg = "the file is closed"
             raise ValueError(msg)
         return cast(BinaryIO, self.fp)
+
+    def _source(self) -> "str | BinaryIO":
+        """What to open again after the pixels were replaced: the file's name, if it has one."""
+        if self._exclusive_fp and self.filename:
+            return str(Path(os.fsdecode(self.filename)).absolute())
+        self._close_exclusive_fp_after_loading = False
+        return self._stream()
 
     def _become(self, picture: Image.Image) -> None:
         """Have the pixels of `picture`; the file is not needed any more."""
@@ -198,7 +213,13 @@ class MlicImageFile(ImageFile.ImageFile):
         Raises ValueError if the box is empty or reaches beyond the picture, or if there are fewer
         slices; DecompressionBombError by Pillow's rule for pictures.
         """
-        left, top, right, bottom = box
+        if self._picture is not None:
+            if not isinstance(self._picture, str):
+                self._picture.seek(self._start)
+            with MlicImageFile(self._picture) as whole:
+                return whole.decode_region(box, device, progress, slices, texture)
+        sides = [settings.whole(side) for side in box]
+        left, top, right, bottom = (-1 if side is None else side for side in sides)
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
             msg = (
                 f"the box {tuple(box)} is empty or reaches beyond the picture; left, top, right, "
@@ -214,7 +235,7 @@ class MlicImageFile(ImageFile.ImageFile):
             )
             raise Image.DecompressionBombError(msg)
         if slices is None and not self._pending:
-            return self.crop(box)
+            return self.crop((left, top, right, bottom))
         return self._decode_box((left, top, right, bottom), device, progress, slices, texture)
 
     def _decode_box(
@@ -227,13 +248,14 @@ class MlicImageFile(ImageFile.ImageFile):
     ) -> Image.Image:
         if not self._header.model:
             return self._without_loss(box, progress)
-        header, strength = self._header, _strength(texture)
+        header, strength = self._header, settings.strength(texture)
         coding = _coding(header, device)
-        if slices is not None:
-            _check_slices(slices, coding)
+        from .coding.coding import checked_slices
         from .coding.decoder import Decoder
         from .format.texture import wanted
 
+        if slices is not None:
+            slices = checked_slices(slices, coding)
         needed = None if box is None else Decoder(coding, self._size, slices).tiles_needed(box)
         tiles, coded, cells = self._read_tiles(needed)
         left, top, right, bottom = box = box or (0, 0, *self._size)
@@ -354,21 +376,6 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
     floats = header.arithmetic != container.ARITHMETIC_INTEGER
     needs = Needs(floats=floats, half=settings.precision() == "bf16")
     return Coding.of_header(header, pack, engine_for(pack, device, needs))
-
-
-def _strength(texture: object) -> float | None:
-    """The strength of texture that is asked for, or chosen for all files; None: as stored."""
-    if texture is None:
-        return settings.texture()
-    return settings.checked_texture(texture)
-
-
-def _check_slices(slices: object, coding: "Coding") -> None:
-    """ValueError where the weights do not have so many slices."""
-    most = coding.engine.slices
-    if isinstance(slices, bool) or not isinstance(slices, int) or not 0 <= slices <= most:
-        msg = f"slices is {slices!r}, but {coding.pack.file.model} has {most}: give 0 to {most}"
-        raise ValueError(msg)
 
 
 def _accept(prefix: bytes) -> bool | str:

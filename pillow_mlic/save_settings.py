@@ -1,13 +1,12 @@
 """The options of `save`, checked before there is a picture."""
 
-import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .coding.goals import KINDS, Target
 from .engines import Needs, devices, engine_for
 from .format import container
-from .settings import checked_texture
+from .settings import checked_texture, flag, number, whole
 
 if TYPE_CHECKING:
     from .coding.coding import Coding
@@ -24,20 +23,21 @@ DEFAULT_TILE = 1024
 
 
 def _quality(value: object) -> float:
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not 1 <= float(value) <= 8:  # type: ignore[arg-type]
-        hint = " (not 0 to 100 as for JPEG)" if number else ""
+    plain = number(value)
+    if plain is None or not 1 <= plain <= 8:
+        hint = "" if plain is None else " (not 0 to 100 as for JPEG)"
         msg = f"quality is {value!r}, but must be a number from 1 to 8{hint}; 3 is the default"
         raise ValueError(msg)
-    return float(value)  # type: ignore[arg-type]
+    return plain
 
 
 def _steps(value: object) -> int:
     """The number of steps of refinement; ValueError if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
+    steps = whole(value)
+    if steps is None or not 0 <= steps <= MOST_STEPS:
         msg = f"refine is {value!r}, but must be a whole number of steps from 0 to {MOST_STEPS}"
         raise ValueError(msg)
-    return value
+    return steps
 
 
 def _optimize(value: object, pack: "PackFile") -> bool:
@@ -48,14 +48,15 @@ def _optimize(value: object, pack: "PackFile") -> bool:
     """
     if value is None:
         return pack.quality is None and pack.for_squared_error and devices.has_torch()
-    if value and not pack.for_squared_error:
+    wanted = flag("optimize", value)
+    if wanted and not pack.for_squared_error:
         aim = "MS-SSIM" if pack.distortion == "ms-ssim" else "how pictures look"
         msg = (
             f"optimize lowers the squared error, but the weights {pack.name} were trained for "
             f"{aim}; save without optimize"
         )
         raise ValueError(msg)
-    return bool(value)
+    return wanted
 
 
 def _texture(value: object, pack: "PackFile", target: Target | None) -> float | None:
@@ -93,6 +94,7 @@ class SaveSettings:
         """From the options of `save`; ValueError or WeightsError where they cannot be met."""
         from . import packs
 
+        options = {name: value for name, value in options.items() if value is not None}
         target = Target.of(options)
         quality = _quality(options.get("quality", DEFAULT_QUALITY))
         file = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
@@ -109,7 +111,7 @@ class SaveSettings:
             fixed_tile="tile" in options,
             optimize=_optimize(options.get("optimize"), file),
             refine=_steps(options.get("refine", 0)),
-            preview=bool(options.get("preview", False)),
+            preview=flag("preview", options.get("preview", False)),
             texture=_texture(options.get("texture"), file, target),
             device=device,
         )
@@ -127,14 +129,15 @@ class SaveSettings:
 
 def is_lossless(options: dict[str, Any]) -> bool:
     """Whether pixels shall be kept; ValueError where an option says how they are to change."""
-    if not options.get("lossless"):
+    if not flag("lossless", options.get("lossless") or False):
         return False
     for name in ("quality", *KINDS, "refine"):
         if options.get(name):
             msg = f"lossless keeps every pixel, so there is nothing for {name} to say; leave it out"
             raise ValueError(msg)
-    if "tile" in options:
+    if options.get("tile") is not None:
         checked_tile(options["tile"])
+    flag("preview", options.get("preview") or False)
     return True
 
 
@@ -147,9 +150,10 @@ def check_options(options: dict[str, Any]) -> None:
 def checked_tile(size: object) -> int:
     """The side of a tile; ValueError for a side that a header cannot hold."""
     sides = [64 << code for code in range(container.MAX_TILE_CODE + 1)]
-    if not isinstance(size, int) or size not in sides:
+    side = whole(size)
+    if side not in sides:
         msg = (
             f"tile is {size!r}, but must be 64, 128, 256 ... or {sides[-1]}; default {DEFAULT_TILE}"
         )
         raise ValueError(msg)
-    return size
+    return side

@@ -1,7 +1,10 @@
 """What `Image.save` does for `.mlic`: options -> a picture that is ready to be coded -> a file."""
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image
@@ -142,17 +145,17 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
 
 def _native(image: Image.Image, options: dict[str, Any]) -> tuple[Image.Image, list[Chunk]]:
     """The picture in a mode of the format, and its metadata."""
-    chunks = metadata.chunks_of(image, options)
     if 0 in image.size:
         msg = "cannot write an image without pixels as MLIC"
         raise ValueError(msg)
     if max(image.size) > container.MAX_SIDE:
         msg = f"MLIC pictures have sides of at most {container.MAX_SIDE} pixels"
         raise ValueError(msg)
-    return native_mode(image), chunks
+    native = native_mode(image)
+    return native, metadata.chunks_of(image, native.mode, options)
 
 
-def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
+def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """Encode and write.
 
     Options: quality or one of target_bpp, max_bytes, target_psnr, or lossless; model, device,
@@ -163,13 +166,35 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
     refined latents only if its real bytes and pixels get better. With a target, the quality is
     first searched without refinement. Two or three refined trials around it follow, since
     refinement changes size and fidelity at the same quality.
+
+    Interrupted by Ctrl-C, it leaves no file where there was none. A file that was there is emptied
+    by Pillow before a plugin is asked.
     """
-    options: dict[str, Any] = image.encoderinfo
+    try:
+        coded = _coded(image, image.encoderinfo)
+        container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
+    except Exception:
+        raise  # Pillow removes the file that it made
+    except BaseException:
+        known = _what_pillow_knows()
+        if known.get("open_fp"):
+            fp.close()
+            if known.get("created"):
+                Path(os.fsdecode(filename)).unlink(missing_ok=True)
+        raise
+
+
+def _what_pillow_knows() -> dict[str, Any]:
+    """The variables of `Image.save` that called `save`: only they say who made the file."""
+    frame = sys._getframe(2)
+    return frame.f_locals if frame.f_code is Image.Image.save.__code__ else {}
+
+
+def _coded(image: Image.Image, options: dict[str, Any]) -> CodedFile:
+    """The file that these options of `save` ask for."""
     progress = options.get("progress")
     if is_lossless(options):
-        coded = _without_loss(image, options, progress)
-        container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
-        return
+        return _without_loss(image, options, progress)
     ready = prepare(image, options)
     target = ready.settings.target
     with devices.chosen_threads():
@@ -177,8 +202,7 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:  # n
             coded = ready.file(*ready.encode(ready.coding, progress))
         else:
             coded = _met(target, ready, progress)
-        coded = ready.textured(coded)
-    container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
+        return ready.textured(coded)
 
 
 def _without_loss(

@@ -16,6 +16,31 @@ ENGINES = ("onnx", "torch")
 """What can run networks."""
 
 
+def number(value: object) -> float | None:
+    """The value of any real number, NumPy's too; None for anything else."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return float(value) if real else None  # type: ignore[arg-type]
+
+
+def whole(value: object) -> int | None:
+    """The value of any whole number, also if it is a float; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    real = number(value)
+    return int(real) if real is not None and real.is_integer() else None
+
+
+def flag(name: str, value: object) -> bool:
+    """Whether an option is on: a truth value, NumPy's too, or 0 or 1; ValueError for the rest."""
+    plain = value.item() if getattr(value, "ndim", None) == 0 else value  # type: ignore[attr-defined]
+    if not isinstance(plain, numbers.Real) or plain not in (0, 1):
+        msg = f"{name} is {value!r}, but must be True or False"
+        raise ValueError(msg)
+    return bool(plain)
+
+
 @dataclass(frozen=True)
 class Opening:
     """Options for opening; see `pillow_mlic.register_mlic_opener`."""
@@ -30,10 +55,13 @@ class Opening:
     def __post_init__(self) -> None:
         for name in ("threads", "max_pixels"):
             value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if value is not None and (not whole or value < 1):
+            if value is None:
+                continue
+            plain = whole(value)
+            if plain is None or plain < 1:
                 msg = f"{name} is {value!r}, but must be a whole number above 0, or None"
                 raise ValueError(msg)
+            object.__setattr__(self, name, plain)
         if self.weights_dir is not None and not self.weights_dir.is_dir():
             msg = f"weights_dir is {str(self.weights_dir)!r}, which is no folder"
             raise ValueError(msg)
@@ -54,11 +82,11 @@ def _check_engine(name: str) -> None:
 
 def checked_texture(strength: object) -> float:
     """A strength of texture, 0 to 1; ValueError for anything else."""
-    number = isinstance(strength, numbers.Real) and not isinstance(strength, bool)
-    if not number or not 0 <= float(strength) <= 1:  # type: ignore[arg-type]
+    plain = number(strength)
+    if plain is None or not 0 <= plain <= 1:
         msg = f"texture is {strength!r}, but must be a number from 0 (none) to 1, or None"
         raise ValueError(msg)
-    return float(strength)  # type: ignore[arg-type]
+    return plain
 
 
 _chosen = Opening()
@@ -122,6 +150,11 @@ def precision() -> str:
 def texture() -> float | None:
     """The strength of texture that pictures are shown with; None: as their files say."""
     return _chosen.texture
+
+
+def strength(wanted: object) -> float | None:
+    """The strength of texture that is asked for, or chosen for all files; None: as stored."""
+    return texture() if wanted is None else checked_texture(wanted)
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -49,6 +49,7 @@ FAST = {
     "test_golden",
     "test_hostile",
     "test_import",
+    "test_metadata",
     "test_opening",
     "test_plugin",
     "test_range_coder",

@@ -67,12 +67,63 @@ def test_a_thumbnail_comes_from_the_preview(picture: Image.Image, coded: bytes) 
     small = preview.from_bytes(data, picture.size, "RGB")
     assert small is not None
     with Image.open(io.BytesIO(coded)) as image:
-        image.thumbnail((max(small.size), max(small.size)))
+        image.thumbnail((max(small.size), max(small.size)), reducing_gap=1.0)
         assert image.size == small.size
         assert image.tobytes() == small.tobytes()
         fair = picture.resize(image.size, Image.Resampling.LANCZOS)
         difference = np.asarray(image, dtype=float) - np.asarray(fair, dtype=float)
         assert np.abs(difference).mean() < 12
+
+
+def test_drafts_are_never_smaller_than_asked_for(picture: Image.Image, coded: bytes) -> None:
+    small = preview.from_bytes(chunks_of(coded)[ChunkType.PREVIEW], picture.size, "RGB")
+    assert small is not None
+    for asked, found in (
+        (small.size, True),
+        ((max(small.size), max(small.size)), True),
+        ((small.width + 1, small.height + 1), False),
+        ((2 * small.width, 2 * small.height), False),
+    ):
+        with Image.open(io.BytesIO(coded)) as image:
+            got = image.draft(None, asked)
+            assert (got is not None) == found
+            assert image.size == (small.size if found else picture.size)
+    with Image.open(io.BytesIO(coded)) as image:
+        image.thumbnail((max(small.size) // 2, max(small.size) // 2))
+        fair = small.resize(image.size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+        assert image.tobytes() == fair.tobytes()
+
+
+@pytest.mark.parametrize("place", ["path", "name in another folder", "file", "no seeking"])
+def test_regions_after_a_draft_are_of_the_picture(
+    place: str, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.mlic").write_bytes(coded)
+    monkeypatch.chdir(tmp_path)
+
+    class Pipe(io.BytesIO):
+        def seek(self, *_: object) -> int:
+            raise io.UnsupportedOperation
+
+    source = {
+        "path": tmp_path / "a.mlic",
+        "name in another folder": "a.mlic",
+        "file": io.BytesIO(coded),
+        "no seeking": Pipe(coded),
+    }[place]
+    box = (600, 400, 640, 430)
+    with Image.open(io.BytesIO(coded)) as whole:
+        expected = whole.decode_region(box).tobytes()
+    with Image.open(source) as image:
+        assert image.draft(None, (60, 40)) is not None
+        monkeypatch.chdir(tmp_path.parent)
+        for _ in range(2):
+            assert image.decode_region(box).tobytes() == expected
+        image.thumbnail((30, 30))
+        assert image.decode_region(box).tobytes() == expected
+        assert max(image.size) == 30
+        with pytest.raises(ValueError, match="beyond the picture"):
+            image.decode_region((0, 0, 901, 600))
 
 
 def test_larger_thumbnails_come_from_the_picture(coded: bytes) -> None:
@@ -175,8 +226,8 @@ def test_no_torch_for_a_thumbnail(tmp_path: Path, coded: bytes) -> None:
     (tmp_path / "x.mlic").write_bytes(coded)
     code = (
         "import sys, pillow_mlic\nfrom PIL import Image\n"
-        "image = Image.open(sys.argv[1]); image.thumbnail((96, 96)); image.load()\n"
-        "assert max(image.size) == 96, image.size\n"
+        "image = Image.open(sys.argv[1]); image.thumbnail((48, 48)); image.load()\n"
+        "assert max(image.size) == 48, image.size\n"
         "print(sorted({'torch', 'numpy'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "x.mlic")]

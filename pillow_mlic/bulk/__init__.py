@@ -59,7 +59,9 @@ def batch(
     from . import run
     from .order import Order
 
-    order = Order(to, options, threads, psnr, strip, huge)
+    # Numbers as JSON has them: NumPy's are numbers, too.
+    plain = {k: v.item() if getattr(v, "ndim", None) == 0 else v for k, v in options.items()}
+    order = Order(to, plain, threads, psnr, strip, huge)
     sources = [src] if isinstance(src, str | os.PathLike) else list(src)
     job = run.BatchRequest(
         sources=[os.fspath(source) for source in sources],

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from ..conversion import files_below, walk
-from ..files import whole_file
+from ..files import start_of_part, whole_file
 
 _VERSIONS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "modified", "created", "CRC")
 """Names that fsspec's file systems give to what changes when a file does."""
@@ -115,7 +115,7 @@ def write(name: str, data: bytes) -> None:
         fs.pipe_file(path, data)
         return
     fs.makedirs(parent, exist_ok=True)
-    part = f"{parent}/.{last}.part"
+    part = f"{parent}/.{start_of_part(last)}.part"
     fs.pipe_file(part, data)
     fs.mv(part, path)
 
@@ -124,9 +124,10 @@ def remove_parts(folder: str, targets: set[str]) -> None:
     """Remove unfinished files that a killed process left beside these local files."""
     if is_url(folder):
         return
+    starts = {str(Path(t).with_name(start_of_part(Path(t).name))) for t in targets}
     for path in walk(Path(local(folder))):
         match = re.fullmatch(r"\.(.+)\.[^.]+\.part", path.name)
-        if match and str(path.with_name(match[1])) in targets:
+        if match and str(path.with_name(match[1])) in starts:
             path.unlink(missing_ok=True)
 
 
@@ -158,6 +159,9 @@ def _find_local(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
     if path.is_dir():
         yield from (_stat(each, path) for each in files_below(path, suffixes))
         return
+    if path.exists() and not path.is_file():
+        msg = f"{source} is a pipe or a device, not a file"
+        raise ValueError(msg)
     if path.exists():
         yield _stat(path, path.parent)
         return

@@ -57,13 +57,20 @@ class BatchWorker:
         self._options = {k: v for k, v in order.options.items() if v is not None}
         if order.strip:
             self._options |= conversion.STRIPPED
-        if order.huge:
-            Image.MAX_IMAGE_PIXELS = None
 
     def __call__(self, job: Job) -> Iterator[Record]:
         """The records of a job's items that were not done, in any order."""
-        with settings.changed(threads=self._order.threads):
-            yield from self._records(job)
+        records = self._records(job)
+        while True:
+            # Between two pictures the process is its owner's, who may have settings of his own.
+            with (
+                settings.changed(threads=self._order.threads),
+                conversion.any_size(self._order.huge),
+            ):
+                record = next(records, None)
+            if record is None:
+                return
+            yield record
 
     def _records(self, job: Job) -> Iterator[Record]:
         together: dict[tuple[int, int], list[Opened]] = defaultdict(list)
@@ -112,7 +119,9 @@ class BatchWorker:
         assert isinstance(image, plugin.MlicImageFile)
         image.decode(self._options.get("device"))
         kept = conversion.kept_metadata(image, self._order.strip)
-        image.save(buffer, Image.registered_extensions()[suffix_of(self._order.to)], **kept)
+        # Without EXIF nobody would know how to turn it.
+        picture = conversion.upright(image) if self._order.strip else image
+        picture.save(buffer, Image.registered_extensions()[suffix_of(self._order.to)], **kept)
         return self._written(opened, buffer.getvalue(), opened.started)
 
     def _encode_together(self, group: list[Opened], size: tuple[int, int]) -> Iterator[Record]:

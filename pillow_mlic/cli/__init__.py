@@ -1,8 +1,12 @@
 """The `mlic` command: arguments and printing, nothing else."""
 
 import argparse
+import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from PIL import Image
 
@@ -67,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
     args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     try:
-        return int(args.run(args))
+        with _any_name_printed(), _ended_tidily():
+            return int(args.run(args))
     except KeyboardInterrupt:
         print("mlic: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -80,6 +85,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"mlic: {_describe(error)}", file=sys.stderr)
         return EXIT_FAILED
+
+
+@contextmanager
+def _any_name_printed() -> Iterator[None]:
+    """A name that the terminal cannot show is printed with escapes and ends nothing."""
+    out = sys.stdout
+    before = getattr(out, "errors", None)
+    if not isinstance(out, io.TextIOWrapper) or before != "strict":
+        yield
+        return
+    out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if not out.closed:
+            out.reconfigure(errors=before)
+
+
+@contextmanager
+def _ended_tidily() -> Iterator[None]:
+    """SIGTERM ends the command as an exception does: unfinished files are removed."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    chosen = signal.SIGTERM
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(chosen) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(chosen, leave)
+    try:
+        yield
+    finally:
+        signal.signal(chosen, signal.SIG_DFL)
 
 
 def join_words(words: Sequence[str]) -> list[str]:

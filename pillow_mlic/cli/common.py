@@ -1,11 +1,13 @@
 """What several commands share: options of encoding, checks of output names, progress."""
 
 import argparse
+import io
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -14,6 +16,7 @@ from ..conversion import InputFile, output_of
 from ..conversion import find as find
 from ..files import bytes_text as bytes_text
 from ..files import readable_suffixes as readable_suffixes
+from ..files import whole_file
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +121,61 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
+STANDARD = Path("-")
+"""Standard input or output."""
+
+
+def place(text: str) -> Path:
+    """A path, for argparse; "-" is `STANDARD`, "./-" a file of that name."""
+    path = Path(text)
+    return path.absolute() if path == STANDARD and text != "-" else path
+
+
+def inputs(names: list[Path], suffixes: set[str]) -> list[InputFile]:
+    """`find`, or standard input alone."""
+    if STANDARD not in names:
+        return find(names, suffixes)
+    if len(names) > 1:
+        msg = "- is standard input, which is one file: give no others with it"
+        raise ValueError(msg)
+    return [InputFile(STANDARD, STANDARD)]
+
+
+def source_of(path: Path) -> Path | io.BytesIO:
+    """What to open for a path."""
+    return io.BytesIO(sys.stdin.buffer.read()) if path == STANDARD else path
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file that is written whole or not at all; for `STANDARD` standard output."""
+    if path != STANDARD:
+        with whole_file(path) as file:
+            yield file
+        return
+    buffer = io.BytesIO()
+    yield buffer
+    sys.stdout.buffer.write(buffer.getbuffer())
+    sys.stdout.buffer.flush()
+
+
+def _through_a_pipe(files: list[InputFile], out: Path | None) -> list[tuple[Path, Path]] | None:
+    """Input and output where one of them is `STANDARD`; None where neither is."""
+    if files[0].path != STANDARD and out != STANDARD:
+        return None
+    out = STANDARD if out is None else out
+    if out == STANDARD and len(files) != 1:
+        msg = f"- is standard output, which is one file, but there are {len(files)} inputs"
+        raise ValueError(msg)
+    if out == STANDARD and sys.stdout.isatty():
+        msg = "standard output is a terminal, which shows no pictures; send it to a file"
+        raise ValueError(msg)
+    if out.is_dir() or (not out.suffix and out != STANDARD):
+        msg = "what comes from standard input has no name; give -o the name of a file"
+        raise ValueError(msg)
+    return [(files[0].path, out)]
+
+
 def outputs(
     files: list[InputFile], out: Path | None, suffix: str, force: bool
 ) -> list[tuple[Path, Path]]:
@@ -127,6 +185,9 @@ def outputs(
     the input. Raises ValueError if two inputs would give one output, if a file would be overwritten
     without `force`, and if `suffix` is .mlic but `out` is a file's name with another extension.
     """
+    piped = _through_a_pipe(files, out)
+    if piped is not None and piped[0][1] == STANDARD:
+        return piped
     writable = {e for e, name in Image.registered_extensions().items() if name in Image.SAVE}
     single = out is not None and out.suffix.lower() in writable and not out.is_dir()
     if single and suffix == ".mlic" and out is not None and out.suffix.lower() != suffix:
@@ -252,6 +313,15 @@ def qualities(text: str) -> list[float]:
         msg = "qualities go from 1 to 8"
         raise argparse.ArgumentTypeError(msg)
     return values
+
+
+def quality(text: str) -> float:
+    """A number from 1 to 8, for argparse."""
+    found = qualities(text)
+    if len(found) != 1:
+        msg = f"{text!r} is more than one quality"
+        raise argparse.ArgumentTypeError(msg)
+    return found[0]
 
 
 def natural(text: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from ..files import whole_file
-from . import compare
+from . import common, compare
 
 CODECS = ("mlic", "jpeg", "webp", "avif")
 
@@ -26,7 +26,9 @@ def add_to(subparsers: Any) -> None:
             "AVIF of about the same size; print a table and write one side-by-side picture."
         ),
     )
-    parser.add_argument("-q", "--quality", type=float, default=2.0, help="1 to 8; default 2")
+    parser.add_argument(
+        "-q", "--quality", type=common.quality, default=2.0, help="1 to 8; default 2"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("mlic-demo"), help="folder; default mlic-demo"
     )

@@ -68,6 +68,6 @@ def run(args: argparse.Namespace) -> int:
 def run_thumbnail(args: argparse.Namespace) -> int:
     """mlic desktop thumbnail; from the preview where the file has one."""
     with Image.open(args.input, formats=[plugin.FORMAT]) as image, whole_file(args.output) as file:
-        image.thumbnail((args.size, args.size))
+        image.thumbnail((args.size, args.size), reducing_gap=1.0)  # the preview may be so small
         image.save(file, format="PNG")
     return 0

@@ -1,7 +1,9 @@
 """`mlic encode` and `mlic decode`."""
 
 import argparse
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,10 +15,10 @@ from PIL import Image
 from .. import conversion, plugin, save_settings, settings
 from ..engines import devices
 from ..errors import PICTURE_ERRORS
-from ..files import whole_file
 from . import common
 
 Subparsers = Any
+Tell = Callable[[float], None]
 
 
 def add_to(subparsers: Subparsers) -> None:
@@ -61,9 +63,19 @@ def add_to(subparsers: Subparsers) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help=f"{what} or folder")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="OUT", help="output folder, or file for one input"
+        "inputs",
+        nargs="+",
+        type=common.place,
+        metavar="FILE",
+        help=f"{what} or folder; - is standard input",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=common.place,
+        metavar="OUT",
+        help="output folder, or file for one input; - is standard output",
     )
     common.add_huge(parser)
     parser.add_argument("-f", "--force", action="store_true", help="replace existing files")
@@ -89,49 +101,63 @@ def run_encode(args: argparse.Namespace) -> int:
     if args.strip:
         options |= conversion.STRIPPED
     pairs = common.outputs(
-        common.find(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
+        common.inputs(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
     )
 
-    def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
-        with Image.open(source) as opened, whole_file(target) as file:
+    def convert(source: Path, target: Path, progress: Tell) -> tuple[int, int]:
+        given = common.source_of(source)
+        with Image.open(given) as opened, common.written(target) as file:
             image = conversion.upright(opened) if args.strip else opened
             image.save(file, format=plugin.FORMAT, progress=progress, **options)
+            return _bytes_in(given), file.seek(0, os.SEEK_END)
 
-    return _convert_all(args, pairs, convert)
+    with conversion.any_size(args.huge):
+        return _convert_all(args, pairs, convert)
 
 
 def run_decode(args: argparse.Namespace) -> int:
     """mlic decode."""
     suffix = "." + args.format.lower().lstrip(".")
-    files = common.find(args.inputs, {".mlic"})
+    files = common.inputs(args.inputs, {".mlic"})
     pairs = common.outputs(files, args.output, suffix, args.force)
     devices.check(args.device)
     formats = Image.registered_extensions()
+
+    def ending(target: Path) -> str:
+        return suffix if target == common.STANDARD else target.suffix.lower()
+
     for _, target in pairs:
-        if formats.get(target.suffix.lower()) not in Image.SAVE:
-            msg = f"Pillow cannot write {target.suffix!r} files; try .png"
+        if formats.get(ending(target)) not in Image.SAVE:
+            msg = f"Pillow cannot write {ending(target)!r} files; try .png"
             raise ValueError(msg)
 
-    def convert(source: Path, target: Path, progress: Callable[[float], None]) -> None:
-        with plugin.MlicImageFile(source) as image:
+    def convert(source: Path, target: Path, progress: Tell) -> tuple[int, int]:
+        given = common.source_of(source)
+        with plugin.MlicImageFile(given) as image:
             box = args.region or (0, 0, *image.size)
             picture = image.decode_region(box, args.device, progress, args.slices, args.texture)
             keep = conversion.kept_metadata(image)
-            with whole_file(target) as file:
-                picture.save(file, format=formats[target.suffix.lower()], **keep)
+            with common.written(target) as file:
+                picture.save(file, format=formats[ending(target)], **keep)
+                return _bytes_in(given), file.seek(0, os.SEEK_END)
 
-    with settings.changed(precision=args.precision):
+    with settings.changed(precision=args.precision), conversion.any_size(args.huge):
         return _convert_all(args, pairs, convert)
+
+
+def _bytes_in(given: Path | io.BytesIO) -> int:
+    return given.stat().st_size if isinstance(given, Path) else given.getbuffer().nbytes
 
 
 def _convert_all(
     args: argparse.Namespace,
     pairs: list[tuple[Path, Path]],
-    convert: Callable[[Path, Path, Callable[[float], None]], None],
+    convert: Callable[[Path, Path, Tell], tuple[int, int]],
 ) -> int:
     """Convert every pair; a file that fails is reported and does not stop the others."""
-    if args.huge:
-        Image.MAX_IMAGE_PIXELS = None
+    if args.json and pairs[0][1] == common.STANDARD:
+        msg = "--json writes to standard output, which -o - needs for the picture"
+        raise ValueError(msg)
     bar = common.Bar(len(pairs), args.quiet or args.json)
     failed = 0
     before = after = 0
@@ -139,7 +165,7 @@ def _convert_all(
         start = time.perf_counter()
         record: dict[str, Any] = {"input": str(source), "output": str(target)}
         try:
-            convert(source, target, bar.file())
+            size, new = convert(source, target, bar.file())
         except PICTURE_ERRORS as error:
             failed += 1
             hint = "; --huge permits it" if isinstance(error, Image.DecompressionBombError) else ""
@@ -147,8 +173,8 @@ def _convert_all(
             bar.say(f"mlic: {source}: {error}{hint}")
         else:
             record |= {
-                "input_bytes": source.stat().st_size,
-                "output_bytes": target.stat().st_size,
+                "input_bytes": size,
+                "output_bytes": new,
                 "seconds": round(time.perf_counter() - start, 3),
             }
             before += record["input_bytes"]

@@ -21,7 +21,11 @@ def add_to(subparsers: Any) -> None:
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="picture or folder")
     parser.add_argument(
-        "-q", "--quality", default="2,5,8", help="qualities, comma-separated; default %(default)s"
+        "-q",
+        "--quality",
+        type=common.qualities,
+        default="2,5,8",
+        help="qualities from 1 to 8, comma-separated; default %(default)s",
     )
     parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="model or weight pack")
     parser.add_argument("-o", "--output", type=Path, help="write the table to this file, too")
@@ -33,8 +37,9 @@ def run(args: argparse.Namespace) -> int:
     from ..diagnostics import portability
 
     pictures = [p for p, _ in common.find(args.inputs, common.readable_suffixes())]
-    qualities = [float(q) for q in args.quality.split(",")]
-    summary = portability.run(pictures, qualities, args.model, lambda s: print(s, file=sys.stderr))
+    summary = portability.run(
+        pictures, args.quality, args.model, lambda s: print(s, file=sys.stderr)
+    )
     table = portability.table(summary)
     print(table)
     if args.output:

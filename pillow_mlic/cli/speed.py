@@ -26,7 +26,7 @@ def add_to(subparsers: Any) -> None:
     parser.add_argument(
         "-q",
         "--quality",
-        type=float,
+        type=common.quality,
         default=save_settings.DEFAULT_QUALITY,
         help="default: %(default)g",
     )

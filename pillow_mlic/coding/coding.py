@@ -8,6 +8,7 @@ from ..engines import Needs, engine_for
 from ..engines.base import Engine
 from ..format.geometry import Grid
 from ..format.header import ARITHMETIC_INTEGER
+from ..settings import whole
 
 if TYPE_CHECKING:
     from ..format.container import Header
@@ -44,3 +45,13 @@ class Coding:
         """The same on the CPU."""
         needs = Needs(gradients=True, floats=self.guard is not None)
         return replace(self, engine=engine_for(self.pack, "cpu", needs))
+
+
+def checked_slices(slices: object, coding: Coding) -> int:
+    """ValueError where the weights do not have so many slices."""
+    most = coding.engine.slices
+    count = whole(slices)
+    if count is None or not 0 <= count <= most:
+        msg = f"slices is {slices!r}, but {coding.pack.file.model} has {most}: give 0 to {most}"
+        raise ValueError(msg)
+    return count

@@ -7,7 +7,6 @@ import contextlib
 import io
 import itertools
 import math
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
@@ -18,6 +17,7 @@ from ..format import container
 from ..format.container import Chunk, Header
 from ..format.geometry import Box
 from ..format.tiles import AnyTile, LosslessTile, chunk_of
+from ..settings import number
 from .search import Aim, FoundQuality, Scale, search
 
 if TYPE_CHECKING:
@@ -101,11 +101,11 @@ class Target:
             msg = f"{' and '.join(given)} exclude each other; give one of them"
             raise ValueError(msg)
         value = options[kinds[0]]
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not number or not 0 < float(value) < math.inf:  # type: ignore[arg-type]
+        plain = number(value)
+        if plain is None or not 0 < plain < math.inf:
             msg = f"{kinds[0]} is {value!r}, but must be a number above 0"
             raise ValueError(msg)
-        return cls(kinds[0], float(value))  # type: ignore[arg-type]
+        return cls(kinds[0], plain)
 
     def expected_bytes(self, pixels: int) -> float | None:
         """The approximate size of the file; None if the target does not tell it."""

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import DeviceMemoryError
+from ..models.defaults import plain_defaults
 from .base import NO_MEMORY
 
 
 @contextlib.contextmanager
 def plain_arithmetic(device: torch.device) -> Iterator[None]:
-    """No gradients, and no autocast that the caller may have switched on."""
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+    """No gradients, and no autocast nor defaults that the caller may have chosen."""
+    with plain_defaults(), torch.inference_mode(), torch.autocast(device.type, enabled=False):
         yield
 
 
@@ -23,6 +24,7 @@ def plain_arithmetic(device: torch.device) -> Iterator[None]:
 def gradients(device: torch.device, enabled: bool = True) -> Iterator[None]:
     """Tensors that gradients can be taken of, even inside `plain_arithmetic`."""
     with (
+        plain_defaults(),
         torch.inference_mode(False),
         torch.set_grad_enabled(enabled),
         torch.autocast(device.type, enabled=False),

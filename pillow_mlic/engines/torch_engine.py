@@ -18,6 +18,7 @@ from ..entropy.slices import slices_of
 from ..entropy.walk import EncodingCoder
 from ..format.geometry import LATENT
 from ..models.base import Latents, Model
+from ..models.defaults import plain_defaults
 from ..models.layers.quality import error_price
 from ..packs import Pack
 from . import integer_walk, torch_integers, torch_walk
@@ -96,7 +97,8 @@ class TorchEngine:
         """See base.Engine."""
         if self._pack.integers is not None:
             return self._pack.integers.slices
-        return slices_of(self._pack.canonical(torch.device("cpu")))
+        with plain_defaults():
+            return slices_of(self._pack.canonical(torch.device("cpu")))
 
     # ---- transforms --------------------------------------------------------------------------
 
@@ -249,7 +251,7 @@ class TorchEngine:
     def descent(self, latents: LatentArrays, quality: float, steps: int, seed: int) -> Descent:
         """See base.Engine."""
         kind = AnnealedDescent if self._pack.file.for_squared_error else GentleDescent
-        with memory_errors(self._device):
+        with memory_errors(self._device), plain_defaults():
             return kind(self._pack, self._latents(latents), self._q(quality, 1), steps, seed)
 
     # ---- arrays and tensors ------------------------------------------------------------------

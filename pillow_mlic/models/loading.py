@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .defaults import plain_defaults
+
 M = TypeVar("M", bound=nn.Module)
 
 FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye)
@@ -30,7 +32,7 @@ def build(make: Callable[[], M], state: Mapping[str, Tensor], *, copy: bool = Tr
     more numbers than `state` has, or (naming the first differences) if names or shapes differ.
     """
     try:
-        with _Within(sum(tensor.numel() for tensor in state.values())):
+        with plain_defaults(), _Within(sum(tensor.numel() for tensor in state.values())):
             model = make()
     except (RuntimeError, TypeError, ArithmeticError, LookupError) as error:
         msg = f"no network has this configuration: {str(error) or repr(error)}"

@@ -100,6 +100,7 @@ class Content(NamedTuple):
 def inspect(path: Path) -> PackFile:
     """Read the header of a pack; WeightsError with a sentence where it is none."""
     try:
+        _check_is_file(path)
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > min(MOST_HEADER, path.stat().st_size):
@@ -117,6 +118,7 @@ def read(path: Path) -> tuple[PackFile, Content]:
     WeightsError with a sentence where it is damaged.
     """
     try:
+        _check_is_file(path)
         data = bytearray(path.stat().st_size)
         with open(path, "rb") as file:
             size = file.readinto(data)
@@ -134,6 +136,13 @@ def read(path: Path) -> tuple[PackFile, Content]:
         msg = f"{path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
     return file_, Content(arrays, tables, who, integers)
+
+
+def _check_is_file(path: Path) -> None:
+    """ValueError for a pipe, which would be waited for."""
+    if path.exists() and not path.is_file():
+        msg = "it is no file"
+        raise ValueError(msg)
 
 
 def _finite(array: NDArray[Any]) -> bool:

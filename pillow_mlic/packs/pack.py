@@ -48,7 +48,10 @@ class Pack:
             if "cpu" not in self._canonicals:
                 import torch
 
-                self._canonicals["cpu"] = self.model(torch.device("cpu")).exact()
+                from ..models.defaults import plain_defaults
+
+                with plain_defaults():
+                    self._canonicals["cpu"] = self.model(torch.device("cpu")).exact()
             if self._canonicals["cpu"] is self._models["cpu"]:
                 return self.model(device)
             return self._placed(self._canonicals, device)
@@ -59,10 +62,11 @@ class Pack:
             if str(device) not in self._halves:
                 import torch
 
+                from ..models.defaults import plain_defaults
                 from ..models.layers.half import with_half_blocks
 
                 network = cast("torch.nn.Module", self.model(device))
-                with torch.inference_mode(False):  # gradients may be wanted later
+                with plain_defaults(), torch.inference_mode(False):  # gradients may be wanted later
                     self._halves[str(device)] = cast("Model", with_half_blocks(network))
             return self._halves[str(device)]
 
