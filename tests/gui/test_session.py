@@ -5,11 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from PIL import Image
 
 from pillow_mlic.packs import Pack
-from pillow_mlic.training.export import write_half
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
 from pillow_mlic_gui.matching import plan
 from pillow_mlic_gui.raster import Raster
@@ -69,6 +67,9 @@ class TestPlan:
     def test_other_weights_are_refined_too(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_pack: Pack
     ) -> None:
+        torch = pytest.importorskip("torch")
+        from pillow_mlic.training.export import write_half
+
         model = small_pack.model(torch.device("cpu"))
         write_half(tmp_path / "a.safetensors", "mlicv2-lite", model, {"distortion": "ms-ssim"})
         monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path))
