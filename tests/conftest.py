@@ -70,7 +70,6 @@ READERS = {
     "test_preview",
     "test_range_coder",
     "test_requests",
-    "test_session",
     "test_state",
 }
 """Modules with tests for readers and writers without torch; where it is missing, others are not
