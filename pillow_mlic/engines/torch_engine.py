@@ -105,11 +105,8 @@ class TorchEngine:
     def analysis(self, pixels: Pixels, quality: float) -> Floats:
         """See base.Engine."""
         with self._plain():
-            return _array(
-                self._halved(self._quick).analysis(
-                    self._values(pixels), self._q(quality, len(pixels))
-                )
-            )
+            model = self._halved(self._quick)
+            return _array(model.analysis(self._values(pixels), self._q(quality, len(pixels))))
 
     def hyper_analysis(self, y: Floats) -> Floats:
         """See base.Engine."""
