@@ -2,6 +2,7 @@
 
 import numbers
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -90,6 +91,7 @@ def checked_texture(strength: object) -> float:
 
 
 _chosen = Opening()
+_forked_with_torch = False
 _device: str | None = None
 
 
@@ -97,6 +99,21 @@ def choose(opening: Opening) -> None:
     """Use these options for all files that are opened from now on."""
     global _chosen
     _chosen = opening
+
+
+def forked_with_torch() -> bool:
+    """Whether this process is a fork of one that had torch: its threads for products are gone, and
+    whoever waits for them waits for ever."""
+    return _forked_with_torch
+
+
+def _after_fork() -> None:
+    global _forked_with_torch
+    _forked_with_torch = sys.modules.get("torch") is not None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager

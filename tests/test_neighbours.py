@@ -1,6 +1,9 @@
 """Other people's processes: what they set does not matter, and stays as it was."""
 
 import io
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,3 +115,52 @@ def test_a_batch_in_this_process_leaves_nothing_behind(
         assert [*seen, state()] == [before, before]
     finally:
         torch.set_num_threads(1)
+
+
+FORKED = """
+import io, os, signal, sys
+import pillow_mlic
+import torch
+from PIL import Image
+from tests.conftest import photograph
+
+torch.set_num_threads(2)
+pillow_mlic.register_mlic_opener(threads=2)
+image = photograph(512, 512)
+options = {"optimize": sys.argv[1] == "optimize"}
+
+def saved():
+    buffer = io.BytesIO()
+    image.save(buffer, "MLIC", **options)
+    return buffer.getvalue()
+
+data = saved()
+pixels = Image.open(io.BytesIO(data)).tobytes()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    again = Image.open(io.BytesIO(data)).tobytes()
+    assert len(again) == len(pixels)
+    assert len(saved()) > 1000
+    assert torch.get_num_threads() == 2
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+@pytest.mark.parametrize("how", ["plainly", "optimize"])
+def test_a_forked_process_does_not_hang(engine: str, how: str) -> None:
+    """As a server has it that opens a picture before it forks."""
+    variables = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, how],
+        env={**variables, "MLIC_ENGINE": engine},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.strip() == b"0", done.stderr

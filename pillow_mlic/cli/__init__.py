@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
     args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     try:
-        with _any_name_printed(), _ended_tidily():
+        with _any_name_printed(), _ended_tidily(args.command):
             return int(args.run(args))
     except KeyboardInterrupt:
         print("mlic: interrupted", file=sys.stderr)
@@ -104,15 +104,18 @@ def _any_name_printed() -> Iterator[None]:
 
 
 @contextmanager
-def _ended_tidily() -> Iterator[None]:
-    """SIGTERM ends the command as an exception does: unfinished files are removed."""
+def _ended_tidily(command: str) -> Iterator[None]:
+    """SIGTERM ends the command as an exception does: unfinished files are removed.
+
+    Not so the viewer: while Qt waits for events no Python runs.
+    """
 
     def leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)
 
     chosen = signal.SIGTERM
     main_thread = threading.current_thread() is threading.main_thread()
-    if not main_thread or signal.getsignal(chosen) is not signal.SIG_DFL:
+    if command == "view" or not main_thread or signal.getsignal(chosen) is not signal.SIG_DFL:
         yield
         return
     signal.signal(chosen, leave)

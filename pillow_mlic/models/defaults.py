@@ -1,10 +1,12 @@
-"""Torch's defaults for new tensors, whatever the rest of the program has set."""
+"""How torch makes tensors, whatever the rest of the program has set, and in forked processes."""
 
 import contextlib
 import threading
 from collections.abc import Iterator
 
 import torch
+
+from .. import settings
 
 
 class _Float32:
@@ -34,9 +36,24 @@ _float32 = _Float32()
 
 
 @contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def plain_defaults() -> Iterator[None]:
-    """New tensors in float32 and on the CPU where nothing else is said; then as before."""
+    """New tensors in float32 and on the CPU where nothing else is said; then as before.
+
+    In the child of a fork with one thread.
+    """
     with contextlib.ExitStack() as stack:
+        if settings.forked_with_torch():
+            stack.enter_context(_one_thread())
         stack.enter_context(_float32)
         if torch.get_default_device().type != "cpu":  # of this thread
             stack.enter_context(torch.device("cpu"))

@@ -105,11 +105,15 @@ class Pack:
     def _built(self) -> "Model":
         import torch
 
+        from ..models.defaults import plain_defaults
         from ..models.loading import build
 
         try:
             tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
-            with torch.inference_mode(False):  # whoever asks first: gradients need such tensors
+            with (
+                plain_defaults(),
+                torch.inference_mode(False),
+            ):  # whoever asks first: gradients need such tensors
                 model = cast("Model", build(self._fresh, tensors, copy=False))
             if self.tables.fixed != model.fixed_rows:
                 msg = (

@@ -188,6 +188,25 @@ class TestOpening:
     def opened(self, path: Path | bytes, tmp_path: Path) -> pictures.Picture:
         return jobs.open_picture(silent, path, "name", tmp_path / "pixels")
 
+    def test_tiff_files_keep_exif(self, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        exif[0x010F] = "maker"
+        photograph(40, 30).save(tmp_path / "x.tif", exif=exif)
+        picture = self.opened(tmp_path / "x.tif", tmp_path)
+        assert picture.raster.size == (30, 40)
+        kept = Image.Exif()
+        kept.load(picture.exif or b"")
+        assert dict(kept) == {0x010F: "maker"}
+
+    def test_profiles_of_other_colours_are_dropped(self, tmp_path: Path) -> None:
+        icc = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+        icc[16:20] = b"GRAY"
+        photograph(40, 30).save(tmp_path / "x.png", icc_profile=bytes(icc))
+        assert self.opened(tmp_path / "x.png", tmp_path).icc is None
+        photograph(40, 30).convert("L").save(tmp_path / "y.png", icc_profile=bytes(icc))
+        assert self.opened(tmp_path / "y.png", tmp_path).icc == icc
+
     def test_turned_upright_with_metadata(self, tmp_path: Path) -> None:
         exif = Image.Exif()
         exif[0x0112] = 6
