@@ -59,7 +59,7 @@ def test_a_stream_that_lies_is_refused(
     small_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = saved(photograph(64, 64))
-    monkeypatch.setattr("pillow_mlic.entropy.walk.checksum", lambda symbols: -1)
+    monkeypatch.setattr("pillow_mlic.entropy.payload.checksum", lambda symbols: -1)
     with pytest.raises(DecodeError, match="does not decode"):
         bit_map(file)
 

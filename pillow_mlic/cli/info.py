@@ -58,6 +58,7 @@ def describe(path: Path) -> dict[str, Any]:
             **{k: image.info[k] for k in ("model", "weights", "quality")},
             "bpp": round(image.info["bpp"], 4),
             "lossless": image.info["lossless"],
+            "texture": image.info.get("texture", 0.0),
             "tiles": len(kinds),
             "lossless_tiles": sum(kind != TileKind.LEARNED for kind in kinds),
             "metadata": {name: len(image.info[name]) for name in kept},
@@ -79,6 +80,7 @@ def sentence(facts: dict[str, Any]) -> str:
                 else [
                     f"{facts['model']} quality {facts['quality']:g}",
                     *([mixed] if lossless else []),
+                    *([f"texture {facts['texture']:g}"] if facts["texture"] else []),
                     f"weights {facts['weights']}",
                 ]
             ),

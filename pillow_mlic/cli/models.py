@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """mlic models."""
     for name in args.names:
         models.number_of(name)  # a wrong name is refused before anything is counted
+    from ..models import complexity  # noqa: F401 - where torch is missing, before a line is printed
+
     installed = packs.installed()
     if not args.json:
         print(_line("model", "paper", "parameters", "kMAC/px to encode", "to decode", "weights"))

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from ..engines.base import Floats, Pixels
-from ..format.geometry import Box
+from ..format.geometry import Box, within
 from ..format.header import MAX_TEXTURE
 from ..format.texture import LARGEST_CELL, TextureMap, shape, to_bytes
 from ..format.tiles import AnyTile
@@ -45,11 +45,14 @@ def choose(picture: Source, coding: Coding, tiles: Sequence[AnyTile]) -> Texture
         left, top, right, bottom = box
         at = np.s_[top // CELL : -(-bottom // CELL), left // CELL : -(-right // CELL)]
         energies[at] = details(pixels)
-        wanted[at] = details(picture[top:bottom, left:right])
 
-    for energies, texture in ((plain, None), (lively, full)):
-        decoder = Decoder(coding, size, texture=texture)
-        decoder.decode_into(partial(note, energies), dict(enumerate(tiles)))
+    def note_both(box: Box, pixels: Pixels) -> None:
+        note(plain, box, pixels)
+        note(wanted, box, picture[within(box, (0, 0, 0, 0), 1)])
+
+    numbered = dict(enumerate(tiles))
+    Decoder(coding, size).decode_into(note_both, numbered)
+    Decoder(coding, size, texture=full).decode_into(partial(note, lively), numbered)
     missing = np.maximum(LIVELY * wanted - plain, 0)
     strength = np.sqrt(np.minimum(missing / np.maximum(lively - plain, LEAST), 1))
     levels = np.rint(MAX_TEXTURE / STEP * strength)

@@ -24,7 +24,7 @@ from ..format.container import ChunkPlace, ChunkType, Header
 from ..format.geometry import HYPER_LATENT, LATENT, Box, size, within
 from ..format.layout import DamagedError, damage
 from ..integers.coders import StepDecoder
-from ..integers.estimate import scales
+from ..integers.estimate import bits_of
 from ..integers.network import CodingStep
 from ..models.base import ContextMaps, Latents, Select
 from ..models.layers.quantise import gaussian_bits
@@ -176,9 +176,7 @@ def _integer_tile_bits(
 
         def recorder(step: CodingStep) -> NDArray[np.int32]:
             symbols = decoder(step)
-            scale = torch.from_numpy(scales(step).copy())
-            bits = gaussian_bits(torch.from_numpy(symbols), scale)
-            places.note(bits.flatten().numpy(), selected(step))
+            places.note(bits_of(symbols, step).flatten(), selected(step))
             return symbols
 
         network.walk(container.quality_code(quality), z_size, 1, recorder, product)

@@ -106,5 +106,5 @@ class _Estimating:
     def __call__(self, step: CodingStep) -> Symbols:
         symbols = self.encoder(step)
         if self._estimate:
-            self.bits += bits_of(symbols, step)
+            self.bits += float(bits_of(symbols, step).sum())
         return symbols

@@ -1,7 +1,7 @@
 """The bytes of one tile: checksum of the symbols, corrections, range-coded stream."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..format import leb128
+from .range_coder import StreamDecoder, StreamError
 
 CHECKSUM_BYTES = 4
 
@@ -92,6 +93,25 @@ def _numbers(data: bytes, at: int, count: int) -> tuple[NDArray[np.int64], int]:
         bits = places[starts[longer] + group].astype(np.int64) & 0x7F
         values[longer] |= bits << 7 * group
     return values, at + (int(ends[-1]) + 1 if count else 0)
+
+
+def check_symbols(
+    checksums: Iterable[int],
+    symbols: Iterable[Sequence[NDArray[np.int32]]],
+    streams: Iterable[StreamDecoder],
+) -> None:
+    """Raise SymbolMismatchError unless every tile gave exactly the symbols that went in.
+
+    Of each tile the checksum of its payload, its symbols step by step, and its stream, read.
+    """
+    for crc, steps, stream in zip(checksums, symbols, streams, strict=True):
+        if checksum(steps) != crc:
+            msg = "the checksum of the decoded symbols is wrong"
+            raise SymbolMismatchError(msg)
+        try:
+            stream.finish()
+        except StreamError as error:
+            raise SymbolMismatchError(str(error)) from error
 
 
 def checksum(steps: Sequence[NDArray[np.int32]]) -> int:

@@ -18,6 +18,9 @@ from . import c_coder, compressai_coder, rans
 from .rans import StreamError
 from .rows import TOO_FAR, CdfTables, Ints, Rows, rows_of
 
+LARGEST = 1 << 26
+"""Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
+
 __all__ = ["CdfTables", "StreamDecoder", "StreamError", "available_backends", "encode"]
 
 ENVIRONMENT_VARIABLE = "MLIC_RANGE_CODER"

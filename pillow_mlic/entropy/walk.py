@@ -15,13 +15,11 @@ from ..models.base import Latents, Select
 from ..models.layers.quantise import gaussian_bits
 from . import range_coder
 from .indexes import ABOVE_ONE, Thresholds, classify, correct, near_thresholds
-from .payload import Corrections, Indexes, Payload, SymbolMismatchError, checksum
+from .payload import Corrections, Indexes, Payload, SymbolMismatchError, check_symbols, checksum
 from .rounding import Rounding
 from .rows import Ints
 from .tables import PRECISION, Tables
 
-LARGEST = 1 << 26
-"""Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
 NOT_FINITE = "the network gave numbers that are not finite: its weights are broken"
 
 
@@ -148,7 +146,7 @@ class EncodingCoder:
     def _round(exact: Tensor) -> Tensor:
         if not torch.isfinite(exact).all():
             raise ValueError(NOT_FINITE)
-        return exact.round().clamp(-LARGEST, LARGEST)
+        return exact.round().clamp(-range_coder.LARGEST, range_coder.LARGEST)
 
     def _put(self, tile: int, symbols: Tensor, coded: NDArray[np.bool_], rows: Ints) -> None:
         """Note a step's symbols; those that are not coded become zero, in `symbols`, too."""
@@ -246,13 +244,6 @@ class DecodingCoder:
 
     def finish(self) -> None:
         """Raise SymbolMismatchError unless every tile gave exactly the symbols that went in."""
-        for payload, symbols, stream in zip(
-            self._payloads, self._symbols, self._streams, strict=True
-        ):
-            if checksum(symbols) != payload.checksum:
-                msg = "the checksum of the decoded symbols is wrong"
-                raise SymbolMismatchError(msg)
-            try:
-                stream.finish()
-            except range_coder.StreamError as error:
-                raise SymbolMismatchError(str(error)) from error
+        check_symbols(
+            (payload.checksum for payload in self._payloads), self._symbols, self._streams
+        )

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..entropy import range_coder
-from ..entropy.payload import CHECKSUM_BYTES, PayloadError, SymbolMismatchError, checksum
+from ..entropy.payload import (
+    CHECKSUM_BYTES,
+    PayloadError,
+    SymbolMismatchError,
+    check_symbols,
+    checksum,
+)
 from ..entropy.tables import Tables
 from .network import CodingStep, take
-
-LARGEST = 1 << 26
-"""Symbols are cut off here; far beyond what any picture gives, well within the coder's escapes."""
 
 Symbols = NDArray[np.int32]
 Choose = Callable[[CodingStep, NDArray[np.float64]], NDArray[Any]]
@@ -51,7 +54,7 @@ class StepEncoder:
             msg = "the network gave latents that are not finite: its weights are broken"
             raise ValueError(msg)
         chosen = np.rint(exact) if self._choose is None else self._choose(step, exact)
-        symbols = np.clip(chosen, -LARGEST, LARGEST).astype(np.int32)
+        symbols = np.clip(chosen, -range_coder.LARGEST, range_coder.LARGEST).astype(np.int32)
         symbols *= step.classes > 0
         for tile, (values, classes) in enumerate(zip(symbols, step.classes, strict=True)):
             coded = classes > 0
@@ -106,14 +109,7 @@ class StepDecoder:
 
     def finish(self) -> None:
         """Raise SymbolMismatchError unless every tile gave exactly the symbols that went in."""
-        for crc, symbols, stream in zip(self._checksums, self._symbols, self._streams, strict=True):
-            if checksum(symbols) != crc:
-                msg = "the checksum of the decoded symbols is wrong"
-                raise SymbolMismatchError(msg)
-            try:
-                stream.finish()
-            except range_coder.StreamError as error:
-                raise SymbolMismatchError(str(error)) from error
+        check_symbols(self._checksums, self._symbols, self._streams)
 
 
 class FirstSlices:

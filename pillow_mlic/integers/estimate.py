@@ -19,9 +19,9 @@ def scales(step: CodingStep) -> NDArray[np.float32]:
     return np.broadcast_to(np.exp2(octaves), step.classes.shape)
 
 
-def bits_of(symbols: Symbols, step: CodingStep) -> float:
-    """Bits of a unit interval around each symbol under the normal law of its scale, in all."""
+def bits_of(symbols: Symbols, step: CodingStep) -> NDArray[np.float64]:
+    """Bits of a unit interval around each symbol under the normal law of its scale."""
     inverse = 1 / (np.maximum(scales(step), SCALE_MIN).astype(np.float64) * math.sqrt(2))
     away = np.abs(symbols)
     likelihood = 0.5 * (erfc((away - 0.5) * inverse) - erfc((away + 0.5) * inverse))
-    return -float(log(np.maximum(likelihood, _LEAST_LIKELIHOOD)).sum()) / math.log(2)
+    return -log(np.maximum(likelihood, _LEAST_LIKELIHOOD)) / math.log(2)
