@@ -17,6 +17,7 @@ from ..format.geometry import HYPER_LATENT, Box, Grid, area, overlap, size, with
 from ..format.texture import TextureMap
 from ..format.tiles import AnyTile, LosslessTile
 from .coding import Coding
+from .crew import crew
 from .exact import ExactTiles
 from .latents import DecodedLatents
 from .transforms import Transforms
@@ -49,7 +50,7 @@ class Decoder:
         """Indexes of the tiles that must be decoded to see a box of the picture."""
         transforms = self._transforms(self._coding)
         parts = transforms.regions(transforms.grid.whole_latents(box))
-        return _touched(parts, transforms)
+        return set(_touched(parts, transforms))
 
     def decode(
         self,
@@ -97,9 +98,10 @@ class Decoder:
         transforms = self._transforms(coding)
         grid, engine = transforms.grid, coding.engine
         parts = transforms.regions(grid.whole_latents(wanted))
-        needed = sum(area(grid.box(index)) for index in _touched(parts, transforms))
-        steps = Steps(progress, _ENTROPY * needed + _SYNTHESIS * sum(map(area, parts)))
         exact = ExactTiles(tiles, transforms)
+        needed = _touched([part for part in parts if not exact.cover(part)], transforms)
+        entropy = _ENTROPY * sum(area(grid.box(index)) for index in needed)
+        steps = Steps(progress, entropy + _SYNTHESIS * sum(map(area, parts)))
 
         def tile_latents(index: int) -> Floats | None:
             box, tile = grid.box(index), tiles.get(index)
@@ -111,17 +113,27 @@ class Decoder:
             steps.done(_ENTROPY * area(box))
             return y_hat
 
-        latents = DecodedLatents(tile_latents, grid, engine.channels[0])
-        for part in parts:
-            if exact.cover(part):
-                pixels = np.empty((*size(part), 3), np.uint8)
-            else:
-                pixels = transforms.synthesise(latents, part)
-            exact.paste(part, pixels)
-            shown = overlap(part, wanted)
-            if shown:
-                put(shown, pixels[within(shown, part, 1)])
-            steps.done(_SYNTHESIS * area(part))
+        def synthesised(seen: tuple[Box, Floats | None]) -> Pixels:
+            part, y_hat = seen
+            if y_hat is None:
+                return np.empty((*size(part), 3), np.uint8)
+            whole = transforms.seen(part)
+            return transforms.synthesise(lambda box: y_hat[:, *within(box, whole)], part)
+
+        with crew(engine, max(len(needed), len(parts))) as workers:
+            decoded = workers.map(tile_latents, needed)
+            # Regions ask for tiles in the order of `needed`.
+            latents = DecodedLatents(lambda _: next(decoded), grid, engine.channels[0])
+            seen = (
+                (part, None if exact.cover(part) else latents(transforms.seen(part)))
+                for part in parts
+            )
+            for part, pixels in zip(parts, workers.map(synthesised, seen), strict=True):
+                exact.paste(part, pixels)
+                shown = overlap(part, wanted)
+                if shown:
+                    put(shown, pixels[within(shown, part, 1)])
+                steps.done(_SYNTHESIS * area(part))
 
     def _tile(self, payload: bytes, tile: Box, coding: Coding) -> Floats:
         """Latents (1, h/16, w/16, M) of a tile."""
@@ -145,7 +157,9 @@ def decode_tile(
     return coding.engine.decode([payload], z_size, coding.quality, coding.guard, strength)
 
 
-def _touched(parts: Iterable[Box], transforms: Transforms) -> set[int]:
-    """Indexes of the tiles that synthesis of these regions sees."""
+def _touched(parts: Iterable[Box], transforms: Transforms) -> list[int]:
+    """Indexes of the tiles that synthesis of these regions sees, in the order of their need."""
     grid: Grid = transforms.grid
-    return {index for part in parts for index in grid.touched(transforms.seen(part))}
+    return list(
+        dict.fromkeys(index for part in parts for index in grid.touched(transforms.seen(part)))
+    )

@@ -12,11 +12,12 @@ from functools import partial
 from typing import NamedTuple
 
 from ..engines.base import CodedTile, Floats, LatentArrays, Pixels, TileStream
-from ..format.geometry import area
+from ..format.geometry import Box, area
 from ..format.tiles import AnyTile, LosslessTile
 from .around import Around
 from .coding import Coding
 from .content import DrawnParts
+from .crew import crew
 from .decoder import decode_tile
 from .exact import ExactTiles
 from .kinds import KindChoice
@@ -109,9 +110,9 @@ class Encoder:
         steps = Steps(progress, work * area(transforms.grid.padded))
         encoder = TileEncoder(pictures, transforms, coding, self._estimate)
         choice = None if content is None else KindChoice(encoder, content)
-        by_tile: list[list[TileStream | LosslessTile]] = []
-        cost = 0.0
-        for box in transforms.grid.boxes():
+
+        def coded(box: Box) -> _Coded:
+            """A tile of each picture, and what it costs where kinds are chosen."""
             if self._optimize or choice:
                 around = transforms.around(pictures, box)
             else:
@@ -120,17 +121,23 @@ class Encoder:
             latents = LatentArrays(y, coding.engine.hyper_analysis(y))
             steps.done(_ANALYSIS * area(box))
             if self._optimize:
-                coded = encoder.optimised(latents, around, rounds=1)
+                found = encoder.optimised(latents, around, rounds=1)
             else:
-                coded = encoder.code(latents)
+                found = encoder.code(latents)
             if choice is None:
-                by_tile.append([tile.stream for tile in coded])
-            else:
-                (tile,) = coded
-                chosen, bits = choice.best(tile, around)
-                by_tile.append([chosen])
-                cost += bits
-            steps.done(_ENTROPY * area(box))
+                return _Coded([tile.stream for tile in found], 0.0)
+            (tile,) = found
+            chosen, bits = choice.best(tile, around)
+            return _Coded([chosen], bits)
+
+        boxes = list(transforms.grid.boxes())
+        by_tile: list[list[TileStream | LosslessTile]] = []
+        cost = 0.0
+        with crew(coding.engine, len(boxes)) as workers:
+            for box, found in zip(boxes, workers.map(coded, boxes), strict=True):
+                by_tile.append(found.streams)
+                cost += found.bits
+                steps.done(_ENTROPY * area(box))
         by_picture = [list(streams) for streams in zip(*by_tile, strict=True)]
         if self._refine:
             by_picture = [self._refined(by_picture[0], encoder, steps)]
@@ -182,6 +189,13 @@ class Encoder:
             latents.put(index, y_hat)
             steps.done(_CHOOSING * area(box))
         return streams
+
+
+class _Coded(NamedTuple):
+    """A tile of each of the pictures."""
+
+    streams: list[TileStream | LosslessTile]
+    bits: float
 
 
 class _Stack:

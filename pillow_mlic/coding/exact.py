@@ -37,8 +37,9 @@ class ExactTiles:
     def paste(self, region: Box, pixels: Pixels) -> None:
         """Put the tiles' pixels into those of a region, (h, w, 3)."""
         grid = self._transforms.grid
-        for index in [i for i in self._pixels if grid.box(i)[3] <= region[1]]:
-            del self._pixels[index]
+        for index in list(self._pixels):  # other threads may add some
+            if grid.box(index)[3] <= region[1]:
+                del self._pixels[index]
         for index in filter(self.has, grid.touched(region)):
             tile = grid.shown(index)
             shared = overlap(tile, region)

@@ -1,5 +1,6 @@
 """Work on a picture: how much is done, and where it is done."""
 
+import threading
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,18 +14,21 @@ Progress = Callable[[float], object]
 
 
 class Steps:
-    """Adds up work done and reports its share of the whole."""
+    """Adds up work done, by any thread, and reports its share of the whole, in its own thread."""
 
     def __init__(self, progress: Progress | None, whole: int) -> None:
         self._progress = progress
         self._whole = whole
         self._sum = 0
+        self._lock = threading.Lock()
+        self._thread = threading.get_ident()
         self.done(0)
 
     def done(self, amount: int) -> None:
-        """Report that this amount of work has been done."""
-        self._sum += amount
-        if self._progress is not None:
+        """This amount of work has been done; another thread's is reported with the next."""
+        with self._lock:
+            self._sum += amount
+        if self._progress is not None and threading.get_ident() == self._thread:
             self._progress(self._sum / self._whole)
 
 

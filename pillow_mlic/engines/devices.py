@@ -5,9 +5,10 @@ import functools
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import settings
 
@@ -143,11 +144,60 @@ def _version_of_torch() -> str:
 
 
 def threads() -> int:
-    """CPU threads to use: those chosen, as OMP_NUM_THREADS says, or one for each core."""
+    """CPU threads that the calling thread may use: its share (`take_share`), else those chosen, as
+    OMP_NUM_THREADS says, or one for each core."""
+    share: int | None = getattr(_thread, "share", None)
+    if share is not None:
+        return share
     said = os.environ.get("OMP_NUM_THREADS", "")
     by_environment = int(said) if said.isdecimal() else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return settings.threads() or by_environment or cores or 1
+
+
+def take_share(threads: int) -> None:
+    """The calling thread, which works on nothing else until it ends, uses so many threads.
+
+    NumPy's products have a number for the whole process: see `blas_threads`.
+    """
+    _thread.share = threads
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.get_num_threads()  # a thread's first call sets its number as torch has it
+        _pools().limit(limits=threads, user_api="openmp")  # of this thread alone
+
+
+class _BlasThreads:
+    """While entered, by any thread, NumPy's products use as many threads as was said last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limits: list[Any] = []
+        self._inside = 0
+
+    def enter(self, threads: int) -> None:
+        with self._lock:
+            self._inside += 1
+            self._limits.append(_pools().limit(limits=threads, user_api="blas"))
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            while not self._inside and self._limits:
+                self._limits.pop().restore_original_limits()
+
+
+_thread = threading.local()
+_blas = _BlasThreads()
+
+
+@contextlib.contextmanager
+def blas_threads(threads: int) -> Iterator[None]:
+    """So many threads in NumPy's products, and as many as before when the last one leaves."""
+    _blas.enter(threads)
+    try:
+        yield
+    finally:
+        _blas.leave()
 
 
 @contextlib.contextmanager
@@ -160,12 +210,12 @@ def chosen_threads() -> Iterator[None]:
     if chosen is None:
         yield
         return
-    with _blas().limit(limits=chosen, user_api="blas"), _torch_threads(chosen):
+    with blas_threads(chosen), _torch_threads(chosen):
         yield
 
 
 @functools.cache
-def _blas() -> "ThreadpoolController":
+def _pools() -> "ThreadpoolController":
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

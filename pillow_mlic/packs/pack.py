@@ -10,6 +10,8 @@ from . import identity
 from .file import Arrays, Content, PackFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from ..entropy.tables import Tables
@@ -32,6 +34,7 @@ class Pack:
         self._models: dict[str, Model] = {}
         self._canonicals: dict[str, Model] = {}
         self._halves: dict[str, Model] = {}
+        self._sketching: dict[str, Model] = {}
         self._lock = threading.RLock()
 
     def model(self, device: "torch.device") -> "Model":
@@ -58,17 +61,33 @@ class Pack:
 
     def half(self, device: "torch.device") -> "Model":
         """The network with the blocks of its transforms in bfloat16, where it has such blocks."""
+        from ..models.layers.half import with_half_blocks
+
+        return self._made(self._halves, device, with_half_blocks)
+
+    def sketching(self, device: "torch.device") -> "Model":
+        """The network with its layers in bfloat16, where it has blocks that can be: for synthesis
+        of what nobody sees."""
+        from ..models.layers.half import with_half_layers
+
+        return self._made(self._sketching, device, with_half_layers)
+
+    def _made(
+        self,
+        made: "dict[str, Model]",
+        device: "torch.device",
+        make: "Callable[[torch.nn.Module], torch.nn.Module]",
+    ) -> "Model":
         with self._lock:
-            if str(device) not in self._halves:
+            if str(device) not in made:
                 import torch
 
                 from ..models.defaults import plain_defaults
-                from ..models.layers.half import with_half_blocks
 
                 network = cast("torch.nn.Module", self.model(device))
                 with plain_defaults(), torch.inference_mode(False):  # gradients may be wanted later
-                    self._halves[str(device)] = cast("Model", with_half_blocks(network))
-            return self._halves[str(device)]
+                    made[str(device)] = cast("Model", make(network))
+            return made[str(device)]
 
     def arrays(self, prefix: str) -> Arrays:
         """The weights whose names begin so, as they are stored: in half precision in our packs.
@@ -98,7 +117,8 @@ class Pack:
     def with_model(self, model: "Model") -> "Pack":
         """The same pack with another network on the CPU, for comparing what networks do."""
         other = copy.copy(self)
-        other._models, other._canonicals, other._halves = {"cpu": model}, {}, {}
+        other._models, other._canonicals = {"cpu": model}, {}
+        other._halves, other._sketching = {}, {}
         other.integers = None
         return other
 
