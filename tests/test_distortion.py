@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pillow_mlic.distortion import ssimulacra2
+from pillow_mlic.distortion import masked_bands, ssimulacra2
 from pillow_mlic.distortion.costs import COSTS, MIN_CROPS, cost, mse
 from pillow_mlic.evaluation import metrics
 from pillow_mlic.models.lambdas import DISTORTIONS
@@ -87,6 +87,50 @@ class TestSsimulacra2:
         plain = ssimulacra2.badness(x, y)
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(ssimulacra2.badness(x, y), plain)
+
+
+class TestMaskedBands:
+    def test_worse_pictures_have_more_and_equal_ones_none(self) -> None:
+        image = photograph(200, 152)
+        x = tensor(image)
+        found = [float(masked_bands.error(x, tensor(jpeg(image, q)))) for q in (90, 60, 30, 10)]
+        assert found == sorted(found)
+        assert found[0] > 1
+        assert float(masked_bands.error(x, x)) == pytest.approx(0, abs=0.01)
+
+    def test_an_error_counts_less_where_the_original_is_busy(self) -> None:
+        random = torch.Generator().manual_seed(2)
+        flat = torch.full((1, 64, 64, 3), 0.5)
+        noise = torch.randn(1, 64, 64, 1, generator=random)
+        busy = (flat + 0.15 * noise).clamp(0.1, 0.9)
+        error = 0.02 * torch.randn(1, 64, 64, 1, generator=random)
+        in_busy = masked_bands.error(busy, busy + error)
+        assert float(in_busy) < 0.8 * float(masked_bands.error(flat, flat + error))
+
+    def test_every_band_counts_and_colours_do(self) -> None:
+        x = torch.full((1, 128, 128, 3), 0.5)
+        for period in (2, 6, 20, 128):
+            wave = torch.cos(torch.arange(128) * 2 * torch.pi / period)[None, None, :, None]
+            assert float(masked_bands.error(x, x + 0.05 * wave)) > 1
+        assert float(masked_bands.error(x, x + torch.tensor([0.02, -0.01, 0.0]))) > 1
+
+    def test_gradient(self) -> None:
+        """Right by finite differences, and finite for equal pictures, of any sides."""
+        random = torch.Generator().manual_seed(1)
+        x = tensor(photograph(90, 71)).float()
+        y = (x + 0.05 * torch.randn(x.shape, generator=random)).clamp(0.01, 0.99)
+        y.requires_grad_()
+        masked_bands.error(x, y).sum().backward()
+        assert y.grad is not None
+        step = 2e-3 * y.grad.sign()
+        with torch.no_grad():
+            ahead, behind = (masked_bands.error(x, y + s) for s in (step, -step))
+        assert float(ahead - behind) == pytest.approx(float(2 * (y.grad * step).sum()), rel=0.02)
+
+        equal = x.clone().requires_grad_()
+        masked_bands.error(x, equal).sum().backward()
+        assert equal.grad is not None
+        assert torch.isfinite(equal.grad).all()
 
 
 @pytest.mark.parametrize("distortion", COSTS)

@@ -1,7 +1,7 @@
 """What a distortion costs in bits a pixel: lambda times what the measure finds.
 
-`psnr`: squared error. `ms-ssim`: 1 - MS-SSIM. `visual`: SSIMULACRA2, and a share of squared error
-that keeps colours and flat areas from drifting.
+`psnr`: squared error. `ms-ssim`: 1 - MS-SSIM. `visual`: SSIMULACRA2 and masked error in bands of
+XYB, and a share of squared error that keeps colours and flat areas from drifting.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from ..models.layers.quality import lambda_of
-from . import ssimulacra2
+from . import masked_bands, ssimulacra2
 from .ms_ssim import MIN_CROP as MS_SSIM_CROP
 from .ms_ssim import ms_ssim
 
 SQUARED_SHARE = 0.2
 """The weight of squared error in `visual`, relative to its cost for `psnr`."""
+
+BANDS_SHARE = 0.2
+"""The weight of the error in bands in `visual`, relative to SSIMULACRA2's."""
+BANDS_UNIT = 30.0
+"""The error in bands, squared, is so many times SSIMULACRA2's u, at all qualities (valid)."""
 
 MIN_CROPS = {"psnr": 64, "ms-ssim": MS_SSIM_CROP, "visual": ssimulacra2.MIN_CROP}
 """Side in pixels of the smallest crops that each can be trained with."""
@@ -51,6 +56,8 @@ def _visual(shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
     beyond = mse(shown, shown.detach().clamp(0, 1))
     squared = SQUARED_SHARE * mse(shown, original) + beyond
     seen = ssimulacra2.badness(original, shown, crops=True)
+    bands = masked_bands.error(original, shown).square() / BANDS_UNIT
+    seen = (seen + BANDS_SHARE * bands) / (1 + BANDS_SHARE)
     return lambda_of(quality, "visual") * seen + lambda_of(quality) * squared
 
 
