@@ -19,6 +19,7 @@ import pillow_mlic
 from pillow_mlic import cli
 from pillow_mlic.bulk import places, pool
 from pillow_mlic.bulk.order import GROUP, SMALL_FILE, Item, Order, jobs_of
+from pillow_mlic.bulk.places import Place
 from pillow_mlic.bulk.run import BatchProgress
 from pillow_mlic.bulk.work import TOGETHER, BatchWorker
 
@@ -246,25 +247,28 @@ def test_members_of_archives_cannot_leave_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("relative", ["../a", "/a", "a/../../b"])
-@pytest.mark.parametrize("folder", ["out", "s3://bucket/out"])
-def test_names_that_lead_elsewhere(folder: str, relative: str) -> None:
+@pytest.mark.parametrize("folder", [Place("out"), Place("bucket/out", "s3://bucket/out")])
+def test_names_that_lead_elsewhere(folder: Place, relative: str) -> None:
     with pytest.raises(ValueError, match="out of the folder"):
         places.join(folder, relative)
-    assert places.join(folder, "12:30 a.b/c d.png") == f"{folder}/12:30 a.b/c d.png"
+    name = places.join(folder, "12:30 a.b::c/d.png").name
+    assert name == f"{folder.name}/12:30 a.b::c/d.png"
 
 
 # Jobs and what they share
 
 
 def items(sizes: list[int | None], done: tuple[int, ...] = ()) -> list[Item]:
-    return [Item(f"i{n}", f"o{n}", size, "", n in done) for n, size in enumerate(sizes)]
+    return [
+        Item(Place(f"i{n}"), Place(f"o{n}"), size, "", n in done) for n, size in enumerate(sizes)
+    ]
 
 
 def test_what_shares_a_job_does_not_depend_on_what_is_done() -> None:
     sizes = [100] * 11 + [SMALL_FILE + 1, 100, 100, None, 100]
-    jobs = [[item.source for item in job] for job in jobs_of(items(sizes))]
+    jobs = [[item.source.name for item in job] for job in jobs_of(items(sizes))]
     assert [len(job) for job in jobs] == [GROUP, 3, 1, 2, 1, 1]
-    left = [[i.source for i in job] for job in jobs_of(items(sizes, done=(0, 3, 11, 14)))]
+    left = [[i.source.name for i in job] for job in jobs_of(items(sizes, done=(0, 3, 11, 14)))]
     assert left == [job for job in jobs if job not in (["i11"], ["i14"])]
 
 
@@ -274,7 +278,7 @@ def test_groups_give_the_same_when_some_are_done(source: Path, tmp_path: Path) -
 
     def job(done: set[str]) -> list[Item]:
         return [
-            Item(f.name, str(out / f.relative), f.size, f.version, f.relative in done)
+            Item(f.place, Place(str(out / f.relative)), f.size, f.version, f.relative in done)
             for f in found
         ]
 
@@ -316,12 +320,12 @@ def test_a_picture_that_kills_its_worker_is_rejected(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal\n"
-        "from pillow_mlic.bulk import places\n"
-        "read = places.read\n"
-        "def deadly(name):\n"
-        "    if 'deadly' in name: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return read(name)\n"
-        "places.read = deadly\n"
+        "from pillow_mlic.bulk import transfer\n"
+        "read = transfer.read\n"
+        "def deadly(place):\n"
+        "    if 'deadly' in place.path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return read(place)\n"
+        "transfer.read = deadly\n"
     )
     for name in ("a", "deadly", "z"):
         photograph(40, 30).save(tmp_path / f"{name}.png")
@@ -458,7 +462,7 @@ def test_a_cut_manifest(source: Path, tmp_path: Path) -> None:
             continue
         pillow_mlic.batch(source, out, workers=1)
         check_whole(source, out, 9)
-    for other in (b"hello\n", b"[]\n", b'{"mlic-batch": 7}\n', whole + b"nonsense\n"):
+    for other in (b"hello\n", b"[]\n", b'{"mlic-batch": 7}\n', b"nonsense\n" + whole):
         path.write_bytes(other)
         with pytest.raises(ValueError, match="no manifest"):
             pillow_mlic.batch(source, out, workers=1)

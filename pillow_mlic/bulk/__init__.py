@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .run import BatchProgress, BatchSummary
 
-Place = str | os.PathLike[str]
+PathOrUrl = str | os.PathLike[str]
 
 
 def batch(
-    src: Place | Iterable[Place],
-    dst: Place,
+    src: PathOrUrl | Iterable[PathOrUrl],
+    dst: PathOrUrl,
     *,
     to: str = "mlic",
     workers: int | None = None,
@@ -26,7 +26,7 @@ def batch(
     engine: str = "local",
     address: str | None = None,
     num_gpus: float = 0,
-    manifest: Place | None = None,
+    manifest: PathOrUrl | None = None,
     psnr: bool = False,
     strip: bool = False,
     huge: bool = False,

@@ -11,8 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -28,22 +27,21 @@ PATIENCE = 10.0
 """Seconds that a worker gets to clean up when work is cancelled."""
 
 
-def here(order: Order, jobs: list[Job]) -> Iterator[Record]:
+def here(order: Order, jobs: Iterable[Job]) -> Iterator[Record]:
     """Work in this process, one job after another."""
     worker = BatchWorker(order)
     for job in jobs:
         yield from worker(job)
 
 
-def run(order: Order, jobs: list[Job], workers: int) -> Iterator[Record]:
-    """Work in processes; records come in the order in which pictures are done.
+def run(order: Order, jobs: Iterable[Job], workers: int) -> Iterator[Record]:
+    """Work in processes; records come in the order in which pictures are done. Jobs are taken one
+    by one, as workers come to them.
 
     Closing the iterator stops the workers; unfinished outputs are removed.
     """
-    pool = _Pool(order, deque(_Task(job) for job in jobs))
-    threads = [
-        threading.Thread(target=pool.serve, daemon=True) for _ in range(min(workers, len(jobs)))
-    ]
+    pool = _Pool(order, (_Task(job) for job in jobs))
+    threads = [threading.Thread(target=pool.serve, daemon=True) for _ in range(workers)]
     for thread in threads:
         thread.start()
     try:
@@ -75,7 +73,9 @@ class _Task:
 @dataclass
 class _Pool:
     order: Order
-    tasks: deque[_Task]
+    tasks: Iterator[_Task]
+    again: list[_Task] = field(default_factory=list)
+    """Pictures whose worker died."""
     results: "queue.Queue[Record | Exception | None]" = field(default_factory=queue.Queue)
     _running: "set[subprocess.Popen[str]]" = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,11 +85,7 @@ class _Pool:
         """Keep one worker busy until nothing is left."""
         try:
             process = None
-            while not self._stopped and self.tasks:
-                try:
-                    task = self.tasks.popleft()
-                except IndexError:  # another thread was faster
-                    break
+            while (task := self._next()) is not None:
                 process = process or self._start()
                 if process is not None and not self._work(process, task):
                     process = None
@@ -98,6 +94,13 @@ class _Pool:
         except Exception as error:
             self.results.put(error)
         self.results.put(None)
+
+    def _next(self) -> _Task | None:
+        """What is to be done next; None where nothing is left, or work was stopped."""
+        with self._lock:
+            if self._stopped:
+                return None
+            return self.again.pop() if self.again else next(self.tasks, None)
 
     def stop(self) -> None:
         """End all workers."""
@@ -149,7 +152,7 @@ class _Pool:
         """Let a worker do one job; -> whether it is still alive."""
         assert process.stdin is not None
         assert process.stdout is not None
-        left = {item.source: item for item in task.job if not item.done}
+        left = {item.source.name: item for item in task.job if not item.done}
         with contextlib.suppress(OSError):  # it has ended, which is seen below
             process.stdin.write(orders.dump(task.job) + "\n")
             process.stdin.flush()
@@ -164,7 +167,7 @@ class _Pool:
             return False
         for item in left.values():  # one by one: who was to blame?
             if task.tries + 1 < TRIES or len(task.job) > 1:
-                self.tasks.append(_Task([item], task.tries + 1 if len(task.job) == 1 else 0))
+                self.again.append(_Task([item], task.tries + 1 if len(task.job) == 1 else 0))
             else:
                 how = f"ended with {process.returncode}"
                 if process.returncode < 0:

@@ -18,7 +18,7 @@ from ..coding.goals import KINDS
 from ..coding.picture import native_mode
 from ..engines import devices
 from ..format import container
-from . import places
+from . import transfer
 from .manifest import Record
 from .order import Item, Job, Order
 
@@ -90,7 +90,7 @@ class BatchWorker:
 
     def _open(self, item: Item) -> Opened:
         started = time.perf_counter(), time.process_time()
-        data = places.read(item.source)
+        data = transfer.read(item.source)
         if self._decodes:
             return Opened(item, data, plugin.MlicImageFile(io.BytesIO(data)), started)
         image: Image.Image = Image.open(io.BytesIO(data))
@@ -176,14 +176,14 @@ class BatchWorker:
         psnr = {}
         if self._order.psnr and not self._decodes:
             psnr["psnr"] = round(_psnr(image, source), 3)
-        places.write(item.target, data)
+        transfer.write(item.target, data, item.ours)
         seconds, cpu = (now - then for now, then in zip(_now(), started, strict=True))
         return {
-            "input": item.source,
+            "input": item.source.name,
             "size": len(opened.data),
             "version": item.version,
             "sha256": hashlib.sha256(opened.data).hexdigest(),
-            "output": item.target,
+            "output": item.target.name,
             "bytes": len(data),
             "width": image.width,
             "height": image.height,
@@ -199,7 +199,9 @@ class BatchWorker:
 
 
 def reject(item: Item, reason: Exception | str) -> Record:
-    """The line of an input among the rejects."""
+    """The line of an input among the rejects; an outage is no reject."""
+    if isinstance(reason, transfer.OutageError):
+        return {"input": item.source.name, "outage": str(reason)}
     text = reason
     if isinstance(reason, UnidentifiedImageError):
         text = "Pillow cannot read it: it is no picture, or a broken one"
@@ -207,7 +209,7 @@ def reject(item: Item, reason: Exception | str) -> Record:
         text = f"{reason}; --huge permits it"
     elif isinstance(reason, MemoryError) and not str(reason):
         text = "the memory does not suffice for this picture"
-    return {"input": item.source, "error": str(text) or type(reason).__name__}
+    return {"input": item.source.name, "error": str(text) or type(reason).__name__}
 
 
 def _now() -> tuple[float, float]:

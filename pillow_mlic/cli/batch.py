@@ -177,6 +177,8 @@ def _table(summary: "BatchSummary", dry: bool) -> str:
     """The summary for people, a row for each figure."""
     facts = _facts(summary)
     rows = [("skipped, done before", f"{summary.skipped}"), ("rejected", f"{facts['rejected']}")]
+    if summary.damaged:
+        rows.append(("damaged lines of the manifest", f"{summary.damaged}"))
     if dry:
         rows.insert(0, ("to be done", f"{len(summary.planned)}"))
     else:
