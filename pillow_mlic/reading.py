@@ -14,7 +14,7 @@ from .engines import Needs, devices, engine_for
 from .format import alpha, container
 from .format.container import ChunkType
 from .format.geometry import Box
-from .format.tiles import AnyTile, tile_of
+from .format.tiles import ReadTile, cut_tile_of, tile_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,8 +56,10 @@ class Reading:
         self._slices: int | None = None
         self._texture = settings.strength(wanted.texture)
         self._coding: Coding | None = None
+        self._needed: set[int] | None = None
         if not header.model:
-            needed = set(header.grid.touched(self._box))
+            if wanted.box is not None:
+                self._needed = set(header.grid.touched(self._box))
         else:
             self._coding = _coding(header, wanted.device)
             from .coding.coding import checked_slices
@@ -65,16 +67,18 @@ class Reading:
 
             if wanted.slices is not None:
                 self._slices = checked_slices(wanted.slices, self._coding)
-            needed = Decoder(self._coding, self._size, self._slices).tiles_needed(self._box)
-        self._needed = None if wanted.box is None else needed
-        self._tiles: dict[int, AnyTile] = {}
+            if wanted.box is not None:
+                decoder = Decoder(self._coding, self._size, self._slices)
+                self._needed = decoder.tiles_needed(self._box)
+        self._tiles: dict[int, ReadTile] = {}
         self._alpha: bytes | None = None
         self._cells: bytes | None = None
 
     def read(self, fp: BinaryIO, end: int) -> None:
         """Read what is needed; `fp` stands behind the header of a file that ends at `end`.
 
-        With LOAD_TRUNCATED_IMAGES without what is damaged or missing; else ContainerError.
+        With LOAD_TRUNCATED_IMAGES without what is damaged or missing, and with the beginning of a
+        learned tile in whose middle the file ends; else ContainerError.
         """
         truncated = ImageFile.LOAD_TRUNCATED_IMAGES
         header, needed = self._header, self._needed
@@ -86,11 +90,15 @@ class Reading:
                     self._alpha = container.read_chunk(fp, place)
                 elif place.type == ChunkType.TEXTURE:
                     self._cells = container.read_chunk(fp, place)
-            except container.ContainerError:
+            except container.ContainerError as error:
                 if not truncated:
                     raise
+                ends_here = isinstance(error, container.TruncatedError)
+                if ends_here and place.type == ChunkType.TILE and header.model:
+                    start = cut_tile_of(header, container.read_start(fp, place))
+                    self._tiles |= {} if start is None else {place.index: start}
         if not self._tiles:
-            msg = "not one tile of this .mlic file is whole; fetch it again"
+            msg = "not one tile of this .mlic file is there; fetch it again"
             raise container.TruncatedError(msg)
 
     def picture(self, progress: "Progress | None") -> Image.Image:

@@ -8,20 +8,24 @@ tiles are in memory at a time.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
 from ..engines.base import Floats, Pixels
+from ..errors import DecodeError
 from ..format.geometry import HYPER_LATENT, Box, Grid, area, overlap, size, within
 from ..format.texture import TextureMap
-from ..format.tiles import AnyTile, LosslessTile
+from ..format.tiles import CutTile, LosslessTile, ReadTile
 from .coding import Coding
 from .exact import ExactTiles
 from .latents import DecodedLatents
 from .transforms import Transforms
 from .work import Progress, Steps, where_memory_suffices
 
+GREY = 128
+"""What missing tiles are shown as, where nothing is beside them."""
 _ENTROPY, _SYNTHESIS = 7, 3
 """About how much time the two parts of decoding take, for progress."""
 
@@ -53,7 +57,7 @@ class Decoder:
 
     def decode(
         self,
-        tiles: Mapping[int, AnyTile],
+        tiles: Mapping[int, ReadTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> Pixels:
@@ -70,13 +74,14 @@ class Decoder:
     def decode_into(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, AnyTile],
+        tiles: Mapping[int, ReadTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Decode the picture, or a box of it, and `put` its regions one by one.
 
-        `tiles` by their place in raster order; one that is missing comes out grey.
+        `tiles` by their place in raster order. One that is missing comes out grey, and costs the
+        network nothing; of one that is cut as much is decoded as is there.
         `put` is given the box of a region, in pixels of the picture, and its pixels (h, w, 3)
         uint8. If the memory of the engine's device does not suffice, the CPU does it all again,
         with a warning.
@@ -89,7 +94,7 @@ class Decoder:
     def _decode(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, AnyTile],
+        tiles: Mapping[int, ReadTile],
         wanted: Box,
         progress: Progress | None,
         coding: Coding,
@@ -113,8 +118,8 @@ class Decoder:
 
         latents = DecodedLatents(tile_latents, grid, engine.channels[0])
         for part in parts:
-            if exact.cover(part):
-                pixels = np.empty((*size(part), 3), np.uint8)
+            if not any(isinstance(tiles.get(i), bytes | CutTile) for i in grid.touched(part)):
+                pixels = np.full((*size(part), 3), GREY, np.uint8)
             else:
                 pixels = transforms.synthesise(latents, part)
             exact.paste(part, pixels)
@@ -123,8 +128,14 @@ class Decoder:
                 put(shown, pixels[within(shown, part, 1)])
             steps.done(_SYNTHESIS * area(part))
 
-    def _tile(self, payload: bytes, tile: Box, coding: Coding) -> Floats:
-        """Latents (1, h/16, w/16, M) of a tile."""
+    def _tile(self, payload: bytes | CutTile, tile: Box, coding: Coding) -> Floats | None:
+        """Latents (1, h/16, w/16, M) of a tile; None where not even its hyper latents are there."""
+        if isinstance(payload, CutTile):
+            with suppress(DecodeError):
+                return coding.engine.decode_slices(
+                    payload.start, size(tile, HYPER_LATENT), coding.quality, coding.guard, None
+                )
+            return None
         if self._slices is None:
             return decode_tile(payload, tile, coding, self._texture)
         z_size = size(tile, HYPER_LATENT)
