@@ -297,5 +297,6 @@ def register() -> None:
     """Tell Pillow about the format (done when the package is imported)."""
     Image.register_open(FORMAT, MlicImageFile, _accept)
     Image.register_save(FORMAT, saving.save)
+    Image.register_save_all(FORMAT, saving.save_all)
     Image.register_extension(FORMAT, ".mlic")
     Image.register_mime(FORMAT, MIME)

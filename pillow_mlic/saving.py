@@ -172,7 +172,24 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
     Several threads may save one picture, each with its own options.
     """
+    _save(image, fp, filename, _what_pillow_knows())
+
+
+def save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """`save` of a picture that is the only one; ValueError where there are several."""
     known = _what_pillow_knows()
+    more = known.get("params", image.encoderinfo).get("append_images") or ()
+    frames = getattr(image, "n_frames", 1) + len(tuple(more))
+    if frames > 1:
+        msg = (
+            f"MLIC files hold one picture, but these are {frames}: save each by itself, without "
+            "save_all and append_images"
+        )
+        raise ValueError(msg)
+    _save(image, fp, filename, known)
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes, known: dict[str, Any]) -> None:
     try:
         # `encoderinfo` is an attribute of the picture: other threads that save it change it.
         coded = _coded(image, known.get("params", image.encoderinfo))

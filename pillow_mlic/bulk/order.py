@@ -23,10 +23,13 @@ class Order:
     psnr: bool = False
     strip: bool = False
     huge: bool = False
+    eight_bit: bool = False
 
     def facts(self) -> dict[str, Any]:
         """What the outputs depend on."""
         kept = asdict(self)
+        if not self.eight_bit:
+            del kept["eight_bit"]  # older manifests know nothing of it
         options = {k: v for k, v in sorted(self.options.items()) if v is not None}
         return {**kept, "options": {k: v for k, v in options.items() if k != "device"}}
 

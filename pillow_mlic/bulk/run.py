@@ -62,6 +62,8 @@ class BatchSummary:
     planned: list[tuple[str, str]] = field(default_factory=list)
     """In a dry run: inputs and outputs that there are to do."""
     done: int = 0
+    animated: int = 0
+    """Of these, files of several frames, of which the first was converted."""
     skipped: int = 0
     """Pictures that an earlier run had done."""
     rejects: list[Record] = field(default_factory=list)
@@ -85,6 +87,7 @@ class BatchSummary:
         if "psnr" in record:
             self.psnr = ((self.psnr or 0.0) * self.done + record["psnr"]) / (self.done + 1)
         self.done += 1
+        self.animated += record.get("frames", 1) > 1
         self.input_bytes += record["size"]
         self.output_bytes += record["bytes"]
         self.pixels += record["width"] * record["height"]

@@ -37,6 +37,8 @@ class Opened:
     data: bytes
     image: Image.Image
     started: tuple[float, float]
+    frames: int = 1
+    """Pictures in the file, of which the first is converted."""
 
 
 def suffix_of(to: str) -> str:
@@ -93,10 +95,12 @@ class BatchWorker:
         data = transfer.read(item.source)
         if self._decodes:
             return Opened(item, data, plugin.MlicImageFile(io.BytesIO(data)), started)
-        image: Image.Image = Image.open(io.BytesIO(data))
+        opened = Image.open(io.BytesIO(data))
+        frames = conversion.frames_of(opened)
+        image = conversion.eight_bit(opened, self._order.eight_bit)
         if self._order.strip:
             image = conversion.upright(image)
-        return Opened(item, data, image, started)
+        return Opened(item, data, image, started, frames)
 
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
         """The padded size of a picture that may be encoded together with others; None if
@@ -194,6 +198,7 @@ class BatchWorker:
             "quality": source.info["quality"],
             "seconds": round(seconds, 3),
             "cpu_seconds": round(cpu, 3),
+            **({"frames": opened.frames} if opened.frames > 1 else {}),
             **psnr,
         }
 
