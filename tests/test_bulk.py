@@ -447,6 +447,39 @@ def test_killed_at_any_time(tmp_path: Path, seed: int) -> None:
     assert outputs(out) == outputs(reference)
 
 
+@pytest.mark.torch
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux says who the children are")
+def test_no_worker_outlives_a_killed_main_process(tmp_path: Path) -> None:
+    """... though its picture would take hours."""
+    (tmp_path / "in").mkdir()
+    photograph(600, 600).save(tmp_path / "in" / "a.png")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "MLIC_WEIGHTS": str(GOLDEN / "small.safetensors")}
+    command = [*COMMAND, "in", "out", "--workers", "1", "--refine", "100000"]
+    process = subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    threads = Path(f"/proc/{process.pid}/task")
+
+    def workers() -> list[int]:
+        return [int(p) for t in threads.glob("*/children") for p in t.read_text().split()]
+
+    wait_for(lambda: bool(workers()), process)
+    (worker,) = workers()
+
+    def cpu() -> int:
+        return int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[11])
+
+    wait_for(lambda: cpu() > 600, process)  # six seconds: it has its weights and refines
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{worker}/stat").exists() and time.monotonic() < deadline:
+        if Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            break  # it has ended; nobody asks how
+        time.sleep(0.2)
+    else:
+        assert not Path(f"/proc/{worker}/stat").exists()
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
 @inline
 def test_a_cut_manifest(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -1,7 +1,8 @@
 """The local engine: worker processes, each fed by a thread here.
 
 For each job, one line of JSON goes to a worker. A line comes back for each picture, then an empty
-one. A worker ends when its input does, so none outlives a main process that was killed.
+one. A worker ends when its input does, and in the middle of a picture when the main process is
+gone: none outlives one that was killed (on Windows by its current job at most).
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +25,8 @@ from .work import BatchWorker, reject
 TRIES = 2
 """A picture is rejected when this many workers have died on it."""
 READY = "ready"
+LOOK = 1.0
+"""Seconds between a worker's looks at whether there is a main process."""
 PATIENCE = 10.0
 """Seconds that a worker gets to clean up when work is cancelled."""
 
@@ -196,6 +200,7 @@ def worker() -> None:
         sys.exit(1)
 
     signal.signal(signal.SIGTERM, leave)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     # Whatever prints goes to standard error: standard output is the parent's.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -209,3 +214,12 @@ def worker() -> None:
             print(file=out, flush=True)
     except BrokenPipeError:
         os._exit(1)  # the main process is gone: nobody reads the rest
+
+
+def _watch(parent: int) -> None:
+    """End this process, tidily, when its parent is gone. (On Windows it never seems to be.)"""
+    import signal
+
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)
