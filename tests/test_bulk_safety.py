@@ -57,7 +57,7 @@ def test_a_second_source_with_the_same_names(tmp_path: Path) -> None:
     (second / "d.png").write_bytes(png(77))
     summary = pillow_mlic.batch(second, out, **LOSSLESS)
     assert (summary.done, len(summary.rejects)) == (1, 3)
-    assert "was made of another file" in summary.rejects[0]["error"]
+    assert "made of another file or changed since" in summary.rejects[0]["error"]
     assert {**before, "d.mlic": outputs(out)["d.mlic"]} == outputs(out)
     assert pillow_mlic.batch(first, out, **LOSSLESS).skipped == 3
     pillow_mlic.batch(second, out, force=True, **LOSSLESS)
@@ -104,6 +104,19 @@ def test_an_input_that_changed_replaces_its_own_output(tmp_path: Path) -> None:
     summary = pillow_mlic.batch(source, out, **LOSSLESS)
     assert (summary.done, summary.skipped, summary.rejects) == (1, 2, [])
     assert shown(out / "a.mlic") == shown(source / "a.png")
+
+
+def test_an_output_that_was_changed_since(tmp_path: Path) -> None:
+    """... is somebody's work now, also where its input changed."""
+    source, out = fill(tmp_path / "in"), tmp_path / "out"
+    pillow_mlic.batch(source, out, **LOSSLESS)
+    (out / "a.mlic").write_bytes(b"retouched")
+    (source / "a.png").write_bytes(png(50))
+    summary = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (summary.done, summary.skipped, len(summary.rejects)) == (0, 2, 1)
+    assert (out / "a.mlic").read_bytes() == b"retouched"
+    (out / "a.mlic").unlink()
+    assert pillow_mlic.batch(source, out, **LOSSLESS).done == 1
 
 
 def test_a_foreign_member_of_an_archive(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Past:
     done: dict[int, int] = field(default_factory=dict)
     """By input: what its line said, and its size."""
     owner: dict[int, int] = field(default_factory=dict)
-    """By output: the input that it was made of."""
+    """By output: the input that it was made of, and its bytes."""
 
     def has(
         self, source: str, size: int | None, version: str, output: tuple[str, int | None]
@@ -52,13 +52,17 @@ class Past:
             return False
         return size is None or entry & ((1 << SIZE_BITS) - 1) == size
 
+    def wrote(self, source: str, output: str, size: int | None) -> bool:
+        """Whether an output of so many bytes is what a line says was made of this input."""
+        return self.owner.get(key_of(output)) == _mark(source, output, size)
+
     def note(self, record: Record) -> None:
         """A line about a picture; ValueError, KeyError or TypeError where it is none."""
         output = _absolute(record["output"])
-        source, target = key_of(_absolute(record["input"])), key_of(output)
-        size = int(record["size"])
-        self.done[source] = _mark(record["version"], output, record["bytes"]) << SIZE_BITS | size
-        self.owner[target] = source
+        source, size = _absolute(record["input"]), int(record["size"])
+        mark = _mark(record["version"], output, record["bytes"])
+        self.done[key_of(source)] = mark << SIZE_BITS | size
+        self.owner[key_of(output)] = _mark(source, output, record["bytes"])
 
 
 class Manifest:
@@ -165,8 +169,8 @@ def _absolute(name: str) -> str:
     return name if "://" in name else os.path.abspath(name)  # noqa: PTH100
 
 
-def _mark(version: str, output: str, size: int | None) -> int:
-    return key_of(f"{version}\0{output}\0{size}")
+def _mark(what: str, output: str, size: int | None) -> int:
+    return key_of(f"{what}\0{output}\0{size}")
 
 
 def rejects_of(path: Path) -> Path:

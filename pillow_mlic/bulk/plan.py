@@ -98,7 +98,7 @@ class Plan:
         shown, size = self.shown(target), self._size_of(target)
         name, version = file.place.name, file.version
         done = size is not None and self.past.has(name, file.size, version, (shown, size))
-        ours = self.force or self.past.owner.get(key_of(shown)) == key_of(name)
+        ours = self.force or self.past.wrote(name, shown, size)
         return Item(file.place, target, file.size, version, done, ours)
 
     def _check_free(self, item: Item) -> None:
@@ -108,8 +108,8 @@ class Plan:
             return
         if key_of(shown) in self.past.owner:
             msg = (
-                f"{shown} was made of another file, which the manifest names; use another folder, "
-                "or --force to replace it"
+                f"{shown} exists already, made of another file or changed since; move it away, use "
+                "another folder, or --force to replace it"
             )
             raise ValueError(msg)
         if item.target.path in self._packed and self.past.begun:
