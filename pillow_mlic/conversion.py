@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps
 
+from .coding.picture import WIDE_MODES
+from .errors import PICTURE_ERRORS
 from .format import metadata
 from .saving import METADATA
 
 STRIPPED = {"exif": None, "xmp": None}
 """Options of saving for a picture that `upright` returned."""
+ONE_PICTURE = {"MPO", "PSD"}
+"""Formats whose further frames are no pictures of their own: second views, layers."""
 
 
 class InputFile(NamedTuple):
@@ -79,6 +83,43 @@ def output_of(file: InputFile, folder: Path | None, suffix: str) -> Path:
     if folder is None:
         return file.path.with_suffix(suffix)
     return folder / file.relative.with_suffix(suffix)
+
+
+def frames_of(image: Image.Image) -> int:
+    """How many pictures a file has, of which one is converted."""
+    if image.format in ONE_PICTURE:
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except PICTURE_ERRORS:
+        return 1  # it breaks off behind the first one
+
+
+def eight_bit(image: Image.Image, scale: bool) -> Image.Image:
+    """The picture with 8 bits a channel: with `scale` 16 bits are scaled, 65535 to 255.
+
+    OSError, with advice for a command line, where it has more.
+    """
+    if image.mode not in WIDE_MODES:
+        return image
+    if not image.mode.startswith("I;16"):
+        msg = (
+            f"its values (mode {image.mode}) have no range that is known, and MLIC holds 8 bits a "
+            "channel; write it with 8 bits by another program first"
+        )
+        raise OSError(msg)
+    if not scale:
+        msg = "it has 16 bits a channel, and MLIC holds 8; --8-bit scales them"
+        raise OSError(msg)
+    import numpy as np
+
+    values = np.asarray(image).astype(np.uint32)
+    small = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    small.info = {**image.info, "exif": metadata.exif_of(image)}
+    transparent = small.info.pop("transparency", None)
+    if isinstance(transparent, int):
+        small.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return small
 
 
 def upright(image: Image.Image) -> Image.Image:

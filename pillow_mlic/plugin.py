@@ -4,45 +4,26 @@ Opening reads the header and the metadata; torch is imported when pixels are fir
 """
 
 import os
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
 from . import models, saving, settings
-from .coding.lossless import LosslessDecoder, is_exact
-from .coding.picture import to_mode
-from .engines import Needs, devices, engine_for
-from .format import alpha, container, metadata, preview
+from .coding.lossless import is_exact
+from .format import container, metadata, preview
 from .format.container import ChunkPlace, ChunkType
 from .format.geometry import Box
-from .format.tiles import AnyTile, TileKind, read_kind, tile_of
+from .format.tiles import TileKind, read_kind
+from .reading import Reading, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from .coding.coding import Coding
-
 FORMAT = "MLIC"
 MIME = "image/x-mlic"
-MISSING: dict[str, int | tuple[int, ...]] = {
-    "L": 128,
-    "LA": (128, 255),
-    "RGB": (128, 128, 128),
-    "RGBA": (128, 128, 128, 255),
-}
-"""The colour of lossless tiles that are missing, by mode."""
-
-
-class _Read(NamedTuple):
-    """What is read of a file for its pixels."""
-
-    tiles: dict[int, AnyTile]
-    alpha: bytes | None
-    texture: bytes | None
 
 
 class MlicImageFile(ImageFile.ImageFile):
@@ -52,6 +33,8 @@ class MlicImageFile(ImageFile.ImageFile):
     was saved), `model` ("none" where no tile is learned), `weights` (the start of the pack's hash),
     `quality` (1..8), `bpp` (bits of the whole file per pixel) and, where the file has them,
     `texture` (its strength where it is strongest, 0..1), `icc_profile`, `exif` and `xmp`.
+
+    Several threads may use one: who comes first decodes, the others wait.
     """
 
     format = FORMAT
@@ -60,8 +43,11 @@ class MlicImageFile(ImageFile.ImageFile):
     """Whether the pixels are still to be decoded. They never are in a copy made by pickle."""
     _picture: "str | BinaryIO | None" = None
     """Where the whole picture is, after `draft` gave the preview."""
+    _lock: AbstractContextManager[object] = nullcontext()
+    """Held by who uses the file, or replaces the pixels. Copies made by pickle do neither."""
 
     def _open(self) -> None:
+        self._lock = threading.RLock()
         fp = self._stream()
         self._start = start = fp.tell()
         self._header = header = container.read_header(fp)
@@ -105,27 +91,35 @@ class MlicImageFile(ImageFile.ImageFile):
 
         ContainerError where a tile is missing or of no kind.
         """
-        fp = self._stream()
-        fp.seek(self._after_header)
-        places = container.scan(fp, self._header, self._end)
-        return [read_kind(fp, self._header, p) for p in places if p.type == ChunkType.TILE]
+        with self._lock:
+            fp = self._stream()
+            fp.seek(self._after_header)
+            places = container.scan(fp, self._header, self._end)
+            return [read_kind(fp, self._header, p) for p in places if p.type == ChunkType.TILE]
 
     def verify(self) -> None:
         """Check every checksum of the file without decoding it; ContainerError if one is wrong."""
-        if self.fp is None:
-            msg = "verify must be called directly after open"  # as PNG says it
-            raise RuntimeError(msg)
-        fp = self._stream()
-        fp.seek(self._after_header)
-        for place in container.scan(fp, self._header, self._end):
-            container.check_chunk(fp, place)
-        super().verify()
+        with self._lock:
+            if self.fp is None:
+                msg = "verify must be called directly after open"  # as PNG says it
+                raise RuntimeError(msg)
+            fp = self._stream()
+            fp.seek(self._after_header)
+            for place in container.scan(fp, self._header, self._end):
+                container.check_chunk(fp, place)
+            super().verify()
 
     def load(self) -> Any:
         """Decode the pixels, once."""
-        if self._pending:
-            self._become(self._decode_box(None, None, None))
-        return super().load()
+        with self._lock:
+            if self._pending:
+                self._become(self._read(Wanted()).picture(None))
+            return super().load()
+
+    def getexif(self) -> Image.Exif:
+        """As Pillow's; whoever asks while another thread has it parsed waits for all of it."""
+        with self._lock:
+            return super().getexif()
 
     def decode(
         self,
@@ -138,9 +132,11 @@ class MlicImageFile(ImageFile.ImageFile):
         `texture`: its strength, 0 (the most faithful picture) to 1, in place of the stored one. An
         exception raised by `progress` cancels the work and passes through.
         """
-        if self._pending:
-            self._become(self._decode_box(None, device, progress, texture=texture))
-        super().load()
+        with self._lock:
+            if self._pending:
+                reading = self._read(Wanted(device=device, texture=texture))
+                self._become(reading.picture(progress))
+            super().load()
         return self
 
     def draft(
@@ -153,16 +149,17 @@ class MlicImageFile(ImageFile.ImageFile):
         changes nothing if there is no such preview, if it is damaged, or if `mode` is not that of
         the file. `decode_region` gives pixels of the whole picture afterwards, too.
         """
-        if not self._pending or mode not in (None, self.mode) or size is None:
-            return None
-        small = self._read_preview()
-        if small is None or not any(
-            have >= want for have, want in zip(small.size, size, strict=True)
-        ):
-            return None
-        self._picture = self._source()
-        self._become(small)
-        return self.mode, (0, 0, *small.size)
+        with self._lock:
+            if not self._pending or mode not in (None, self.mode) or size is None:
+                return None
+            small = self._read_preview()
+            if small is None or not any(
+                have >= want for have, want in zip(small.size, size, strict=True)
+            ):
+                return None
+            self._picture = self._source()
+            self._become(small)
+            return self.mode, (0, 0, *small.size)
 
     def _read_preview(self) -> Image.Image | None:
         """The preview, if there is a whole one."""
@@ -213,11 +210,22 @@ class MlicImageFile(ImageFile.ImageFile):
         Raises ValueError if the box is empty or reaches beyond the picture, or if there are fewer
         slices; DecompressionBombError by Pillow's rule for pictures.
         """
-        if self._picture is not None:
-            if not isinstance(self._picture, str):
-                self._picture.seek(self._start)
-            with MlicImageFile(self._picture) as whole:
-                return whole.decode_region(box, device, progress, slices, texture)
+        with self._lock:
+            if self._picture is None:
+                box = self._checked(box)
+                if slices is None and not self._pending:
+                    return self.crop(box)
+                reading = self._read(Wanted(box, device, slices, texture))
+            else:
+                if not isinstance(self._picture, str):
+                    self._picture.seek(self._start)
+                with MlicImageFile(self._picture) as whole:
+                    box = whole._checked(box)
+                    reading = whole._read(Wanted(box, device, slices, texture))
+        return reading.picture(progress)
+
+    def _checked(self, box: Box) -> Box:
+        """The box in plain numbers; errors as of `decode_region`."""
         sides = [settings.whole(side) for side in box]
         left, top, right, bottom = (-1 if side is None else side for side in sides)
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
@@ -234,100 +242,15 @@ class MlicImageFile(ImageFile.ImageFile):
                 "that are not trusted; raise PIL.Image.MAX_IMAGE_PIXELS where they are"
             )
             raise Image.DecompressionBombError(msg)
-        if slices is None and not self._pending:
-            return self.crop((left, top, right, bottom))
-        return self._decode_box((left, top, right, bottom), device, progress, slices, texture)
+        return left, top, right, bottom
 
-    def _decode_box(
-        self,
-        box: Box | None,
-        device: str | None,
-        progress: "Callable[[float], object] | None",
-        slices: int | None = None,
-        texture: float | None = None,
-    ) -> Image.Image:
-        if not self._header.model:
-            return self._without_loss(box, progress)
-        header, strength = self._header, settings.strength(texture)
-        coding = _coding(header, device)
-        from .coding.coding import checked_slices
-        from .coding.decoder import Decoder
-        from .format.texture import wanted
-
-        if slices is not None:
-            slices = checked_slices(slices, coding)
-        needed = None if box is None else Decoder(coding, self._size, slices).tiles_needed(box)
-        tiles, coded, cells = self._read_tiles(needed)
-        left, top, right, bottom = box = box or (0, 0, *self._size)
-        picture = Image.new(header.mode, (right - left, bottom - top))
-
-        def put(region: Box, pixels: "NDArray[np.uint8]") -> None:
-            part = Image.fromarray(to_mode(pixels, header.mode))
-            picture.paste(part, (region[0] - left, region[1] - top))
-
-        decoder = Decoder(coding, self._size, slices, wanted(header, cells, strength))
-        with devices.chosen_threads():
-            decoder.decode_into(put, tiles, box, progress)
-        if header.has_alpha:
-            picture.putalpha(self._read_alpha(coded, box))
-        return picture
-
-    def _without_loss(
-        self, box: Box | None, progress: "Callable[[float], object] | None"
-    ) -> Image.Image:
-        """`_decode_box` of a file whose tiles all are lossless: needs no network."""
-        header = self._header
-        tiles, coded, _ = self._read_tiles(None if box is None else set(header.grid.touched(box)))
-        left, top, right, bottom = box = box or (0, 0, *self._size)
-        in_tiles = coded == alpha.IN_TILES
-        mode = header.mode if in_tiles else header.mode.removesuffix("A")
-        picture = Image.new(mode, (right - left, bottom - top), MISSING[mode])
-        LosslessDecoder(header.grid, mode).decode_into(
-            lambda region, part: picture.paste(part, (region[0] - left, region[1] - top)),
-            tiles,
-            box,
-            progress,
-        )
-        if header.has_alpha and not in_tiles:
-            picture.putalpha(self._read_alpha(coded, box))
-        return picture
-
-    def _read_tiles(self, needed: set[int] | None) -> "_Read":
-        """These tiles, or all, and what goes with them; with LOAD_TRUNCATED_IMAGES without what is
-        damaged or missing."""
-        fp, header = self._stream(), self._header
+    def _read(self, wanted: Wanted) -> Reading:
+        """What the wanted pixels are made of, read."""
+        reading = Reading(self._header, wanted)
+        fp = self._stream()
         fp.seek(self._after_header)
-        truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-        places = container.scan(fp, header, self._end, allow_truncated=truncated, tiles=needed)
-        tiles: dict[int, AnyTile] = {}
-        coded = texture = None
-        for place in places:
-            try:
-                if place.type == ChunkType.TILE:
-                    tiles[place.index] = tile_of(header, container.read_chunk(fp, place))
-                elif place.type == ChunkType.ALPHA:
-                    coded = container.read_chunk(fp, place)
-                elif place.type == ChunkType.TEXTURE:
-                    texture = container.read_chunk(fp, place)
-            except container.ContainerError:
-                if not truncated:
-                    raise
-        if not tiles:
-            msg = "not one tile of this .mlic file is whole; fetch it again"
-            raise container.TruncatedError(msg)
-        return _Read(tiles, coded, texture)
-
-    def _read_alpha(self, coded: bytes | None, box: Box) -> Image.Image:
-        """A box of the alpha plane; with LOAD_TRUNCATED_IMAGES opaque where it is damaged."""
-        try:
-            if coded is None:
-                msg = "the transparency of this .mlic file is missing; fetch the file again"
-                raise container.DamagedError(msg)
-            return alpha.from_bytes(coded, self._size, box)
-        except container.DamagedError:
-            if not ImageFile.LOAD_TRUNCATED_IMAGES:
-                raise
-            return Image.new("L", (box[2] - box[0], box[3] - box[1]), 255)
+        reading.read(fp, self._end)
+        return reading
 
 
 def decode_region(
@@ -363,21 +286,6 @@ def decode_slices(
         return image.decode_region((0, 0, *image.size), device, progress, slices)
 
 
-def _coding(header: container.Header, device: str | None) -> "Coding":
-    """How a file with this header is coded, with the weights that it names.
-
-    UnsupportedError where it has something that this version cannot decode.
-    """
-    from . import packs
-    from .coding.coding import Coding
-
-    devices.check(device)  # a wrong device is told before a missing pack
-    pack = packs.load(packs.find_header(header))
-    floats = header.arithmetic != container.ARITHMETIC_INTEGER
-    needs = Needs(floats=floats, half=settings.precision() == "bf16")
-    return Coding.of_header(header, pack, engine_for(pack, device, needs))
-
-
 def _accept(prefix: bytes) -> bool | str:
     """Whether a file with this beginning is .mlic; a string says why it cannot be read."""
     if not container.is_mlic(prefix):
@@ -389,5 +297,6 @@ def register() -> None:
     """Tell Pillow about the format (done when the package is imported)."""
     Image.register_open(FORMAT, MlicImageFile, _accept)
     Image.register_save(FORMAT, saving.save)
+    Image.register_save_all(FORMAT, saving.save_all)
     Image.register_extension(FORMAT, ".mlic")
     Image.register_mime(FORMAT, MIME)

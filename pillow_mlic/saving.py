@@ -169,14 +169,34 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
     Interrupted by Ctrl-C, it leaves no file where there was none. A file that was there is emptied
     by Pillow before a plugin is asked.
+
+    Several threads may save one picture, each with its own options.
     """
+    _save(image, fp, filename, _what_pillow_knows())
+
+
+def save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """`save` of a picture that is the only one; ValueError where there are several."""
+    known = _what_pillow_knows()
+    more = known.get("params", image.encoderinfo).get("append_images") or ()
+    frames = getattr(image, "n_frames", 1) + len(tuple(more))
+    if frames > 1:
+        msg = (
+            f"MLIC files hold one picture, but these are {frames}: save each by itself, without "
+            "save_all and append_images"
+        )
+        raise ValueError(msg)
+    _save(image, fp, filename, known)
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes, known: dict[str, Any]) -> None:
     try:
-        coded = _coded(image, image.encoderinfo)
+        # `encoderinfo` is an attribute of the picture: other threads that save it change it.
+        coded = _coded(image, known.get("params", image.encoderinfo))
         container.write(cast(BinaryIO, fp), coded.header, coded.chunks)
     except Exception:
         raise  # Pillow removes the file that it made
     except BaseException:
-        known = _what_pillow_knows()
         if known.get("open_fp"):
             fp.close()
             if known.get("created"):
@@ -185,7 +205,8 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _what_pillow_knows() -> dict[str, Any]:
-    """The variables of `Image.save` that called `save`: only they say who made the file."""
+    """The variables of `Image.save` that called `save`: only they say who made the file, and which
+    options belong to this call."""
     frame = sys._getframe(2)
     return frame.f_locals if frame.f_code is Image.Image.save.__code__ else {}
 

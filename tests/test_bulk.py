@@ -19,6 +19,7 @@ import pillow_mlic
 from pillow_mlic import cli
 from pillow_mlic.bulk import places, pool
 from pillow_mlic.bulk.order import GROUP, SMALL_FILE, Item, Order, jobs_of
+from pillow_mlic.bulk.places import Place
 from pillow_mlic.bulk.run import BatchProgress
 from pillow_mlic.bulk.work import TOGETHER, BatchWorker
 
@@ -130,9 +131,9 @@ def test_what_is_done_is_not_done_again(source: Path, tmp_path: Path) -> None:
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.mlic")}
     again = pillow_mlic.batch(source, out, workers=1)
     assert (again.done, again.skipped, len(again.rejects)) == (0, 9, 1)
-    # An output that vanished, one that was cut, an input that changed, one that is new.
+    # Two outputs that vanished, an input that changed, one that is new.
     (out / "p0.mlic").unlink()
-    (out / "p3.mlic").write_bytes(b"cut")
+    (out / "p3.mlic").unlink()
     photograph(101, 91, seed=77).save(source / "p6.png")
     photograph(20, 20, seed=78).save(source / "zz.png")
     third = pillow_mlic.batch(source, out, workers=1)
@@ -246,25 +247,28 @@ def test_members_of_archives_cannot_leave_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("relative", ["../a", "/a", "a/../../b"])
-@pytest.mark.parametrize("folder", ["out", "s3://bucket/out"])
-def test_names_that_lead_elsewhere(folder: str, relative: str) -> None:
+@pytest.mark.parametrize("folder", [Place("out"), Place("bucket/out", "s3://bucket/out")])
+def test_names_that_lead_elsewhere(folder: Place, relative: str) -> None:
     with pytest.raises(ValueError, match="out of the folder"):
         places.join(folder, relative)
-    assert places.join(folder, "12:30 a.b/c d.png") == f"{folder}/12:30 a.b/c d.png"
+    name = places.join(folder, "12:30 a.b::c/d.png").name
+    assert name == f"{folder.name}/12:30 a.b::c/d.png"
 
 
 # Jobs and what they share
 
 
 def items(sizes: list[int | None], done: tuple[int, ...] = ()) -> list[Item]:
-    return [Item(f"i{n}", f"o{n}", size, "", n in done) for n, size in enumerate(sizes)]
+    return [
+        Item(Place(f"i{n}"), Place(f"o{n}"), size, "", n in done) for n, size in enumerate(sizes)
+    ]
 
 
 def test_what_shares_a_job_does_not_depend_on_what_is_done() -> None:
     sizes = [100] * 11 + [SMALL_FILE + 1, 100, 100, None, 100]
-    jobs = [[item.source for item in job] for job in jobs_of(items(sizes))]
+    jobs = [[item.source.name for item in job] for job in jobs_of(items(sizes))]
     assert [len(job) for job in jobs] == [GROUP, 3, 1, 2, 1, 1]
-    left = [[i.source for i in job] for job in jobs_of(items(sizes, done=(0, 3, 11, 14)))]
+    left = [[i.source.name for i in job] for job in jobs_of(items(sizes, done=(0, 3, 11, 14)))]
     assert left == [job for job in jobs if job not in (["i11"], ["i14"])]
 
 
@@ -274,7 +278,7 @@ def test_groups_give_the_same_when_some_are_done(source: Path, tmp_path: Path) -
 
     def job(done: set[str]) -> list[Item]:
         return [
-            Item(f.name, str(out / f.relative), f.size, f.version, f.relative in done)
+            Item(f.place, Place(str(out / f.relative)), f.size, f.version, f.relative in done)
             for f in found
         ]
 
@@ -316,12 +320,12 @@ def test_a_picture_that_kills_its_worker_is_rejected(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal\n"
-        "from pillow_mlic.bulk import places\n"
-        "read = places.read\n"
-        "def deadly(name):\n"
-        "    if 'deadly' in name: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return read(name)\n"
-        "places.read = deadly\n"
+        "from pillow_mlic.bulk import transfer\n"
+        "read = transfer.read\n"
+        "def deadly(place):\n"
+        "    if 'deadly' in place.path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return read(place)\n"
+        "transfer.read = deadly\n"
     )
     for name in ("a", "deadly", "z"):
         photograph(40, 30).save(tmp_path / f"{name}.png")
@@ -443,6 +447,39 @@ def test_killed_at_any_time(tmp_path: Path, seed: int) -> None:
     assert outputs(out) == outputs(reference)
 
 
+@pytest.mark.torch
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux says who the children are")
+def test_no_worker_outlives_a_killed_main_process(tmp_path: Path) -> None:
+    """... though its picture would take hours."""
+    (tmp_path / "in").mkdir()
+    photograph(600, 600).save(tmp_path / "in" / "a.png")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "MLIC_WEIGHTS": str(GOLDEN / "small.safetensors")}
+    command = [*COMMAND, "in", "out", "--workers", "1", "--refine", "100000"]
+    process = subprocess.Popen(command, env=env, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    threads = Path(f"/proc/{process.pid}/task")
+
+    def workers() -> list[int]:
+        return [int(p) for t in threads.glob("*/children") for p in t.read_text().split()]
+
+    wait_for(lambda: bool(workers()), process)
+    (worker,) = workers()
+
+    def cpu() -> int:
+        return int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[11])
+
+    wait_for(lambda: cpu() > 600, process)  # six seconds: it has its weights and refines
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{worker}/stat").exists() and time.monotonic() < deadline:
+        if Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            break  # it has ended; nobody asks how
+        time.sleep(0.2)
+    else:
+        assert not Path(f"/proc/{worker}/stat").exists()
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
 @inline
 def test_a_cut_manifest(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -458,7 +495,7 @@ def test_a_cut_manifest(source: Path, tmp_path: Path) -> None:
             continue
         pillow_mlic.batch(source, out, workers=1)
         check_whole(source, out, 9)
-    for other in (b"hello\n", b"[]\n", b'{"mlic-batch": 7}\n', whole + b"nonsense\n"):
+    for other in (b"hello\n", b"[]\n", b'{"mlic-batch": 7}\n', b"nonsense\n" + whole):
         path.write_bytes(other)
         with pytest.raises(ValueError, match="no manifest"):
             pillow_mlic.batch(source, out, workers=1)

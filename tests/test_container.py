@@ -322,7 +322,14 @@ def test_truncated_file_gives_its_whole_chunks() -> None:
         fp = io.BytesIO(data[:size])
         fp.seek(header.byte_length)
         found = container.scan(fp, header, size, allow_truncated=True)
-        assert found == [place for place in places if place.offset + place.length + 4 <= size]
+        whole = [place for place in places if place.offset + place.length + 4 <= size]
+        assert found[: len(whole)] == whole
+        assert len(found) <= len(whole) + 1
+        for place in found[len(whole) :]:
+            assert place == places[len(whole)]
+            assert container.read_start(fp, place) == data[place.offset : size][: place.length]
+            with pytest.raises(TruncatedError):
+                container.read_chunk(fp, place)
 
 
 def test_truncation_message_names_the_tile() -> None:

@@ -62,6 +62,7 @@ SLOW = (
 SMALLER = (
     (r"(candidates\.py .*)--minutes \d+", r"\1--minutes 0.02"),
     (r"--minutes \d+(?!\.)", "--steps 1"),
+    (r"measure_restart\.py .*", "measure_restart.py 3"),
     (r"--steps \d+", "--steps 1"),
     (r"--refine \d+", "--refine 1"),
     (r"mlic@30,mlic@100,mlic@300", "mlic@1"),

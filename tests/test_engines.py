@@ -323,7 +323,9 @@ def test_a_batch_without_torch(integer_pack_file: Path, folder: Path) -> None:
         """
         from pillow_mlic.bulk import order, pool, work
         from pillow_mlic.bulk.order import Item, Order
-        items = [Item(n + ".png", n + ".mlic", os.path.getsize(n + ".png"), "") for n in "ab"]
+        from pillow_mlic.bulk.places import Place
+        pairs = [(Place(n + ".png"), Place(n + ".mlic")) for n in "ab"]
+        items = [Item(a, b, os.path.getsize(a.path), "") for a, b in pairs]
         records = list(pool.here(Order(options={"quality": 3.0}), [[item] for item in items]))
         assert all("error" not in record for record in records), records
         assert "torch" not in sys.modules

@@ -200,6 +200,7 @@ def test_no_exif_is_no_error() -> None:
 
 def test_stripped_pictures_of_a_batch_lie_upright(tmp_path: Path) -> None:
     from pillow_mlic.bulk.order import Item, Order
+    from pillow_mlic.bulk.places import Place
     from pillow_mlic.bulk.work import BatchWorker
 
     exif = exif_with_gps()
@@ -207,7 +208,7 @@ def test_stripped_pictures_of_a_batch_lie_upright(tmp_path: Path) -> None:
     source, target = tmp_path / "a.mlic", tmp_path / "a.png"
     photograph(24, 16).save(source, lossless=True, exif=exif)
     order = Order("png", {}, 1, strip=True)
-    item = Item(str(source), str(target), source.stat().st_size, "")
+    item = Item(Place(str(source)), Place(str(target)), source.stat().st_size, "")
     (record,) = BatchWorker(order)([item])
     assert "error" not in record
     with Image.open(target) as image:

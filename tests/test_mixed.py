@@ -1,6 +1,7 @@
 """Pictures of learned and lossless tiles."""
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image, ImageFile
 
 import pillow_mlic
 from pillow_mlic import cli, packs
-from pillow_mlic.coding.colours import cheapest
+from pillow_mlic.coding.colours import cheapest, own_colours
 from pillow_mlic.coding.content import look
 from pillow_mlic.diagnostics import bits
 from pillow_mlic.format import container
@@ -166,7 +167,8 @@ def test_photographs_are_coded_as_before(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_fewer_colours_at_lower_quality() -> None:
     image = icon(256).convert("RGB")
-    sizes = [len(cheapest(image, quality).tile.data) for quality in (1, 3, 5, 8)]
+    own = own_colours(image)
+    sizes = [len(cheapest(image, q, own, math.inf).tile.data) for q in (1, 3, 5, 8)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1]
 
@@ -236,3 +238,21 @@ def test_bit_map_and_info(mixed: bytes, tmp_path: Path, capsys: pytest.CaptureFi
 def test_header_still_names_the_pack(mixed: bytes) -> None:
     header = container.read_header(io.BytesIO(mixed))
     assert packs.find_header(header).name == packs.DEFAULT_MODEL
+
+
+def test_colours_are_not_merged_where_that_is_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of 64 colours alone is more than the learned tile costs: no more are tried."""
+    image = photograph(256, 256)
+    tried = []
+    quantize = Image.Image.quantize
+
+    def count(self: Image.Image, colours: int, *how: object, **more: object) -> Image.Image:
+        tried.append(colours)
+        return quantize(self, colours, *how, **more)
+
+    monkeypatch.setattr(Image.Image, "quantize", count)
+    own = own_colours(image)
+    assert cheapest(image, 6.0, own, own.bits / 50) == own
+    assert tried == [64]
+    assert cheapest(image, 6.0, own, math.inf).bits <= own.bits
+    assert len(tried) > 2

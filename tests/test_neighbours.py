@@ -2,12 +2,15 @@
 
 import io
 import os
+import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -115,6 +118,39 @@ def test_a_batch_in_this_process_leaves_nothing_behind(
         assert [*seen, state()] == [before, before]
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", torch.bfloat16),
+        lambda: np.errstate(all="raise"),
+    ],
+)
+def test_what_is_around_does_not_matter(
+    around: Callable[[], AbstractContextManager[object]],
+    engine: str,
+    integer_pack_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a program that measures networks; random numbers of the caller are not used up."""
+    monkeypatch.setenv("MLIC_WEIGHTS", str(integer_pack_file))
+    monkeypatch.setenv("MLIC_ENGINE", engine)
+
+    def work() -> list[bytes]:
+        files = [coded(optimize=False), coded(optimize=True), coded(refine=2)]
+        return [*files, *map(shown, files)]
+
+    want = work()
+    before = torch.get_rng_state(), random.getstate()
+    with around():
+        assert work() == want
+    after = torch.get_rng_state(), random.getstate()
+    assert torch.equal(before[0], after[0])
+    assert before[1] == after[1]
 
 
 FORKED = """

@@ -14,6 +14,7 @@ import pytest
 import pillow_mlic
 from pillow_mlic.bulk import on_ray, pool
 from pillow_mlic.bulk.order import Item, Order, dump, load
+from pillow_mlic.bulk.places import Place
 
 from .conftest import GOLDEN
 from .test_bulk import fill, manifest, outputs, rejects
@@ -76,7 +77,7 @@ class Ray(SimpleNamespace):
 
 def run(monkeypatch: pytest.MonkeyPatch, ray: Ray, count: int, *where: Any, **order: Any) -> list:
     monkeypatch.setattr(on_ray, "load", lambda: (ray, ray.data))
-    jobs = [[Item(f"none{n}.png", f"o{n}", None, "")] for n in range(count)]
+    jobs = [[Item(Place(f"none{n}.png"), Place(f"o{n}"), None, "")] for n in range(count)]
     return list(on_ray.run(Order(**order), jobs, *where))
 
 
@@ -133,7 +134,10 @@ def test_memory_is_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_jobs_travel_as_text() -> None:
-    job = [Item("a b.png", "c/ä.mlic", None, "7"), Item("x", "y", 3, "", True)]
+    job = [
+        Item(Place("a b.png"), Place("c/ä.mlic"), None, "7"),
+        Item(Place("x", "s3://b"), Place("y", "zip://::z"), 3, "", True),
+    ]
     assert load(dump(job)) == job
 
 

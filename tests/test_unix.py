@@ -1,6 +1,7 @@
 """Interrupted, full, busy: what a program of Unix owes the files of its user."""
 
 import io
+import json
 import os
 import signal
 import stat
@@ -113,6 +114,10 @@ def test_standard_input_and_output(tmp_path: Path, source: Path) -> None:
     assert again.stdout == coded.stdout
     back = program("decode", "-", "-o", "-", "--format", "webp", input=coded.stdout, cwd=tmp_path)
     assert Image.open(io.BytesIO(back.stdout)).format == "WEBP"
+    facts = json.loads(program("info", "-", "--json", input=coded.stdout, cwd=tmp_path).stdout)
+    assert (facts["file"], facts["bytes"], facts["width"]) == ("-", len(coded.stdout), 24)
+    broken = program("info", "-", input=b"no picture", cwd=tmp_path)
+    assert (broken.returncode, broken.stderr[:8]) == (1, b"mlic: -:")
     named = program("decode", "-", "-o", "b.png", input=coded.stdout, cwd=tmp_path)
     assert named.returncode == 0, named.stderr
     with Image.open(tmp_path / "b.png") as b, Image.open(source) as a:

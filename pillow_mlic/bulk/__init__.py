@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .run import BatchProgress, BatchSummary
 
-Place = str | os.PathLike[str]
+PathOrUrl = str | os.PathLike[str]
 
 
 def batch(
-    src: Place | Iterable[Place],
-    dst: Place,
+    src: PathOrUrl | Iterable[PathOrUrl],
+    dst: PathOrUrl,
     *,
     to: str = "mlic",
     workers: int | None = None,
@@ -26,10 +26,11 @@ def batch(
     engine: str = "local",
     address: str | None = None,
     num_gpus: float = 0,
-    manifest: Place | None = None,
+    manifest: PathOrUrl | None = None,
     psnr: bool = False,
     strip: bool = False,
     huge: bool = False,
+    eight_bit: bool = False,
     force: bool = False,
     dry_run: bool = False,
     progress: "Callable[[BatchProgress], object] | None" = None,
@@ -46,8 +47,9 @@ def batch(
     `threads`, the threads of each. `address` and `num_gpus` (of each actor) are Ray's.
     `manifest`: file of JSON lines, default `manifest.jsonl` in `dst`. `psnr`: decode what was
     encoded and note the PSNR. `strip`: leave out EXIF and XMP. `huge`: also pictures beyond
-    Pillow's limit. `force`: begin anew and replace what is there. `dry_run`: say what would be
-    done. `progress`: called after each picture; an exception that it raises cancels the work.
+    Pillow's limit. `eight_bit`: scale 16 bits a channel to 8. `force`: begin anew and replace what
+    is there. `dry_run`: say what would be done. `progress`: called after each picture; an exception
+    that it raises cancels the work.
     Other options are those of `Image.save`: quality, target_bpp, max_bytes, target_psnr, model,
     device, optimize, refine, preview, tile.
 
@@ -61,7 +63,7 @@ def batch(
 
     # Numbers as JSON has them: NumPy's are numbers, too.
     plain = {k: v.item() if getattr(v, "ndim", None) == 0 else v for k, v in options.items()}
-    order = Order(to, plain, threads, psnr, strip, huge)
+    order = Order(to, plain, threads, psnr, strip, huge, eight_bit)
     sources = [src] if isinstance(src, str | os.PathLike) else list(src)
     job = run.BatchRequest(
         sources=[os.fspath(source) for source in sources],

@@ -23,9 +23,9 @@ class Archive:
         if not name or places.is_url(name):
             msg = f"{url}: archives are written on this machine only, as in zip://::out.zip"
             raise ValueError(msg)
-        self.path = Path(name)
+        self.path = Path(name).resolve()
         self.folder = self.path.with_name(f"{self.path.name}.parts")
-        self.target = str(self.folder / head.removeprefix("zip://").strip("/"))
+        self.target = places.Place(str(self.folder / head.removeprefix("zip://").strip("/")))
         self.manifest = self.path.with_name(f"{self.path.name}.manifest.jsonl")
 
     def shown(self, target: str) -> str:

@@ -4,7 +4,10 @@ The first line says what the job is; each other one is about a picture. A line i
 output is whole. Where an input had to be done again, the later line counts.
 """
 
+import hashlib
 import json
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +15,73 @@ from filelock import FileLock, Timeout
 
 NAME = "manifest.jsonl"
 VERSION = 1
+SIZE_BITS = 64
 Record = dict[str, Any]
 """Facts about a picture, or about the job, in plain JSON values."""
+
+
+def key_of(name: str) -> int:
+    """A number of 64 bits for a name. A million names have two equal ones once in 30 million."""
+    data = name.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+@dataclass
+class Past:
+    """What a manifest knows: of each picture two pairs of numbers, not its line."""
+
+    begun: bool = False
+    """Whether there is a first line."""
+    damaged: int = 0
+    """Lines that are none; their pictures are done again."""
+    length: int = 0
+    """Where the last whole line ends."""
+    size: int = 0
+    """Of the file."""
+    done: dict[int, int] = field(default_factory=dict)
+    """By input: what its line said, and its size."""
+    owner: dict[int, int] = field(default_factory=dict)
+    """By output: the input that it was made of, and its bytes."""
+
+    def has(
+        self, source: str, size: int | None, version: str, output: tuple[str, int | None]
+    ) -> bool:
+        """Whether an input of this size and version has become this output, a name and bytes."""
+        entry = self.done.get(key_of(source))
+        if entry is None or entry >> SIZE_BITS != _mark(version, *output):
+            return False
+        return size is None or entry & ((1 << SIZE_BITS) - 1) == size
+
+    def wrote(self, source: str, output: str, size: int | None) -> bool:
+        """Whether an output of so many bytes is what a line says was made of this input."""
+        return self.owner.get(key_of(output)) == _mark(source, output, size)
+
+    def note(self, record: Record) -> None:
+        """A line about a picture; ValueError, KeyError or TypeError where it is none."""
+        output = _absolute(record["output"])
+        source, size = _absolute(record["input"]), int(record["size"])
+        mark = _mark(record["version"], output, record["bytes"])
+        self.done[key_of(source)] = mark << SIZE_BITS | size
+        self.owner[key_of(output)] = _mark(source, output, record["bytes"])
 
 
 class Manifest:
     """The manifest at `path`, open for one process at a time.
 
-    `facts`: what outputs depend on. Raises ValueError if the file is the manifest of another job,
-    is not a manifest, or is in use. With `force` it is begun anew, whatever it holds.
+    `facts`: what outputs depend on; `past`: what `read` found. Raises ValueError if the file is in
+    use, or was since. With `force` it is begun anew, whatever it holds.
     """
 
-    def __init__(self, path: Path, facts: Record, force: bool = False) -> None:
+    def __init__(self, path: Path, facts: Record, past: Past, force: bool = False) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path)
-        self._file = open(path, "ab+")  # noqa: SIM115 (makes the file where there is none)
+        self._file = open(path, "ab")  # noqa: SIM115 (makes the file where there is none)
         try:
-            if force:
-                self._file.truncate(0)
-            self._file.seek(0)
-            records, whole = _parse(self._file.read(), path, facts)
-            self._file.truncate(whole)
-            if records is None:
+            if not force and self._file.tell() != past.size:
+                raise ValueError(_in_use(path))
+            self._file.truncate(0 if force else past.length)
+            if force or not past.begun:
                 self._write({"mlic-batch": VERSION, **facts})
             self.rejects = open(rejects_of(path), "wb")  # noqa: SIM115
         except BaseException:
@@ -68,29 +115,36 @@ class Manifest:
         self._file.flush()
 
 
-def read(path: Path, facts: Record) -> dict[str, Record] | None:
-    """The records of a job's manifest by input; None where the job has not begun.
+def read(path: Path, facts: Record) -> Past:
+    """What a job's manifest knows, read line by line.
 
+    A last line that was cut off does not count, nor a damaged one: its picture is done again.
     Raises ValueError if the file is the manifest of another job, or not a manifest.
     """
-    return _parse(path.read_bytes(), path, facts)[0] if path.exists() else None
+    past = Past()
+    if not path.exists():
+        return past
+    with open(path, "rb") as file:
+        for line in file:
+            past.size += len(line)
+            if not line.endswith(b"\n"):
+                continue
+            past.length = past.size
+            if past.begun:
+                try:
+                    past.note(json.loads(line))
+                except (ValueError, KeyError, TypeError):
+                    past.damaged += 1
+            else:
+                _check(line, path, facts)
+                past.begun = True
+    return past
 
 
-def _line(record: Record) -> bytes:
-    return json.dumps(record).encode() + b"\n"
-
-
-def _parse(data: bytes, path: Path, facts: Record) -> tuple[dict[str, Record] | None, int]:
-    """The records (None if there is no first line), and where the last whole line ends.
-
-    A last line that was cut off does not count: its picture is done again.
-    """
-    head, *lines = data[: data.rfind(b"\n") + 1].splitlines() or [b""]
-    if not head:
-        return None, 0
+def _check(line: bytes, path: Path, facts: Record) -> None:
+    """ValueError unless this first line is that of a job with these facts."""
     try:
-        before = json.loads(head)
-        records = {record["input"]: record for record in map(json.loads, lines)}
+        before = json.loads(line)
         version = before.pop("mlic-batch")
     except (ValueError, KeyError, TypeError, AttributeError):
         version = None
@@ -103,7 +157,20 @@ def _parse(data: bytes, path: Path, facts: Record) -> tuple[dict[str, Record] | 
             "use another folder, or begin anew with --force"
         )
         raise ValueError(msg)
-    return records, data.rfind(b"\n") + 1
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def _absolute(name: str) -> str:
+    """A name as lines have it since they have absolute ones."""
+    # Not `resolve`, which asks the disk.
+    return name if "://" in name else os.path.abspath(name)  # noqa: PTH100
+
+
+def _mark(what: str, output: str, size: int | None) -> int:
+    return key_of(f"{what}\0{output}\0{size}")
 
 
 def rejects_of(path: Path) -> Path:
@@ -128,6 +195,9 @@ def _locked(path: Path) -> FileLock:
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        msg = f"{path} is in use: this job is running already"
-        raise ValueError(msg) from error
+        raise ValueError(_in_use(path)) from error
     return lock
+
+
+def _in_use(path: Path) -> str:
+    return f"{path} is in use: this job is running already"

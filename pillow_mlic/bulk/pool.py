@@ -1,7 +1,8 @@
 """The local engine: worker processes, each fed by a thread here.
 
 For each job, one line of JSON goes to a worker. A line comes back for each picture, then an empty
-one. A worker ends when its input does, so none outlives a main process that was killed.
+one. A worker ends when its input does, and in the middle of a picture when the main process is
+gone: none outlives one that was killed (on Windows by its current job at most).
 """
 
 import contextlib
@@ -11,8 +12,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,26 +25,27 @@ from .work import BatchWorker, reject
 TRIES = 2
 """A picture is rejected when this many workers have died on it."""
 READY = "ready"
+LOOK = 1.0
+"""Seconds between a worker's looks at whether there is a main process."""
 PATIENCE = 10.0
 """Seconds that a worker gets to clean up when work is cancelled."""
 
 
-def here(order: Order, jobs: list[Job]) -> Iterator[Record]:
+def here(order: Order, jobs: Iterable[Job]) -> Iterator[Record]:
     """Work in this process, one job after another."""
     worker = BatchWorker(order)
     for job in jobs:
         yield from worker(job)
 
 
-def run(order: Order, jobs: list[Job], workers: int) -> Iterator[Record]:
-    """Work in processes; records come in the order in which pictures are done.
+def run(order: Order, jobs: Iterable[Job], workers: int) -> Iterator[Record]:
+    """Work in processes; records come in the order in which pictures are done. Jobs are taken one
+    by one, as workers come to them.
 
     Closing the iterator stops the workers; unfinished outputs are removed.
     """
-    pool = _Pool(order, deque(_Task(job) for job in jobs))
-    threads = [
-        threading.Thread(target=pool.serve, daemon=True) for _ in range(min(workers, len(jobs)))
-    ]
+    pool = _Pool(order, (_Task(job) for job in jobs))
+    threads = [threading.Thread(target=pool.serve, daemon=True) for _ in range(workers)]
     for thread in threads:
         thread.start()
     try:
@@ -75,7 +77,9 @@ class _Task:
 @dataclass
 class _Pool:
     order: Order
-    tasks: deque[_Task]
+    tasks: Iterator[_Task]
+    again: list[_Task] = field(default_factory=list)
+    """Pictures whose worker died."""
     results: "queue.Queue[Record | Exception | None]" = field(default_factory=queue.Queue)
     _running: "set[subprocess.Popen[str]]" = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,11 +89,7 @@ class _Pool:
         """Keep one worker busy until nothing is left."""
         try:
             process = None
-            while not self._stopped and self.tasks:
-                try:
-                    task = self.tasks.popleft()
-                except IndexError:  # another thread was faster
-                    break
+            while (task := self._next()) is not None:
                 process = process or self._start()
                 if process is not None and not self._work(process, task):
                     process = None
@@ -98,6 +98,13 @@ class _Pool:
         except Exception as error:
             self.results.put(error)
         self.results.put(None)
+
+    def _next(self) -> _Task | None:
+        """What is to be done next; None where nothing is left, or work was stopped."""
+        with self._lock:
+            if self._stopped:
+                return None
+            return self.again.pop() if self.again else next(self.tasks, None)
 
     def stop(self) -> None:
         """End all workers."""
@@ -149,7 +156,7 @@ class _Pool:
         """Let a worker do one job; -> whether it is still alive."""
         assert process.stdin is not None
         assert process.stdout is not None
-        left = {item.source: item for item in task.job if not item.done}
+        left = {item.source.name: item for item in task.job if not item.done}
         with contextlib.suppress(OSError):  # it has ended, which is seen below
             process.stdin.write(orders.dump(task.job) + "\n")
             process.stdin.flush()
@@ -164,7 +171,7 @@ class _Pool:
             return False
         for item in left.values():  # one by one: who was to blame?
             if task.tries + 1 < TRIES or len(task.job) > 1:
-                self.tasks.append(_Task([item], task.tries + 1 if len(task.job) == 1 else 0))
+                self.again.append(_Task([item], task.tries + 1 if len(task.job) == 1 else 0))
             else:
                 how = f"ended with {process.returncode}"
                 if process.returncode < 0:
@@ -193,6 +200,7 @@ def worker() -> None:
         sys.exit(1)
 
     signal.signal(signal.SIGTERM, leave)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     # Whatever prints goes to standard error: standard output is the parent's.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -206,3 +214,12 @@ def worker() -> None:
             print(file=out, flush=True)
     except BrokenPipeError:
         os._exit(1)  # the main process is gone: nobody reads the rest
+
+
+def _watch(parent: int) -> None:
+    """End this process, tidily, when its parent is gone. (On Windows it never seems to be.)"""
+    import signal
+
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -4,8 +4,8 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import save_settings
@@ -15,8 +15,9 @@ from . import manifest as manifests
 from . import places, pool
 from .archive import Archive
 from .manifest import Record
-from .order import Item, Job, Order, jobs_of
-from .work import reject, suffix_of
+from .order import Order, jobs_of
+from .plan import Plan
+from .work import suffix_of
 
 ENGINES = ("local", "ray")
 OPTIONS = {
@@ -59,12 +60,16 @@ class BatchSummary:
 
     manifest: Path
     planned: list[tuple[str, str]] = field(default_factory=list)
-    """Inputs and outputs that this run had to do."""
+    """In a dry run: inputs and outputs that there are to do."""
     done: int = 0
+    animated: int = 0
+    """Of these, files of several frames, of which the first was converted."""
     skipped: int = 0
     """Pictures that an earlier run had done."""
     rejects: list[Record] = field(default_factory=list)
     """Inputs with their "error"."""
+    damaged: int = 0
+    """Lines of the manifest that could not be read; their pictures are done again."""
     input_bytes: int = 0
     output_bytes: int = 0
     pixels: int = 0
@@ -82,6 +87,7 @@ class BatchSummary:
         if "psnr" in record:
             self.psnr = ((self.psnr or 0.0) * self.done + record["psnr"]) / (self.done + 1)
         self.done += 1
+        self.animated += record.get("frames", 1) > 1
         self.input_bytes += record["size"]
         self.output_bytes += record["bytes"]
         self.pixels += record["width"] * record["height"]
@@ -96,29 +102,33 @@ def run(
     suffix = suffix_of(request.order.to)
     archive = Archive(request.target) if request.target.startswith("zip://") else None
     path = _manifest_path(request, archive)
-    target = archive.target if archive else places.canonical(request.target)
-    request = replace(request, target=target)
+    folder = archive.target if archive else places.destination(request.target)
     facts = request.order.facts()
     found = _find(request)
-    before = None if request.force else manifests.read(path, facts)
-    items, summary = _plan(request, found, suffix, before, path, archive)
+    past = manifests.Past() if request.force else manifests.read(path, facts)
+    plan = Plan(found, folder, suffix, past, archive, request.force)
+    summary = BatchSummary(path, skipped=plan.done, rejects=plan.rejects, damaged=past.damaged)
     if request.dry_run:
+        left = (item for item in plan.items() if not item.done)
+        summary.planned = [(item.source.name, plan.shown(item.target)) for item in left]
         return summary
     start = time.monotonic()
-    with closing(manifests.Manifest(path, facts, request.force)) as manifest:
-        places.remove_parts(request.target, {item.target for item in items})
+    with closing(manifests.Manifest(path, facts, past, request.force)) as manifest:
+        for part in plan.parts:
+            part.unlink(missing_ok=True)
         for record in summary.rejects:
             manifest.add(record)
-        total = len(summary.planned)
-        with closing(_records(request, jobs_of(items))) as records:
+        with closing(_records(request, plan)) as records:
             for number, record in enumerate(records, start=1):
+                if "outage" in record:
+                    raise OSError(record["outage"])
                 if archive and "output" in record:
                     record["output"] = archive.shown(record["output"])
                 manifest.add(record)
                 summary.add(record)
                 summary.seconds = time.monotonic() - start
                 if progress is not None:
-                    progress(BatchProgress(number, total, record))
+                    progress(BatchProgress(number, plan.to_do, record))
         if archive:
             archive.pack()
     summary.seconds = time.monotonic() - start
@@ -170,77 +180,27 @@ def _manifest_path(request: BatchRequest, archive: Archive | None) -> Path:
 def _find(request: BatchRequest) -> list[places.FoundFile]:
     """All inputs, each once, in a fixed order."""
     suffixes = {".mlic"} if request.order.to != "mlic" else readable_suffixes()
-    found = {f.name: f for source in request.sources for f in places.find(source, suffixes)}
-    return list(found.values())
+    found = [file for source in request.sources for file in places.find(source, suffixes)]
+    if len(request.sources) == 1:
+        return found
+    return list({file.place.name: file for file in found}.values())
 
 
-def _plan(
-    request: BatchRequest,
-    found: list[places.FoundFile],
-    suffix: str,
-    before: dict[str, Record] | None,
-    manifest: Path,
-    archive: Archive | None,
-) -> tuple[list[Item], BatchSummary]:
-    """All items, each marked if it is done, and a summary of what is to be done.
-
-    ValueError if a new job finds outputs that exist already; in a resumed job they are its own.
-    """
-    there = places.sizes(request.target)
-    if archive:
-        there = {**archive.sizes(), **there}
-    summary = BatchSummary(manifest)
-    items: list[Item] = []
-    taken: dict[str, str] = {}
-    for file in found:
-        item = Item(file.name, "", file.size, file.version)
-        try:
-            target = places.join(
-                request.target, str(PurePosixPath(file.relative).with_suffix(suffix))
-            )
-        except ValueError as error:
-            summary.rejects.append(reject(item, error))
-            continue
-        if target in taken:
-            reason = f"{taken[target]} becomes {target}, too; rename one, or convert it separately"
-            summary.rejects.append(reject(item, reason))
-            continue
-        taken[target] = file.name
-        shown = archive.shown(target) if archive else target
-        old = before.get(file.name) if before else None
-        done = old is not None and (old["size"], old["version"], old["output"], old["bytes"]) == (
-            file.size if file.size is not None else old["size"],
-            file.version,
-            shown,
-            there.get(target),
-        )
-        items.append(Item(file.name, target, file.size, file.version, done))
-        if done:
-            summary.skipped += 1
-        else:
-            summary.planned.append((file.name, shown))
-    in_the_way = [item.target for item in items if item.target in there]
-    if in_the_way and before is None and not request.force:
-        others = f" and {len(in_the_way) - 1} more exist" if len(in_the_way) > 1 else " exists"
-        msg = f"{in_the_way[0]}{others} already; use another folder, or --force to replace it"
-        raise ValueError(msg)
-    return items, summary
-
-
-def _records(request: BatchRequest, jobs: list[Job]) -> Generator[Record, None, None]:
+def _records(request: BatchRequest, plan: Plan) -> Generator[Record, None, None]:
     """The engine at work."""
-    if not jobs:
+    if not plan.to_do:
         return
+    jobs = jobs_of(plan.items())
     if request.engine == "ray":
         from . import on_ray
 
         where = (request.workers, request.num_gpus, request.address)
-        yield from on_ray.run(request.order, jobs, *where)
+        yield from on_ray.run(request.order, list(jobs), *where)
     elif any(map(places.in_this_process, [*request.sources, request.target])):
         yield from pool.here(request.order, jobs)
     else:
         workers = request.workers or default_workers(request.order.threads)
-        yield from pool.run(request.order, jobs, workers)
+        yield from pool.run(request.order, jobs, min(workers, plan.to_do))
 
 
 def default_workers(threads: int) -> int:

@@ -18,7 +18,7 @@ from ..coding.goals import KINDS
 from ..coding.picture import native_mode
 from ..engines import devices
 from ..format import container
-from . import places
+from . import transfer
 from .manifest import Record
 from .order import Item, Job, Order
 
@@ -37,6 +37,8 @@ class Opened:
     data: bytes
     image: Image.Image
     started: tuple[float, float]
+    frames: int = 1
+    """Pictures in the file, of which the first is converted."""
 
 
 def suffix_of(to: str) -> str:
@@ -90,13 +92,15 @@ class BatchWorker:
 
     def _open(self, item: Item) -> Opened:
         started = time.perf_counter(), time.process_time()
-        data = places.read(item.source)
+        data = transfer.read(item.source)
         if self._decodes:
             return Opened(item, data, plugin.MlicImageFile(io.BytesIO(data)), started)
-        image: Image.Image = Image.open(io.BytesIO(data))
+        opened = Image.open(io.BytesIO(data))
+        frames = conversion.frames_of(opened)
+        image = conversion.eight_bit(opened, self._order.eight_bit)
         if self._order.strip:
             image = conversion.upright(image)
-        return Opened(item, data, image, started)
+        return Opened(item, data, image, started, frames)
 
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
         """The padded size of a picture that may be encoded together with others; None if
@@ -176,14 +180,14 @@ class BatchWorker:
         psnr = {}
         if self._order.psnr and not self._decodes:
             psnr["psnr"] = round(_psnr(image, source), 3)
-        places.write(item.target, data)
+        transfer.write(item.target, data, item.ours)
         seconds, cpu = (now - then for now, then in zip(_now(), started, strict=True))
         return {
-            "input": item.source,
+            "input": item.source.name,
             "size": len(opened.data),
             "version": item.version,
             "sha256": hashlib.sha256(opened.data).hexdigest(),
-            "output": item.target,
+            "output": item.target.name,
             "bytes": len(data),
             "width": image.width,
             "height": image.height,
@@ -194,12 +198,15 @@ class BatchWorker:
             "quality": source.info["quality"],
             "seconds": round(seconds, 3),
             "cpu_seconds": round(cpu, 3),
+            **({"frames": opened.frames} if opened.frames > 1 else {}),
             **psnr,
         }
 
 
 def reject(item: Item, reason: Exception | str) -> Record:
-    """The line of an input among the rejects."""
+    """The line of an input among the rejects; an outage is no reject."""
+    if isinstance(reason, transfer.OutageError):
+        return {"input": item.source.name, "outage": str(reason)}
     text = reason
     if isinstance(reason, UnidentifiedImageError):
         text = "Pillow cannot read it: it is no picture, or a broken one"
@@ -207,7 +214,7 @@ def reject(item: Item, reason: Exception | str) -> Record:
         text = f"{reason}; --huge permits it"
     elif isinstance(reason, MemoryError) and not str(reason):
         text = "the memory does not suffice for this picture"
-    return {"input": item.source, "error": str(text) or type(reason).__name__}
+    return {"input": item.source.name, "error": str(text) or type(reason).__name__}
 
 
 def _now() -> tuple[float, float]:

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
     kept = [
         *("to", "workers", "threads", "engine", "address", "num_gpus", "manifest"),
-        *("psnr", "strip", "huge", "force", "dry_run"),
+        *("psnr", "strip", "huge", "eight_bit", "force", "dry_run"),
     ]
     with _Bar(args.quiet or args.json) as bar:
         summary = batch(
@@ -153,6 +153,7 @@ def _facts(summary: "BatchSummary") -> dict[str, Any]:
         "done": summary.done,
         "skipped": summary.skipped,
         "rejected": len(summary.rejects),
+        "animated": summary.animated,
         "megapixels": round(megapixels, 3),
         "input_bytes": summary.input_bytes,
         "output_bytes": summary.output_bytes,
@@ -177,6 +178,10 @@ def _table(summary: "BatchSummary", dry: bool) -> str:
     """The summary for people, a row for each figure."""
     facts = _facts(summary)
     rows = [("skipped, done before", f"{summary.skipped}"), ("rejected", f"{facts['rejected']}")]
+    if summary.animated:
+        rows.append(("several frames, first one written", f"{summary.animated}"))
+    if summary.damaged:
+        rows.append(("damaged lines of the manifest", f"{summary.damaged}"))
     if dry:
         rows.insert(0, ("to be done", f"{len(summary.planned)}"))
     else:

@@ -73,6 +73,12 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
         help="leave out EXIF and XMP (the picture is turned upright, its colour profile kept)",
     )
     parser.add_argument(
+        "--8-bit",
+        dest="eight_bit",
+        action="store_true",
+        help="scale 16 bits a channel (grey PNG and TIFF files) to 8: 65535 becomes 255",
+    )
+    parser.add_argument(
         "--preview",
         action="store_true",
         help="add a small preview, for quick thumbnails, to pictures of half a megapixel or more",
@@ -144,6 +150,11 @@ def inputs(names: list[Path], suffixes: set[str]) -> list[InputFile]:
 def source_of(path: Path) -> Path | io.BytesIO:
     """What to open for a path."""
     return io.BytesIO(sys.stdin.buffer.read()) if path == STANDARD else path
+
+
+def bytes_in(given: Path | io.BytesIO) -> int:
+    """The size of what `source_of` gave."""
+    return given.stat().st_size if isinstance(given, Path) else given.getbuffer().nbytes
 
 
 @contextmanager

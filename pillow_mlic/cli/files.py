@@ -1,7 +1,6 @@
 """`mlic encode` and `mlic decode`."""
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -104,15 +103,21 @@ def run_encode(args: argparse.Namespace) -> int:
         common.inputs(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
     )
 
+    bar = common.Bar(len(pairs), args.quiet or args.json)
+
     def convert(source: Path, target: Path, progress: Tell) -> tuple[int, int]:
         given = common.source_of(source)
         with Image.open(given) as opened, common.written(target) as file:
-            image = conversion.upright(opened) if args.strip else opened
+            frames = conversion.frames_of(opened)
+            if frames > 1:
+                bar.say(f"mlic: {source}: has {frames} frames, of which the first is written")
+            image = conversion.eight_bit(opened, args.eight_bit)
+            image = conversion.upright(image) if args.strip else image
             image.save(file, format=plugin.FORMAT, progress=progress, **options)
-            return _bytes_in(given), file.seek(0, os.SEEK_END)
+            return common.bytes_in(given), file.seek(0, os.SEEK_END)
 
     with conversion.any_size(args.huge):
-        return _convert_all(args, pairs, convert)
+        return _convert_all(args, pairs, convert, bar)
 
 
 def run_decode(args: argparse.Namespace) -> int:
@@ -139,26 +144,22 @@ def run_decode(args: argparse.Namespace) -> int:
             keep = conversion.kept_metadata(image)
             with common.written(target) as file:
                 picture.save(file, format=formats[ending(target)], **keep)
-                return _bytes_in(given), file.seek(0, os.SEEK_END)
+                return common.bytes_in(given), file.seek(0, os.SEEK_END)
 
     with settings.changed(precision=args.precision), conversion.any_size(args.huge):
-        return _convert_all(args, pairs, convert)
-
-
-def _bytes_in(given: Path | io.BytesIO) -> int:
-    return given.stat().st_size if isinstance(given, Path) else given.getbuffer().nbytes
+        return _convert_all(args, pairs, convert, common.Bar(len(pairs), args.quiet or args.json))
 
 
 def _convert_all(
     args: argparse.Namespace,
     pairs: list[tuple[Path, Path]],
     convert: Callable[[Path, Path, Tell], tuple[int, int]],
+    bar: common.Bar,
 ) -> int:
     """Convert every pair; a file that fails is reported and does not stop the others."""
     if args.json and pairs[0][1] == common.STANDARD:
         msg = "--json writes to standard output, which -o - needs for the picture"
         raise ValueError(msg)
-    bar = common.Bar(len(pairs), args.quiet or args.json)
     failed = 0
     before = after = 0
     for source, target in pairs:

@@ -21,7 +21,13 @@ def add_to(subparsers: Any) -> None:
         help="describe .mlic files",
         description="Describe .mlic files from their headers; nothing is decoded.",
     )
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help=".mlic file or folder")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=common.place,
+        metavar="FILE",
+        help=".mlic file or folder; - is standard input",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     parser.set_defaults(run=run)
 
@@ -29,7 +35,7 @@ def add_to(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """mlic info."""
     failed = False
-    for path, _ in common.find(args.inputs, {".mlic"}):
+    for path, _ in common.inputs(args.inputs, {".mlic"}):
         try:
             facts = describe(path)
         except PICTURE_ERRORS as error:
@@ -44,13 +50,14 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(path: Path) -> dict[str, Any]:
     """What the header, the metadata and the heads of the chunks say."""
-    with Image.open(path, formats=[plugin.FORMAT]) as image:
+    given = common.source_of(path)
+    with Image.open(given, formats=[plugin.FORMAT]) as image:
         assert isinstance(image, plugin.MlicImageFile)
         kept = [name for name in saving.METADATA.values() if name in image.info]
         kinds = image.tile_kinds()
         return {
             "file": str(path),
-            "bytes": path.stat().st_size,
+            "bytes": common.bytes_in(given),
             "width": image.width,
             "height": image.height,
             "mode": image.mode,

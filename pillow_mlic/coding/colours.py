@@ -27,18 +27,27 @@ class Priced(NamedTuple):
     bits: float
 
 
-def cheapest(image: Image.Image, quality: float) -> Priced:
-    """The tile that costs least at this quality for a picture in mode L or RGB.
+def own_colours(image: Image.Image) -> Priced:
+    """The tile that has every pixel of a picture in mode L or RGB.
 
     OSError where this Pillow cannot write WebP.
     """
     tile = lossless.to_tile(image)
-    best = Priced(tile, 8.0 * len(tile.data))
+    return Priced(tile, 8.0 * len(tile.data))
+
+
+def cheapest(image: Image.Image, quality: float, own: Priced, limit: float) -> Priced:
+    """The tile that costs least at this quality: that of its `own_colours`, or one of fewer.
+
+    Tiles that cost `limit` bits or more are of no use. The search ends where the error alone does,
+    as it grows with fewer colours: a photograph before a flat background is cut short at once.
+    """
+    best = own
     waited = 0
     original = np.asarray(image)
     for fewer in _merged(image):
         error = squared_bits(original, np.asarray(fewer), quality)
-        if error >= best.bits or waited == PATIENCE:
+        if error >= min(best.bits, limit) or waited == PATIENCE:
             break
         tile = lossless.to_tile(fewer)
         waited += 1

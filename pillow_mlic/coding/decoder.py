@@ -8,14 +8,16 @@ tiles are in memory at a time.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
 from ..engines.base import Floats, Pixels
+from ..errors import DecodeError
 from ..format.geometry import HYPER_LATENT, Box, Grid, area, overlap, size, within
 from ..format.texture import TextureMap
-from ..format.tiles import AnyTile, LosslessTile
+from ..format.tiles import CutTile, LosslessTile, ReadTile
 from .coding import Coding
 from .crew import crew
 from .exact import ExactTiles
@@ -23,6 +25,8 @@ from .latents import DecodedLatents
 from .transforms import Transforms
 from .work import Progress, Steps, where_memory_suffices
 
+GREY = 128
+"""What missing tiles are shown as, where nothing is beside them."""
 _ENTROPY, _SYNTHESIS = 7, 3
 """About how much time the two parts of decoding take, for progress."""
 
@@ -54,7 +58,7 @@ class Decoder:
 
     def decode(
         self,
-        tiles: Mapping[int, AnyTile],
+        tiles: Mapping[int, ReadTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> Pixels:
@@ -71,13 +75,14 @@ class Decoder:
     def decode_into(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, AnyTile],
+        tiles: Mapping[int, ReadTile],
         box: Box | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Decode the picture, or a box of it, and `put` its regions one by one.
 
-        `tiles` by their place in raster order; one that is missing comes out grey.
+        `tiles` by their place in raster order. One that is missing comes out grey, and costs the
+        network nothing; of one that is cut as much is decoded as is there.
         `put` is given the box of a region, in pixels of the picture, and its pixels (h, w, 3)
         uint8. If the memory of the engine's device does not suffice, the CPU does it all again,
         with a warning.
@@ -90,7 +95,7 @@ class Decoder:
     def _decode(
         self,
         put: Callable[[Box, Pixels], object],
-        tiles: Mapping[int, AnyTile],
+        tiles: Mapping[int, ReadTile],
         wanted: Box,
         progress: Progress | None,
         coding: Coding,
@@ -99,7 +104,12 @@ class Decoder:
         grid, engine = transforms.grid, coding.engine
         parts = transforms.regions(grid.whole_latents(wanted))
         exact = ExactTiles(tiles, transforms)
-        needed = _touched([part for part in parts if not exact.cover(part)], transforms)
+        learned = {
+            part
+            for part in parts
+            if any(isinstance(tiles.get(i), bytes | CutTile) for i in grid.touched(part))
+        }
+        needed = _touched(filter(learned.__contains__, parts), transforms)
         entropy = _ENTROPY * sum(area(grid.box(index)) for index in needed)
         steps = Steps(progress, entropy + _SYNTHESIS * sum(map(area, parts)))
 
@@ -116,7 +126,7 @@ class Decoder:
         def synthesised(seen: tuple[Box, Floats | None]) -> Pixels:
             part, y_hat = seen
             if y_hat is None:
-                return np.empty((*size(part), 3), np.uint8)
+                return np.full((*size(part), 3), GREY, np.uint8)
             whole = transforms.seen(part)
             return transforms.synthesise(lambda box: y_hat[:, *within(box, whole)], part)
 
@@ -125,7 +135,7 @@ class Decoder:
             # Regions ask for tiles in the order of `needed`.
             latents = DecodedLatents(lambda _: next(decoded), grid, engine.channels[0])
             seen = (
-                (part, None if exact.cover(part) else latents(transforms.seen(part)))
+                (part, latents(transforms.seen(part)) if part in learned else None)
                 for part in parts
             )
             for part, pixels in zip(parts, workers.map(synthesised, seen), strict=True):
@@ -135,8 +145,14 @@ class Decoder:
                     put(shown, pixels[within(shown, part, 1)])
                 steps.done(_SYNTHESIS * area(part))
 
-    def _tile(self, payload: bytes, tile: Box, coding: Coding) -> Floats:
-        """Latents (1, h/16, w/16, M) of a tile."""
+    def _tile(self, payload: bytes | CutTile, tile: Box, coding: Coding) -> Floats | None:
+        """Latents (1, h/16, w/16, M) of a tile; None where not even its hyper latents are there."""
+        if isinstance(payload, CutTile):
+            with suppress(DecodeError):
+                return coding.engine.decode_slices(
+                    payload.start, size(tile, HYPER_LATENT), coding.quality, coding.guard, None
+                )
+            return None
         if self._slices is None:
             return decode_tile(payload, tile, coding, self._texture)
         z_size = size(tile, HYPER_LATENT)

@@ -11,7 +11,7 @@ import numpy as np
 from ..engines.base import Floats, Pixels
 from ..format import lossless
 from ..format.geometry import Box, Grid, overlap, within
-from ..format.tiles import AnyTile, LosslessTile
+from ..format.tiles import LosslessTile, ReadTile
 from .transforms import Transforms
 
 
@@ -21,7 +21,7 @@ class ExactTiles:
     Regions must be asked for from top to bottom: tiles above the current one are forgotten.
     """
 
-    def __init__(self, tiles: Mapping[int, AnyTile], transforms: Transforms) -> None:
+    def __init__(self, tiles: Mapping[int, ReadTile], transforms: Transforms) -> None:
         self._tiles = tiles
         self._transforms = transforms
         self._pixels: dict[int, Pixels] = {}
@@ -29,10 +29,6 @@ class ExactTiles:
     def has(self, index: int) -> bool:
         """Whether this tile is lossless."""
         return isinstance(self._tiles.get(index), LosslessTile)
-
-    def cover(self, region: Box) -> bool:
-        """Whether lossless tiles alone make up a region, so that nothing is to be synthesised."""
-        return all(map(self.has, self._transforms.grid.touched(region)))
 
     def paste(self, region: Box, pixels: Pixels) -> None:
         """Put the tiles' pixels into those of a region, (h, w, 3)."""

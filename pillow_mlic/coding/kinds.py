@@ -6,11 +6,12 @@ whatever a pack was trained for.
 
 from typing import NamedTuple
 
+from PIL import Image
+
 from ..engines.base import CodedTile, TileStream
-from ..format.geometry import Box
 from ..format.tiles import LosslessTile
 from .around import Around
-from .colours import Priced, cheapest
+from .colours import Priced, cheapest, own_colours
 from .content import DrawnParts
 from .tiles import TileEncoder, squared_bits
 
@@ -30,22 +31,23 @@ class KindChoice(NamedTuple):
         `around` reaches a halo further. Latents there are those of the analysis: neighbours have
         no others yet.
         """
-        exact = self._lossless(around.box)
+        image = self.content.tile(around.box)
+        own = None if image is None else _own_colours(image)
         rate = 8.0 * len(coded.stream.payload)
-        if exact is not None and exact.bits <= rate:
-            return exact.tile, OVERHEAD + exact.bits
-        around.put(coded.y_hat)
-        compared = self.encoder.compared(around, around.box)
-        quality = self.encoder.coding.quality
-        bits = rate + sum(squared_bits(original, shown, quality) for original, shown in compared)
-        if exact is not None and exact.bits <= bits:
-            return exact.tile, OVERHEAD + exact.bits
-        return coded.stream, OVERHEAD + bits
+        learned = rate
+        if own is None or own.bits > rate:
+            around.put(coded.y_hat)
+            compared = self.encoder.compared(around, around.box)
+            learned += sum(squared_bits(*pair, self.encoder.coding.quality) for pair in compared)
+        if image is not None and own is not None:
+            exact = cheapest(image, self.encoder.coding.quality, own, learned)
+            if exact.bits <= learned:
+                return exact.tile, OVERHEAD + exact.bits
+        return coded.stream, OVERHEAD + learned
 
-    def _lossless(self, box: Box) -> Priced | None:
-        """The best lossless tile, where one is worth trying."""
-        image = self.content.tile(box)
-        try:
-            return None if image is None else cheapest(image, self.encoder.coding.quality)
-        except OSError:  # this Pillow has no WebP
-            return None
+
+def _own_colours(image: Image.Image) -> Priced | None:
+    try:
+        return own_colours(image)
+    except OSError:  # this Pillow has no WebP
+        return None

@@ -12,7 +12,7 @@ from ..format import lossless
 from ..format.container import MAX_QUALITY_CODE, MAX_TILE_CODE, Header, tile_code
 from ..format.geometry import Box, Grid, area, overlap
 from ..format.layout import DamagedError, damage
-from ..format.tiles import AnyTile, LosslessTile
+from ..format.tiles import AnyTile, LosslessTile, ReadTile
 
 if TYPE_CHECKING:
     from .work import Progress
@@ -83,7 +83,7 @@ class LosslessDecoder:
     def decode_into(
         self,
         put: PutPart,
-        tiles: Mapping[int, AnyTile],
+        tiles: Mapping[int, ReadTile],
         box: Box,
         progress: "Progress | None" = None,
     ) -> None:

@@ -158,9 +158,13 @@ class Engine(Protocol):
         z_size: tuple[int, int],
         quality: float,
         guard: float | None,
-        slices: int,
+        slices: int | None,
     ) -> Floats:
-        """y_hat of one tile from its first slices; the others are as the model expects them."""
+        """y_hat of one tile from its first slices; the others are as the model expects them.
+
+        None: of a payload that is cut, as much as is there. DecodeError where its hyper latents
+        are not.
+        """
         ...
 
     def synthesis(self, y_hat: Floats, quality: float) -> Pixels:

@@ -8,14 +8,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..entropy import range_coder
 from ..entropy.payload import PayloadError, SymbolMismatchError
 from ..errors import DecodeError
 from ..format.header import quality_code
 from ..integers.check import Product
-from ..integers.coders import Choose, FirstSlices, StepDecoder, StepEncoder, Symbols
+from ..integers.coders import (
+    AsFarAsItGoes,
+    Choose,
+    FirstSlices,
+    StepDecoder,
+    StepEncoder,
+    Symbols,
+    cut,
+)
 from ..integers.estimate import bits_of
 from ..integers.grain import GrainSteps
-from ..integers.network import CodingStep
+from ..integers.network import CodingStep, StepCoder
 from ..packs import Pack
 from .base import CodedTile, Floats, LatentArrays, TileStream
 
@@ -72,14 +81,21 @@ def decode_slices(
     pack: Pack,
     quality: float,
     z_size: tuple[int, int],
-    slices: int,
+    slices: int | None,
     product: Product = np.matmul,
 ) -> Floats:
-    """Latents (1, H/16, W/16, M) of a tile from its first slices, of which there is no checksum."""
+    """Latents (1, H/16, W/16, M) of a tile from its first slices, of which there is no checksum.
+
+    None: as many as a payload that is cut has; see base.Engine.
+    """
     network = pack.need_integers()
+    total = network.symbols(z_size)
     try:
-        decoder = StepDecoder([payload], pack.tables, network.symbols(z_size))
-        coder = FirstSlices(decoder, slices)
+        if slices is None:
+            decoder = StepDecoder([cut(payload)], pack.tables, total, range_coder.exact_backend())
+            coder: StepCoder = AsFarAsItGoes(decoder)
+        else:
+            coder = FirstSlices(StepDecoder([payload], pack.tables, total), slices)
         return network.walk(quality_code(quality), z_size, 1, coder, product)
     except (PayloadError, SymbolMismatchError) as error:
         raise undecodable(error, pack) from error

@@ -111,7 +111,7 @@ class OnnxEngine:
         z_size: tuple[int, int],
         quality: float,
         guard: float | None,
-        slices: int,
+        slices: int | None,
     ) -> Floats:
         """See base.Engine; in integers."""
         if guard is not None:

@@ -242,7 +242,7 @@ class TorchEngine:
         z_size: tuple[int, int],
         quality: float,
         guard: float | None,
-        slices: int,
+        slices: int | None,
     ) -> Floats:
         """See base.Engine."""
         with self._plain():

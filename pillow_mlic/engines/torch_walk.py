@@ -52,10 +52,11 @@ def decode_slices(
     pack: Pack,
     quality: float,
     z_size: tuple[int, int],
-    slices: int,
+    slices: int | None,
     device: torch.device,
 ) -> Tensor:
-    """`decode` of the first slices alone. In float64, as there is no checksum of a part."""
+    """`decode` of the first slices alone, or of what cut payloads have. In float64, as there is no
+    checksum of a part."""
     channels = pack.model(device).channels[0]
     decoder = partial(SliceDecoder, channels=channels, slices=slices)
     try:

@@ -71,6 +71,11 @@ def available_backends() -> tuple[str, ...]:
     return tuple(name for name, backend in _BACKENDS.items() if backend.available())
 
 
+def exact_backend() -> str:
+    """The preferred one of those that refuse a cut stream at its very end."""
+    return next(name for name in available_backends() if name != "compressai")
+
+
 def _choose(name: str | None) -> _Backend:
     name = name or os.environ.get(ENVIRONMENT_VARIABLE) or None
     if name is None:

@@ -6,12 +6,14 @@ zeros in their place; the means that the context model predicts are closer.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..models.base import Latents, Model, Select, ZeroCoder
-from .payload import Payload
+from . import range_coder
+from .payload import Payload, SymbolMismatchError
 from .tables import Tables
 from .walk import DecodingCoder
 
@@ -67,7 +69,8 @@ def slices_of(model: Model) -> int:
 class SliceDecoder(DecodingCoder):
     """Reads hyper latents and the first `slices` slices; all other symbols are zero.
 
-    The checksum is over all symbols, so that nothing is checked here.
+    The checksum is over all symbols, so that nothing is checked here. Without a number of `slices`,
+    payloads are cut, and the steps that are there are read.
     """
 
     def __init__(
@@ -77,11 +80,16 @@ class SliceDecoder(DecodingCoder):
         total: int,
         *,
         channels: int,
-        slices: int,
+        slices: int | None,
     ) -> None:
-        super().__init__(payloads, tables, total)
+        if slices is None:
+            payloads = [replace(p, stream=p.stream[: len(p.stream) // 4 * 4]) for p in payloads]
+        super().__init__(
+            payloads, tables, total, range_coder.exact_backend() if slices is None else None
+        )
         self._counter = SliceCounter(channels)
         self._slices = slices
+        self._ended = False
 
     def __call__(
         self,
@@ -91,9 +99,17 @@ class SliceDecoder(DecodingCoder):
         select: Select,
         coded: Tensor | None = None,
     ) -> Tensor:
-        if self._counter.note(select) > self._slices:
-            return torch.zeros_like(mean)
-        return super().__call__(mean, scale, gain, select, coded)
+        number = self._counter.note(select)
+        if self._slices is not None and number > self._slices:
+            self._ended = True
+        if not self._ended:
+            try:
+                return super().__call__(mean, scale, gain, select, coded)
+            except SymbolMismatchError:
+                if self._slices is not None or not number:
+                    raise
+                self._ended = True
+        return torch.zeros_like(mean)
 
     def finish(self) -> None:
         """Nothing to check."""

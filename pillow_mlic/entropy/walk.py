@@ -177,13 +177,17 @@ class EncodingCoder:
 class DecodingCoder:
     """Reads symbols from one payload a tile; `finish()` checks that they are the right ones."""
 
-    def __init__(self, payloads: Sequence[Payload], tables: Tables, total: int) -> None:
+    def __init__(
+        self, payloads: Sequence[Payload], tables: Tables, total: int, backend: str | None = None
+    ) -> None:
         self._payloads = payloads
         self._tables = tables
         self._symbols: list[list[Ints]] = [[] for _ in payloads]
         self._position = 0
         try:
-            self._streams = [range_coder.StreamDecoder(p.stream, total, tables) for p in payloads]
+            self._streams = [
+                range_coder.StreamDecoder(p.stream, total, tables, backend) for p in payloads
+            ]
         except range_coder.StreamError as error:
             raise SymbolMismatchError(str(error)) from error
 

@@ -79,6 +79,7 @@ __all__ = [
     "quality_code",
     "read_chunk",
     "read_header",
+    "read_start",
     "scan",
     "scan_metadata",
     "size",
@@ -152,7 +153,8 @@ def scan(
     the file's end; no chunk may reach beyond it. Types, order, number of tiles and the presence
     of alpha are checked; unknown chunks that are not critical are listed with the others.
     Raises ContainerError. With `allow_truncated`, a file that ends early gives the chunks that
-    are whole. With `tiles`, only the TILE chunks of these indexes are listed.
+    are there, also the one that it ends in (`read_start`). With `tiles`, only the TILE chunks of
+    these indexes are listed.
     """
     start = fp.tell()
     if not allow_truncated and header.grid.count * _MIN_CHUNK_SIZE > file_size - start:
@@ -189,6 +191,12 @@ def scan_metadata(fp: BinaryIO, header: Header, file_size: int) -> list[ChunkPla
 def read_chunk(fp: BinaryIO, place: ChunkPlace) -> bytes:
     """Read the data of a chunk found by `scan` and check its CRC-32."""
     return b"".join(_checked_blocks(fp, place, place.length))
+
+
+def read_start(fp: BinaryIO, place: ChunkPlace) -> bytes:
+    """What there is of the data of a chunk in a file that ends early; nothing is checked."""
+    fp.seek(place.offset)
+    return fp.read(place.length)
 
 
 def check_chunk(fp: BinaryIO, place: ChunkPlace) -> None:
@@ -307,9 +315,6 @@ def _walk(
             raise DamagedError(msg)
         offset = position + head_size
         position = offset + length + CRC_SIZE
-        if position > file_size:
-            msg = cut_short(f"in the middle of {name}")
-            raise TruncatedError(msg)
         covered = head[:1] + header.covered(kind, seen[kind])
         chained = None
         if kind == ChunkType.TILE:
@@ -318,6 +323,9 @@ def _walk(
                 chained = before
             before = position - CRC_SIZE
         yield ChunkPlace(kind, seen[kind], offset, length, covered, chained)
+        if position > file_size:
+            msg = cut_short(f"in the middle of {name}")
+            raise TruncatedError(msg)
         seen[kind] += 1
     if seen[ChunkType.TILE] < header.grid.count:
         msg = cut_short(_missing(header, seen))

@@ -26,8 +26,16 @@ class LosslessTile(NamedTuple):
     """Of its pixels: L or RGB; with alpha where the ALPHA chunk says so."""
 
 
+class CutTile(NamedTuple):
+    """How the payload of a learned tile begins in a file that ends early."""
+
+    start: bytes
+
+
 AnyTile = bytes | LosslessTile
 """The payload of a learned tile, or a lossless tile."""
+ReadTile = AnyTile | CutTile
+"""A tile as it is read."""
 
 
 def chunk_of(header: Header, tile: AnyTile) -> Chunk:
@@ -46,6 +54,16 @@ def tile_of(header: Header, data: bytes) -> AnyTile:
     if kind == TileKind.LEARNED:
         return data[1:]
     return LosslessTile(kind, data[1:], header.mode.removesuffix("A"))
+
+
+def cut_tile_of(header: Header, data: bytes) -> CutTile | None:
+    """The tile whose chunk begins with these data; None where it is not learned: a lossless tile
+    is whole or nothing."""
+    if header.version > 1:
+        if data[:1] != bytes([TileKind.LEARNED]):
+            return None
+        data = data[1:]
+    return CutTile(data)
 
 
 def kind_of(header: Header, start: bytes) -> TileKind:

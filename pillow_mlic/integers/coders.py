@@ -74,10 +74,13 @@ class StepEncoder:
 class StepDecoder:
     """Reads symbols from one payload a tile; `finish()` checks that they are the right ones.
 
-    `total`: symbols of a tile, at most. Raises PayloadError or SymbolMismatchError.
+    `total`: symbols of a tile, at most; `backend`: of the range coder. Raises PayloadError or
+    SymbolMismatchError.
     """
 
-    def __init__(self, payloads: Sequence[bytes], tables: Tables, total: int) -> None:
+    def __init__(
+        self, payloads: Sequence[bytes], tables: Tables, total: int, backend: str | None = None
+    ) -> None:
         if any(len(payload) < CHECKSUM_BYTES for payload in payloads):
             msg = "the tile is too short"
             raise PayloadError(msg)
@@ -85,7 +88,8 @@ class StepDecoder:
         self._symbols: list[list[Symbols]] = [[] for _ in payloads]
         try:
             self._streams = [
-                range_coder.StreamDecoder(p[CHECKSUM_BYTES:], total, tables) for p in payloads
+                range_coder.StreamDecoder(p[CHECKSUM_BYTES:], total, tables, backend)
+                for p in payloads
             ]
         except range_coder.StreamError as error:
             raise SymbolMismatchError(str(error)) from error
@@ -125,6 +129,33 @@ class FirstSlices:
             return np.zeros(step.classes.shape, np.int32)
         self._steps -= 1
         return self._decoder(step)
+
+
+def cut(payload: bytes) -> bytes:
+    """The beginning of a payload without the word that its file ends in."""
+    return payload[: len(payload) // 4 * 4]
+
+
+class AsFarAsItGoes:
+    """Reads the steps that the cut payload of `decoder` has; all other symbols are zero.
+
+    SymbolMismatchError where it does not even have the hyper latents.
+    """
+
+    def __init__(self, decoder: StepDecoder) -> None:
+        self._decoder = decoder
+        self._ended = False
+
+    def __call__(self, step: CodingStep) -> Symbols:
+        """See network.StepCoder."""
+        if not self._ended:
+            try:
+                return self._decoder(step)
+            except SymbolMismatchError:
+                if step.channels is None:
+                    raise
+                self._ended = True
+        return np.zeros(step.classes.shape, np.int32)
 
 
 class ZeroSteps:
