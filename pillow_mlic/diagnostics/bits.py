@@ -261,5 +261,6 @@ class _Recorder(DecodingCoder):
         symbols = super().fixed(mean, select)
         first, channels = self._tables.first_fixed, mean.shape[-1]
         rows = np.tile(np.arange(first, first + channels, dtype=np.int32), mean.numel() // channels)
-        self.places.note(table_bits(symbols, rows, self._tables)[0], select)
+        values = self._symbols[0][-1][None]
+        self.places.note(table_bits(values, rows, self._tables)[0], select)
         return symbols
