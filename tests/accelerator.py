@@ -1,6 +1,6 @@
 """An accelerator that is none: tensors that say they are on a GPU and lie in the CPU's memory.
 
-    with Accelerator("cuda:0") as gpu:
+    with Accelerator("cuda") as gpu:
         x = torch.ones(3).to("cuda:0")      # gpu.uploads == 1
         (x + torch.ones(3)).sum()           # RuntimeError: two devices
         float(x.sum())                      # gpu.scalar_reads == 1
@@ -71,7 +71,7 @@ class Accelerator(TorchFunctionMode):
 
     def __init__(self, device: str) -> None:
         super().__init__()
-        self.device = torch.device(device)
+        self.device = torch.device(device, 0)  # as torch names the tensors of "cuda" and of "mps"
         self.forbidden: set[str] = set()
         """Operators that it lacks besides those that this torch lacks."""
         self.out_of_memory_after: int | None = None
@@ -152,13 +152,13 @@ class Accelerator(TorchFunctionMode):
         was, goes = isinstance(tensor, OnDevice), isinstance(tensor, OnDevice)
         if device is not None:
             goes = self._is_here(device)
-        if was and not goes:  # types are changed where the tensor is
-            self.downloads += 1
-            return _Copy.apply(self._plain(Tensor.to, (tensor,), options), False)
-        if goes and not was:
-            self.uploads += 1
-            tensor = _Copy.apply(tensor, True)
-        return self._plain(Tensor.to, (tensor,), options) if options else tensor
+        if options:  # types are changed where the tensor comes from
+            tensor = self._plain(Tensor.to, (tensor,), options)
+        if was == goes:
+            return tensor
+        self.uploads += goes
+        self.downloads += was
+        return _Copy.apply(tensor, goes)
 
     def _here(self, made: Any) -> Any:
         return tree_map_only(Tensor, self.wrap, made)
@@ -209,7 +209,11 @@ class Accelerator(TorchFunctionMode):
         if name in _INDEXING and isinstance(args[0], OnDevice):  # indexes may come from the CPU
             self.uploads += len(elsewhere)
             return
-        if name != "copy_" and any(x.dim() for x in elsewhere):
+        # Zeros that autograd makes in C++ are made where it believes to be.
+        differentiates = torch._C._current_graph_task_id() != -1
+        if differentiates or name in ("copy_", "_has_compatible_shallow_copy_type"):
+            return
+        if any(x.dim() for x in elsewhere):
             msg = f"Expected all tensors to be on the same device ({self.device}, cpu) in {func}"
             raise RuntimeError(msg)
 

@@ -20,7 +20,7 @@ from .family import VARIANTS, make, write_pack
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
 
-DEVICES = ("cuda:0", "mps")
+DEVICES = ("cuda", "mps")
 FLOATS, INTEGERS = "mlicv2-lite in floats", "mlicv2-lite"
 ALL = (INTEGERS, FLOATS, *VARIANTS)
 

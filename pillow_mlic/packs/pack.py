@@ -37,6 +37,9 @@ class Pack:
     def model(self, device: "torch.device") -> "Model":
         """The network in float32 on `device`; WeightsError where the weights are those of
         another network."""
+        from ..models.defaults import numbered
+
+        device = numbered(device)
         with self._lock:
             if "cpu" not in self._models:
                 self._models["cpu"] = self._built()
@@ -44,11 +47,12 @@ class Pack:
 
     def canonical(self, device: "torch.device") -> "Model":
         """The network in float64, without its transforms: what it decides is what streams say."""
+        from ..models.defaults import numbered, plain_defaults
+
+        device = numbered(device)
         with self._lock:
             if "cpu" not in self._canonicals:
                 import torch
-
-                from ..models.defaults import plain_defaults
 
                 with plain_defaults():
                     self._canonicals["cpu"] = self.model(torch.device("cpu")).exact()
@@ -58,11 +62,13 @@ class Pack:
 
     def half(self, device: "torch.device") -> "Model":
         """The network with the blocks of its transforms in bfloat16, where it has such blocks."""
+        from ..models.defaults import numbered, plain_defaults
+
+        device = numbered(device)
         with self._lock:
             if str(device) not in self._halves:
                 import torch
 
-                from ..models.defaults import plain_defaults
                 from ..models.layers.half import with_half_blocks
 
                 network = cast("torch.nn.Module", self.model(device))
