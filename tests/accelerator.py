@@ -19,7 +19,7 @@ import functools
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,6 +37,15 @@ _SIZED_BY_VALUES = {"nonzero", "masked_select", "equal", "_unique2", "unique_dim
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 
 current: "Accelerator | None" = None
+
+
+class Counts(NamedTuple):
+    """What a GPU waits for."""
+
+    uploads: int
+    downloads: int
+    scalar_reads: int
+    sized_by_values: int
 
 
 class _Generator(torch.Generator):
@@ -74,12 +83,17 @@ class Accelerator(TorchFunctionMode):
         self.device = torch.device(device, 0)  # as torch names the tensors of "cuda" and of "mps"
         self.forbidden: set[str] = set()
         """Operators that it lacks besides those that this torch lacks."""
-        self.out_of_memory_after: int | None = None
-        """So many numbers in one tensor are too many."""
+        self.most_numbers: int | None = None
+        """More numbers in one tensor do not fit."""
         self.reset()
 
     def reset(self) -> None:
+        """Begin to count from nothing."""
         self.uploads = self.downloads = self.scalar_reads = self.sized_by_values = 0
+
+    def counts(self) -> Counts:
+        """Since the last `reset`."""
+        return Counts(self.uploads, self.downloads, self.scalar_reads, self.sized_by_values)
 
     def __enter__(self) -> "Accelerator":
         global current
@@ -170,7 +184,7 @@ class Accelerator(TorchFunctionMode):
         if self.device.type == "mps" and tensor.dtype == torch.float64:
             msg = "Cannot convert a MPS Tensor to float64 dtype: MPS does not support float64"
             raise TypeError(msg)
-        if self.out_of_memory_after is not None and tensor.numel() > self.out_of_memory_after:
+        if self.most_numbers is not None and tensor.numel() > self.most_numbers:
             if self.device.type == "mps":
                 msg = "MPS backend out of memory (MPS allocated: 1 GB, max allowed: 1 GB)"
                 raise RuntimeError(msg)

@@ -75,7 +75,8 @@ class TorchEngine:
     @property
     def model(self) -> Model:
         """The network in float32, for callers that need torch anyway."""
-        return self._pack.model(self._device)
+        with memory_errors(self._device):
+            return self._pack.model(self._device)
 
     def _halved(self, wanted: bool = True) -> Model:
         """The network with blocks in bfloat16, where that is `wanted` and the device fast at it."""

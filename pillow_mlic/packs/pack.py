@@ -115,11 +115,11 @@ class Pack:
         from ..models.loading import build
 
         try:
-            tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
             with (
                 plain_defaults(),
                 torch.inference_mode(False),
             ):  # whoever asks first: gradients need such tensors
+                tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
                 model = cast("Model", build(self._fresh, tensors, copy=False))
             if self.tables.fixed != model.fixed_rows:
                 msg = (
@@ -140,7 +140,10 @@ class Pack:
         return cast("torch.nn.Module", models.create(self.file.model, self.file.config))
 
     def _placed(self, modules: "dict[str, Model]", device: "torch.device") -> "Model":
+        import torch
+
         if str(device) not in modules:
-            twin = copy.deepcopy(modules["cpu"])
-            modules[str(device)] = cast("torch.nn.Module", twin).to(device)  # type: ignore[assignment]
+            with torch.inference_mode(False):  # whoever asks first, as in `_built`
+                twin = cast("torch.nn.Module", copy.deepcopy(modules["cpu"]))
+                modules[str(device)] = cast("Model", twin.to(device))
         return modules[str(device)]
