@@ -122,7 +122,7 @@ def context_maps(
         raise ValueError(msg)
     z_size = size(box, HYPER_LATENT)
     with plain_arithmetic(where):
-        y_hat = decode([tile], pack, header.quality, z_size, header.guard, where)
+        y_hat = decode([tile], pack, header.quality, z_size, header.guard, where).to(where)
         found = model.context_maps(y_hat, ((y - top) // LATENT, (x - left) // LATENT))
     maps = {name: weights.float().cpu().numpy() for name, weights in found.items()}
     return box, maps
