@@ -14,6 +14,7 @@ import pillow_mlic
 from pillow_mlic import packs
 from pillow_mlic.coding.coding import Coding
 from pillow_mlic.coding.encoder import Encoder
+from pillow_mlic.diagnostics import bits, skipping
 from pillow_mlic.engines import Needs, devices, engine_for
 from pillow_mlic.engines.arithmetic import memory_errors
 from pillow_mlic.engines.base import LatentArrays, RoundingArrays
@@ -81,7 +82,7 @@ def opened(file: bytes, device: str) -> Any:
         return np.asarray(image.decode(device=device), dtype=int)
 
 
-OPTIONS = ({"optimize": False}, {"optimize": True}, {"refine": 2})
+OPTIONS = ({"optimize": False}, {"optimize": True}, {"refine": 1, "width": 64})
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=("plain", "optimize", "refine"))
@@ -343,3 +344,16 @@ def test_the_rig_differentiates(gpu: Accelerator) -> None:
     (3 * there.square()).sum().cpu().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [6, 12]
+
+
+def test_diagnostics(gpu: Accelerator, only: Callable[[str], str], tmp_path: Path) -> None:
+    """Where bits went, what contexts look at, and what is skipped."""
+    path, device = tmp_path / "a.mlic", str(gpu.device)
+    path.write_bytes(saved(only("mlicv2 selective"), "cpu", optimize=False))
+    np.testing.assert_allclose(bits.bit_map(path, device), bits.bit_map(path, "cpu"), rtol=1e-5)
+    (_, here), (_, there) = (bits.context_maps(path, (20, 20), name) for name in (device, "cpu"))
+    for name, values in here.items():
+        np.testing.assert_allclose(values, there[name], rtol=1e-3, atol=1e-5)
+    photograph(64, 64).save(tmp_path / "a.png")
+    (row,) = skipping.measure([tmp_path / "a.png"], "mlicv2", gpu.device)
+    assert row.selective.coded < row.plain.coded
