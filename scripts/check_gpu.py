@@ -156,7 +156,9 @@ def check_model(pack: packs.Pack, pixels: Any, device: torch.device) -> dict[str
     row: dict[str, Any] = {"symbols_identical": symbols, "most_levels": max(shown)}
     row["plugin"] = through_plugin(pack, pixels, device)
     row["portability"] = matrix(pack, pixels, device)
-    row["failures"] = sum(f[kind] for f in row["portability"].values() for kind in ("exact", "fast"))
+    row["failures"] = sum(
+        f[kind] for f in row["portability"].values() for kind in ("exact", "fast")
+    )
     row["times"] = times(engines["gpu"], pack, pixels, device)
     row["times_cpu"] = times(engines["cpu"], pack, pixels, CPU)
     for kind, options in (("optimize", {"optimize": True}), ("refine", {"refine": 3})):
@@ -164,9 +166,7 @@ def check_model(pack: packs.Pack, pixels: Any, device: torch.device) -> dict[str
         work = lambda coding=coding, options=options: Encoder(coding, **options).encode(pixels)  # noqa: E731
         row[f"{kind}_per_second"] = (3 if kind == "refine" else 1) / seconds(work, device, 1)
     row["memory_mib"] = memory(device)
-    row["good"] = bool(
-        symbols and max(shown) <= 1 and row["plugin"] <= 1 and not row["failures"]
-    )
+    row["good"] = bool(symbols and max(shown) <= 1 and row["plugin"] <= 1 and not row["failures"])
     return row
 
 
@@ -238,7 +238,9 @@ def times(
     return found
 
 
-def training(name: str, args: argparse.Namespace, device: torch.device, folder: Path) -> float | None:
+def training(
+    name: str, args: argparse.Namespace, device: torch.device, folder: Path
+) -> float | None:
     """Crops of 128 pixels (64 if narrow) a second; only the bundled model is trained here."""
     if name != packs.DEFAULT_MODEL:
         return None

@@ -16,14 +16,14 @@ from pillow_mlic.evaluation import metrics
 from pillow_mlic.models.base import Latents
 from pillow_mlic.models.lambdas import LAMBDAS, MS_SSIM_LAMBDAS, quality_of
 from pillow_mlic.models.layers.factorised import FactorisedPrior
+from pillow_mlic.training import session
 from pillow_mlic.training.export import export
 from pillow_mlic.training.loop import Settings, Trainer, load_state, settings_from
 from pillow_mlic.training.objective import SelectionCoder
-from pillow_mlic.training import session
 from pillow_mlic.training.session import TrainingRequest, train
 
-from .coders import coding_of, encode
 from .accelerator import Accelerator
+from .coders import coding_of, encode
 from .conftest import photograph
 from .family import CONFIGS, make, write_pack
 from .test_portability import MATRIX, check, jobs_of

@@ -97,13 +97,12 @@ class AnnealedCoder:
         select: Select,
         coded: Tensor | None = None,
     ) -> Tensor:
+        del coded  # what is left out is decided afterwards, of refined latents: MLICv2, section 3.5
         symbols = self._relax(select(self._latents) * gain - mean)
+        bits = gaussian_bits(symbols, scale)
         if self._tables.skip:  # what is below the first threshold is not coded
             above = scale > float(self._tables.thresholds[0])
-            coded = above if coded is None else coded & above
-        bits = gaussian_bits(symbols, scale)
-        if coded is not None:
-            symbols, bits = symbols * coded, bits * coded
+            symbols, bits = symbols * above, bits * above
         self.bits = self.bits + bits.sum()
         return symbols
 

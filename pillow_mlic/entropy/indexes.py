@@ -65,7 +65,7 @@ def classes(at: Indexes) -> Indexes:
 
 
 def listed(at: Indexes, is_near: NDArray[np.bool_]) -> Corrections:
-    """What the encoder lists of values at these places (flat): position and side of the near ones."""
+    """What the encoder lists of values at these places (flat): the near ones, with sides."""
     positions = np.flatnonzero(is_near)
     return Corrections(positions, (at[positions] % 2).astype(np.int64))
 

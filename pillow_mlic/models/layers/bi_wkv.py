@@ -61,7 +61,7 @@ def bi_wkv(
     if reach > FLOAT32_REACH:
         dtype = torch.float64
         if k.device.type == "mps":
-            return bi_wkv(*(x.cpu() for x in (w, u, k, v)), reach).to(k.device)
+            return bi_wkv(w.cpu(), u.cpu(), k.cpu(), v.cpu(), reach).to(k.device)
     with torch.autocast(k.device.type, enabled=False):
         tables = _tables(w.to(dtype), u.to(dtype), Cut.of(k.shape[-1]))
         # All weights are relative to e^(largest key): every token sees that one with e^-reach or
