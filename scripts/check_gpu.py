@@ -47,6 +47,7 @@ CPU = torch.device("cpu")
 
 
 def main() -> int:
+    """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
     parser.add_argument("--device", default="cuda", help="the GPU; default: cuda")
     parser.add_argument("--models", default=",".join(models.names()), help="default: all")
@@ -110,6 +111,7 @@ def picture(side: int) -> np.ndarray[Any, Any]:
 
 
 def name_of(device: torch.device) -> str:
+    """What the device is called."""
     known = device.type == "cuda" and torch.cuda.is_available()
     return torch.cuda.get_device_name(device) if known else str(device)
 
@@ -148,10 +150,11 @@ def check_model(pack: packs.Pack, pixels: Any, device: torch.device) -> dict[str
             coding = Coding(pack, 3.0, 1024, guard, writer)
             tiles = Encoder(coding, optimize=pack.file.for_squared_error).encode(pixels).payloads
             z_size = (-(-pixels.shape[0] // 64), -(-pixels.shape[1] // 64))
-            decoded = [e.decode(tiles, z_size, 3.0, guard) for e in engines.values()]
+            where = list(engines.values())
+            decoded = [e.decode(tiles, z_size, 3.0, guard) for e in where]
             # Latents are symbols and means: means differ in their last digits.
             symbols &= bool(np.abs(decoded[0] - decoded[1]).max() < 1e-3)
-            both = [e.synthesis(y, 3.0).astype(int) for e, y in zip(engines.values(), decoded)]
+            both = [e.synthesis(y, 3.0).astype(int) for e, y in zip(where, decoded, strict=True)]
             shown.append(int(np.abs(both[0] - both[1]).max()))
     row: dict[str, Any] = {"symbols_identical": symbols, "most_levels": max(shown)}
     row["plugin"] = through_plugin(pack, pixels, device)
@@ -267,6 +270,7 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> f
 
 
 def forget(device: torch.device) -> None:
+    """Count the memory from here."""
     if device.type == "cuda" and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats(device)
 

@@ -252,7 +252,8 @@ class _Copy(torch.autograd.Function):
 def _lacking(kind: str) -> frozenset[str]:
     """Operators without a kernel for "cuda" or "mps", as the list of kernels in torch says."""
     spec = find_spec("torchgen")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     place = Path(spec.origin).parent / "packaged/ATen/native/native_functions.yaml"
     lacking: dict[str, bool] = {}
     for entry in re.split(r"^- func: ", place.read_text(), flags=re.M)[1:]:

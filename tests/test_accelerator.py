@@ -89,7 +89,7 @@ OPTIONS = ({"optimize": False}, {"optimize": True}, {"refine": 1, "width": 64})
 def test_files_are_those_of_the_cpu(gpu: Accelerator, model: str, options: dict[str, Any]) -> None:
     device = str(gpu.device)
     file = saved(model, device, **options)
-    assert gpu.uploads and gpu.downloads, "then nothing has run there"
+    assert min(gpu.counts()[:2]) > 0, "then nothing has run there"
     assert file == saved(model, "cpu", **options)
     assert np.abs(opened(file, device) - opened(file, "cpu")).max() <= 1
 
@@ -146,7 +146,9 @@ def test_a_training_step(gpu: Accelerator, tmp_path: Path, model: str, stage: st
         trainer.train(2, None, False, lambda r, found=found: found.append(r.loss))
         after = [p.detach().cpu() for p in trainer.model.parameters()]
         assert isinstance(next(trainer.model.parameters()), OnDevice) == (device != "cpu")
-        changed.append((found, [float((b - a).abs().max()) for a, b in zip(before, after)]))
+        changed.append(
+            (found, [float((b - a).abs().max()) for a, b in zip(before, after, strict=True)])
+        )
     assert changed[0][0] == pytest.approx(changed[1][0], rel=1e-4)
     assert changed[0][1] == pytest.approx(changed[1][1], abs=1e-4)
     assert max(changed[0][1]) > 0

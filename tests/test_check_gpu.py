@@ -15,7 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
 
 def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("check_gpu", ROOT / "scripts/check_gpu.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

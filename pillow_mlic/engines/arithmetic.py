@@ -63,7 +63,11 @@ def whole_float32(device: torch.device) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_matrix_products)
         if device.type == "cuda":
-            stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+            cudnn = torch.backends.cudnn
+            kept = {
+                name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")
+            }
+            stack.enter_context(cudnn.flags(**kept, allow_tf32=False))
         yield
 
 

@@ -22,7 +22,14 @@ from ..models.defaults import plain_defaults
 from ..models.layers.quality import error_price
 from ..packs import Pack
 from . import integer_walk, torch_integers, torch_walk
-from .arithmetic import entropy_device, gradients, has_fast_bf16, memory_errors, plain_arithmetic
+from .arithmetic import (
+    entropy_device,
+    gradients,
+    has_fast_bf16,
+    memory_errors,
+    plain_arithmetic,
+    whole_float32,
+)
 from .base import (
     CodedTile,
     Descent,
@@ -256,7 +263,8 @@ class TorchEngine:
 
     @contextmanager
     def _plain(self) -> Iterator[None]:
-        with memory_errors(self._device), plain_arithmetic(self._device):
+        where = self._device
+        with memory_errors(where), plain_arithmetic(where), whole_float32(where):
             yield
 
     def _tensor(self, array: NDArray[Any], where: torch.device | None = None) -> Tensor:

@@ -66,7 +66,7 @@ def _only_finite(codes: Tensor, *values: Tensor) -> Tensor:
 def _download(*tensors: Tensor) -> NDArray[np.int32]:
     """Integers in one copy: (number of tensors, B, n)."""
     together = torch.stack([tensor.flatten(1).to(torch.int32) for tensor in tensors])
-    return together.cpu().numpy()
+    return np.asarray(together.cpu().numpy(), np.int32)
 
 
 def _rows(
@@ -249,7 +249,7 @@ class DecodingCoder:
     ) -> Tensor:
         del mean, gain, select  # a decoder reads what an encoder computes from these
         facts = _Facts.of(_download(_codes(scale, self._tables, coded))[0])
-        values = np.zeros(facts.places.shape, np.int32)
+        values: Ints = np.zeros(facts.places.shape, np.int32)
         for tile, tile_values in enumerate(values):
             classes = self._corrected(tile, facts)
             kept, rows = _rows(classes, self._tables, facts.is_chosen[tile])
