@@ -295,6 +295,30 @@ def test_large_decays(gpu: Accelerator) -> None:
         torch.testing.assert_close(found.cpu(), bi_wkv(w, u, k, v))
 
 
+def test_pixels_are_made_in_whole_float32(only: Callable[[str], str]) -> None:
+    """Not of TF32 products, which would cost levels; what the caller has set comes back."""
+    pack = packs.load(packs.find(only("mlic++")))
+    cudnn, seen = torch.backends.cudnn, []
+    before = (cudnn.enabled, cudnn.allow_tf32)
+
+    def look(*_: Any) -> None:
+        seen.append((cudnn.enabled, cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+
+    with Accelerator("cuda"):
+        network: Any = pack.model(torch.device("cuda"))
+        for part in (network.g_a, network.g_s):
+            part.register_forward_hook(look)
+        engine = engine_for(pack, "cuda", Needs(floats=True))
+        torch.set_float32_matmul_precision("medium")
+        try:
+            engine.synthesis(engine.analysis(np.zeros((1, 64, 64, 3), np.uint8), 3.0), 3.0)
+            assert torch.get_float32_matmul_precision() == "medium"
+        finally:
+            torch.set_float32_matmul_precision("highest")
+    assert seen == [(before[0], False, "highest")] * 2
+    assert (cudnn.enabled, cudnn.allow_tf32) == before
+
+
 # ---- the rig itself ------------------------------------------------------------------------------
 
 
