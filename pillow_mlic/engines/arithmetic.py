@@ -100,10 +100,8 @@ def memory_errors(device: torch.device) -> Iterator[None]:
         yield
     except RuntimeError as error:  # OutOfMemoryError, too, and what torch has no class for
         said = str(error)
-        if device.type != "cpu" and (
-            isinstance(error, torch.OutOfMemoryError)
-            or any(phrase in said for phrase in _WANT_OF_MEMORY)
-        ):
+        unclear = device.type != "cpu" and any(phrase in said for phrase in _WANT_OF_MEMORY)
+        if unclear or isinstance(error, torch.OutOfMemoryError):
             msg = f"the memory of {device} does not suffice for this picture"
             raise DeviceMemoryError(msg) from error
         if "not enough memory" not in said:
