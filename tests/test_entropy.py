@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pillow_mlic.engines import torch_walk
 from pillow_mlic.engines.arithmetic import plain_arithmetic
-from pillow_mlic.entropy.indexes import classify, correct, near_thresholds
+from pillow_mlic.entropy import indexes
 from pillow_mlic.entropy.payload import Corrections, Payload, PayloadError, SymbolMismatchError
 from pillow_mlic.entropy.tables import TOTAL, Tables, gaussian_tables, quantise_pmf
 from pillow_mlic.entropy.walk import DecodingCoder, EncodingCoder
@@ -70,11 +70,14 @@ def test_decoder_within_the_guard_band_is_always_right(seed: int, guard: float) 
     random = np.random.default_rng(seed)
     near = TABLES.thresholds * (1 + guard * random.uniform(-3, 3, TABLES.thresholds.shape))
     scale = torch.from_numpy(np.concatenate([near, np.exp(random.uniform(-4, 7, 500))]))
-    classes = classify(scale, TABLES)
-    listed = near_thresholds(scale, classes, TABLES, guard)
+    at = indexes.places(scale, TABLES)
+    classes = indexes.classes(at.numpy())
+    assert np.array_equal(classes, np.searchsorted(TABLES.thresholds, scale.numpy()))
+    is_near = indexes.near(scale, at, TABLES, guard)
+    listed = indexes.listed(at.numpy(), is_near.numpy())
     noise = torch.from_numpy(random.uniform(-1, 1, len(scale))) * guard
     theirs = scale * (1 + noise)
-    corrected = correct(classify(theirs, TABLES), theirs, listed, TABLES)
+    corrected = indexes.correct(indexes.places(theirs, TABLES).numpy(), listed)
     assert np.array_equal(corrected, classes)
 
 
@@ -82,7 +85,8 @@ def test_disturbance_without_corrections_does_harm() -> None:
     """The test above would pass for nothing if noise never crossed a threshold."""
     scale = torch.from_numpy(TABLES.thresholds * (1 + 1e-7))
     theirs = scale * (1 - 1e-5)
-    assert np.any(classify(theirs, TABLES) != classify(scale, TABLES))
+    here, there = (indexes.classes(indexes.places(x, TABLES).numpy()) for x in (scale, theirs))
+    assert np.any(here != there)
 
 
 @given(

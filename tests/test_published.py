@@ -69,10 +69,17 @@ def wrapped(state: dict[str, torch.Tensor], how: str) -> Any:
         "model_state_dict": {"model_state_dict": state},
         "module.": {f"module.{k}": v for k, v in state.items()},
         "_orig_mod.": {f"module._orig_mod.{k}": v for k, v in state.items()},
+        "net.": {f"net.{k}": v for k, v in state.items()},
+        "model.": {f"model.module.{k}": v for k, v in state.items()},
+        "net": {"net": state, "optimizer": {"lr": 1e-4}},
+        "params": {"params": state},
+        "thop": {**state, "g_a.total_ops": torch.zeros(1), "total_params": torch.zeros(1)},
+        "loss": {"state_dict": state, "loss": np.float64(0.7), "epoch": np.int64(3)},
     }[how]
 
 
 WRAPPINGS = ["plain", "state_dict", "model_state_dict", "module.", "_orig_mod.", "old spelling"]
+WRAPPINGS += ["net.", "model.", "net", "params", "thop", "loss"]
 
 
 @pytest.mark.parametrize("how", WRAPPINGS)
@@ -127,14 +134,21 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     state = small("mlic++").state_dict()
     del state["h_s.increase.0.weight"]
     torch.save(state, tmp_path / "part.pth")
+    state = small("mlic++").state_dict()
+    torch.save({**state, "extra": torch.zeros(1)}, tmp_path / "more.pth")
+    state["h_s.increase.0.weight"] = state["h_s.increase.0.weight"][:-1].clone()
+    torch.save(state, tmp_path / "wide.pth")
     for name, sentence in (
         ("text.pth", "cannot be read"),
         ("other.pth", "not a checkpoint of a published network"),
         ("list.pth", "no state dict"),
-        ("part.pth", "h_s.increase.0.weight"),
+        ("part.pth", "there is no 'h_s.increase.0.weight'"),
+        ("wide.pth", r"has shape \(.*\) in place of \(.*\)"),
+        ("more.pth", "'extra' is no part of it"),
     ):
-        with pytest.raises(WeightsError, match=sentence):
+        with pytest.raises(WeightsError, match=sentence) as caught:
             import_checkpoint(tmp_path / name, 0.0067)
+        assert "\n" not in str(caught.value)
 
 
 def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
@@ -150,6 +164,8 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
 
 def test_unknown_lambda() -> None:
     assert quality_of(0.0483) == quality_of(60.5) == 6
+    assert quality_of(0.013) == quality_of(0.01302) == 4
+    assert quality_of(0.01) == pytest.approx(3.604, abs=1e-3)
     with pytest.raises(ValueError, match=r"0\.0018"):
         quality_of(0.5)
 

@@ -362,5 +362,20 @@ def test_bits_of_a_factorised_prior(tmp_path: Path) -> None:
     symbols = coder.fixed(torch.zeros_like(z), lambda v: v.z)
     assert torch.equal(symbols.round(), z)
     rows = np.tile(np.arange(tables.first_fixed, tables.first_fixed + tables.fixed), 80)
-    expected = table_bits(z.contiguous(), rows.astype(np.int32), tables).sum()
+    expected = table_bits(
+        z.flatten(1).numpy().astype(np.int32), rows.astype(np.int32), tables
+    ).sum()
     assert float(coder.bits) == pytest.approx(expected, rel=1e-3)
+
+
+def test_annealing_leaves_selective_compression_out(small_pack: packs.Pack) -> None:
+    """MLICv2, section 3.5: which symbols are coded is decided afterwards."""
+    y = torch.linspace(-3, 3, 32).view(1, 4, 4, 2)
+    mean, scale = torch.zeros_like(y), torch.ones_like(y)
+    found = []
+    for coded in (None, torch.zeros_like(y, dtype=torch.bool)):
+        coder = AnnealedCoder(Latents(y, y), small_pack.tables, 0.1, torch.Generator())
+        symbols = coder(mean, scale, torch.ones(1), lambda latents: latents.y, coded)
+        found.append((symbols, coder.bits))
+    assert torch.equal(found[0][0], found[1][0])
+    assert float(found[0][1]) == float(found[1][1]) > 0

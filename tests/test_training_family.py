@@ -16,11 +16,13 @@ from pillow_mlic.evaluation import metrics
 from pillow_mlic.models.base import Latents
 from pillow_mlic.models.lambdas import LAMBDAS, MS_SSIM_LAMBDAS, quality_of
 from pillow_mlic.models.layers.factorised import FactorisedPrior
+from pillow_mlic.training import session
 from pillow_mlic.training.export import export
 from pillow_mlic.training.loop import Settings, Trainer, load_state, settings_from
 from pillow_mlic.training.objective import SelectionCoder
 from pillow_mlic.training.session import TrainingRequest, train
 
+from .accelerator import Accelerator
 from .coders import coding_of, encode
 from .conftest import photograph
 from .family import CONFIGS, make, write_pack
@@ -273,3 +275,28 @@ def test_packs_of_trained_networks_fit_the_codec(tmp_path: Path) -> None:
     coded = encode(pixels, coding_of(pack, 3.0, 64), estimate=True)
     assert coded.estimated_bits is not None
     assert 8 * len(coded.tiles[0]) < 1.1 * coded.estimated_bits + 600
+
+
+def test_a_published_checkpoint_is_trained_on(tmp_path: Path) -> None:
+    photograph(128, 128).save(tmp_path / "a.png")
+    state = make("mlic++").state_dict()
+    torch.save({"net": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "a.pth.tar")
+    changes = {"batch": 1, "crop": 64, "rate": 1e-9, "quality": 3.0}
+    start = tmp_path / "a.pth.tar"
+    request = TrainingRequest(
+        tmp_path, tmp_path / "run", "mlic++", steps=1, start=start, changes=changes
+    )
+    after = packs.load(packs.inspect(train(request, silent))).model(CPU).state_dict()
+    for name, tensor in after.items():
+        if "quantiles" not in name:
+            torch.testing.assert_close(tensor, state[name], atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=r"those of mlic\+\+, not of lalic"):
+        train(replace(request, model="lalic", run=tmp_path / "other"), silent)
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    with Accelerator("cuda"):
+        assert str(session._local("cuda")) == "cuda:3"
+        assert str(session._local("cuda:0")) == "cuda:0"
+    assert str(session._local("cpu")) == "cpu"

@@ -57,7 +57,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="start",
         type=Path,
         metavar="PLACE",
-        help="start a new run from the weights of another run, or of a pack",
+        help="start a new run from the weights of another run, a pack or a published checkpoint",
     )
     parser.add_argument("--minutes", type=float, help="stop after this time")
     parser.add_argument("--steps", type=int, help="stop after this many steps")

@@ -27,7 +27,7 @@ def add_to(subparsers: Any) -> None:
         dest="lam",
         type=float,
         required=True,
-        help="lambda that it was trained for: 0.0018 to 0.0483 (MSE) or 2.4 to 60.5 (MS-SSIM)",
+        help="lambda that it was trained for: 0.0018 to 0.28 (MSE) or 2.4 to 220 (MS-SSIM)",
     )
     importing.add_argument(
         "--folder", type=Path, help="folder for the pack; default: the user's folder of packs"

@@ -122,7 +122,7 @@ def context_maps(
         raise ValueError(msg)
     z_size = size(box, HYPER_LATENT)
     with plain_arithmetic(where):
-        y_hat = decode([tile], pack, header.quality, z_size, header.guard, where)
+        y_hat = decode([tile], pack, header.quality, z_size, header.guard, where).to(where)
         found = model.context_maps(y_hat, ((y - top) // LATENT, (x - left) // LATENT))
     maps = {name: weights.float().cpu().numpy() for name, weights in found.items()}
     return box, maps
@@ -261,5 +261,6 @@ class _Recorder(DecodingCoder):
         symbols = super().fixed(mean, select)
         first, channels = self._tables.first_fixed, mean.shape[-1]
         rows = np.tile(np.arange(first, first + channels, dtype=np.int32), mean.numel() // channels)
-        self.places.note(table_bits(symbols, rows, self._tables)[0], select)
+        values = self._symbols[0][-1][None]
+        self.places.note(table_bits(values, rows, self._tables)[0], select)
         return symbols

@@ -276,6 +276,7 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
     """Largest relative deviation of float32 scales from float64 ones, where symbols are coded."""
     import torch
 
+    from ..engines.arithmetic import entropy_device
     from ..engines.torch_walk import symbols_of
     from ..entropy.payload import Payload
     from ..entropy.walk import DecodingCoder
@@ -287,6 +288,7 @@ def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:
             seen.append(scale.double().flatten())
             return super().__call__(mean, scale, *others)
 
+    device = entropy_device(device)
     z_size = tuple(job["size"])
     total = symbols_of(pack.model(device), z_size)
     payload = Payload.from_bytes(bytes.fromhex(job["fast"]), total)

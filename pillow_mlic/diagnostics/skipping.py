@@ -109,6 +109,7 @@ def _code(
     grid = Grid(width, height, TILE)
     transforms = Transforms(engine_for(pack, str(device), Needs(floats=True)), grid, quality)
     q = torch.tensor([quality], device=device)
+    exact = torch.tensor([quality], dtype=torch.float64, device=where)
     error = 0.0
     with plain_arithmetic(device):
         for box in grid.boxes():
@@ -118,7 +119,7 @@ def _code(
             coder = EncodingCoder(
                 Latents(*(part.to(where) for part in latents)), pack.tables, EXACT_GUARD
             )
-            pack.canonical(where).entropy(q.to(where, torch.float64), latents.z_size, coder)
+            pack.canonical(where).entropy(exact, latents.z_size, coder)
             walked = time.perf_counter()
             (payload,) = coder.payloads()
             done = time.perf_counter()
@@ -131,7 +132,7 @@ def _code(
 
             _Timed.seconds = 0.0
             start = time.perf_counter()
-            y_hat = walk([data], pack, quality, latents.z_size, True, device, _Timed)
+            y_hat = walk([data], pack, quality, latents.z_size, True, device, _Timed).to(device)
             x_hat = model.synthesis(y_hat, q)
             sums.decoding += time.perf_counter() - start
             sums.coder_decoding += _Timed.seconds

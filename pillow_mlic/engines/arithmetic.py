@@ -63,7 +63,11 @@ def whole_float32(device: torch.device) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_matrix_products)
         if device.type == "cuda":
-            stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+            cudnn = torch.backends.cudnn
+            kept = {
+                name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")
+            }
+            stack.enter_context(cudnn.flags(**kept, allow_tf32=False))
         yield
 
 
@@ -85,16 +89,22 @@ def _multiplies_bf16(kind: str) -> bool:
     return any(found.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
+_WANT_OF_MEMORY = ("out of memory", "Invalid buffer size", "ALLOC_FAILED")
+"""What a GPU says, besides OutOfMemoryError: MPS, drivers of CUDA, its libraries."""
+
+
 @contextlib.contextmanager
 def memory_errors(device: torch.device) -> Iterator[None]:
     """Torch's errors for want of memory as DeviceMemoryError, or MemoryError on the CPU."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        msg = f"the memory of {device} does not suffice for this picture"
-        raise DeviceMemoryError(msg) from error
-    except RuntimeError as error:
-        if "not enough memory" not in str(error):  # torch has no class for it
+    except RuntimeError as error:  # OutOfMemoryError, too, and what torch has no class for
+        said = str(error)
+        unclear = device.type != "cpu" and any(phrase in said for phrase in _WANT_OF_MEMORY)
+        if unclear or isinstance(error, torch.OutOfMemoryError):
+            msg = f"the memory of {device} does not suffice for this picture"
+            raise DeviceMemoryError(msg) from error
+        if "not enough memory" not in said:
             raise
         raise MemoryError(NO_MEMORY) from error
 

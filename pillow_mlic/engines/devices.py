@@ -75,7 +75,7 @@ def check(device: str | None = None) -> None:
 
 
 def resolve(device: str | None = None) -> "torch.device":
-    """The device to use: `device`, set_device(), MLIC_DEVICE, or a GPU if there is one.
+    """The device to use: `device`, set_device(), MLIC_DEVICE, or a GPU of CUDA if there is one.
 
     ValueError where it is not there, ImportError where torch is missing.
     """
@@ -83,15 +83,15 @@ def resolve(device: str | None = None) -> "torch.device":
     require_torch("this" if name is None else f"the device {name!r}")
     import torch
 
+    from ..models.defaults import numbered
+
     if name is None:
-        return torch.device(_automatic())
+        return numbered(torch.device(_automatic()))
     try:
-        chosen = torch.device(name)
-        torch.empty(0, device=chosen)
+        return numbered(torch.device(name))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         msg = f"device {name!r} is not there, or this torch cannot use it; try 'cpu'"
         raise ValueError(msg) from error
-    return chosen
 
 
 def has_gpu() -> bool:
@@ -102,7 +102,10 @@ def has_gpu() -> bool:
 
 
 def _automatic() -> str:
-    """The device that is used where none is asked for."""
+    """The device that is used where none is asked for: NVIDIA's (or AMD's), or the CPU.
+
+    Apple's GPU, "mps", is used only where it is asked for: nothing here has run on one.
+    """
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -22,7 +22,14 @@ from ..models.defaults import plain_defaults
 from ..models.layers.quality import error_price
 from ..packs import Pack
 from . import integer_walk, torch_integers, torch_walk
-from .arithmetic import entropy_device, gradients, has_fast_bf16, memory_errors, plain_arithmetic
+from .arithmetic import (
+    entropy_device,
+    gradients,
+    has_fast_bf16,
+    memory_errors,
+    plain_arithmetic,
+    whole_float32,
+)
 from .base import (
     CodedTile,
     Descent,
@@ -48,7 +55,7 @@ class TorchFirstPass:
         self.coder = coder
         self._y_hat = y_hat
 
-    @property
+    @functools.cached_property
     def y_hat(self) -> Floats:
         """See base.FirstPass."""
         return _array(self._y_hat)
@@ -79,7 +86,8 @@ class TorchEngine:
     @property
     def model(self) -> Model:
         """The network in float32, for callers that need torch anyway."""
-        return self._pack.model(self._device)
+        with memory_errors(self._device):
+            return self._pack.model(self._device)
 
     def _halved(self, wanted: bool) -> Model:
         """The network with blocks in bfloat16, where that is `wanted` and the device fast at it."""
@@ -180,7 +188,8 @@ class TorchEngine:
     ) -> FirstPass:
         """See base.Engine."""
         with self._plain():
-            coder = entropy_rounding.FirstWalk(self._latents(latents), self._rounding(rounding))
+            chosen = self._rounding(rounding, self._device)
+            coder = entropy_rounding.FirstWalk(self._latents(latents), chosen)
             q = self._q(quality, len(latents.y))
             return TorchFirstPass(coder, self.model.entropy(q, _z_size(latents), coder))
 
@@ -196,19 +205,18 @@ class TorchEngine:
         where = entropy_device(self._device)
         with self._plain():
             if guard is None:
-                choose = torch_integers.chooser(self._rounding(rounding))
+                choose = torch_integers.chooser(self._rounding(rounding, torch_integers.CPU))
                 return integer_walk.encode(
                     latents, quality, self._pack, choose, estimate, torch_integers.product
                 )
             coder = EncodingCoder(
-                Latents(*(part.to(where) for part in self._latents(latents))),
+                self._latents(latents, where),
                 self._pack.tables,
                 guard,
                 estimate,
-                self._rounding(rounding),
+                self._rounding(rounding, where),
             )
-            q = torch.full((len(latents.y),), quality, device=self._device)
-            q = q.to(where, torch.float64)
+            q = torch.full((len(latents.y),), quality, dtype=torch.float64, device=where)
             y_hat = self._pack.canonical(where).entropy(q, _z_size(latents), coder)
             decoded = _array(y_hat.float())
         payloads = coder.payloads()
@@ -266,14 +274,17 @@ class TorchEngine:
 
     @contextmanager
     def _plain(self) -> Iterator[None]:
-        with memory_errors(self._device), plain_arithmetic(self._device):
+        where = self._device
+        with memory_errors(where), plain_arithmetic(where), whole_float32(where):
             yield
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
+    def _tensor(self, array: NDArray[Any], where: torch.device | None = None) -> Tensor:
+        """On the engine's device, or `where` else."""
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        return tensor.to(where or self._device)
 
-    def _latents(self, latents: LatentArrays) -> Latents:
-        return Latents(self._tensor(latents.y), self._tensor(latents.z))
+    def _latents(self, latents: LatentArrays, where: torch.device | None = None) -> Latents:
+        return Latents(self._tensor(latents.y, where), self._tensor(latents.z, where))
 
     def _values(self, pixels: Pixels) -> Tensor:
         """(B, H, W, 3) in 0..1."""
@@ -282,11 +293,15 @@ class TorchEngine:
     def _q(self, quality: float, count: int) -> Tensor:
         return torch.full((count,), quality, device=self._device)
 
-    def _rounding(self, rounding: RoundingArrays | None) -> entropy_rounding.Rounding | None:
+    def _rounding(
+        self, rounding: RoundingArrays | None, where: torch.device
+    ) -> entropy_rounding.Rounding | None:
+        """What chooses symbols in a walk that runs `where`."""
         if rounding is None:
             return None
         assert isinstance(rounding.first, TorchFirstPass)  # an engine's own
-        return entropy_rounding.Rounding(rounding.first.coder, self._tensor(rounding.gradient))
+        gradient = self._tensor(rounding.gradient, where)
+        return entropy_rounding.Rounding(rounding.first.coder, gradient)
 
 
 def _array(tensor: Tensor) -> Floats:

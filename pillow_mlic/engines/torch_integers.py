@@ -22,7 +22,7 @@ from ..models.layers import checkerboard
 from .arithmetic import whole_float32
 from .base import Floats
 
-_CPU = torch.device("cpu")
+CPU = torch.device("cpu")
 
 
 def chooser(rounding: Rounding | None) -> Choose | None:
@@ -32,7 +32,7 @@ def chooser(rounding: Rounding | None) -> Choose | None:
 
 def product(x: Floats, weight: Floats) -> Floats:
     """A matrix product by torch on the CPU, in whole float32; see integers.check.Product."""
-    with whole_float32(_CPU), torch.autocast("cpu", enabled=False):
+    with whole_float32(CPU), torch.autocast("cpu", enabled=False):
         return cast(Floats, torch.mm(torch.from_numpy(x), torch.from_numpy(weight)).numpy())
 
 
@@ -42,7 +42,7 @@ def _chosen(
     """Symbols of a step as `rounding` has them."""
 
     def tensor(values: NDArray[np.floating[Any]]) -> Tensor:
-        return torch.from_numpy(np.array(values, np.float32)).to(rounding.device)
+        return torch.from_numpy(np.array(values, np.float32))
 
     mean = np.zeros_like(exact) if step.mean is None else step.mean / step.step
     symbols = rounding(
@@ -52,7 +52,7 @@ def _chosen(
         tensor(1 / (step.unit * step.step)),
         selected(step),
     )
-    return np.asarray(symbols.cpu().numpy())
+    return np.asarray(symbols.numpy())
 
 
 def selected(step: CodingStep) -> Select:

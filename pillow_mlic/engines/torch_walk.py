@@ -75,7 +75,10 @@ def walk(
     device: torch.device,
     decoder: MakeDecoder = DecodingCoder,
 ) -> Tensor:
-    """One walk in float64 (`exact`) or float32; SymbolMismatchError where symbols are wrong."""
+    """One walk in float64 (`exact`) or float32, -> latents on the entropy part's device.
+
+    SymbolMismatchError where symbols are wrong.
+    """
     where = entropy_device(device)
     total = symbols_of(pack.model(where), z_size)
     parsed = [Payload.from_bytes(data, total) for data in payloads]
@@ -86,7 +89,7 @@ def walk(
     with contextlib.nullcontext() if exact else whole_float32(where):
         y_hat = model.entropy(q, z_size, coder)
     coder.finish()
-    return y_hat.float().to(device)
+    return y_hat.float()
 
 
 def symbols_of(model: Model, z_size: tuple[int, int]) -> int:

@@ -42,15 +42,18 @@ class StepSizes:
     """A coder that rounds, and notes how much of a latent one quantisation step is."""
 
     def __init__(self, latents: Latents) -> None:
-        self.sizes = Latents(torch.ones_like(latents.y), torch.ones_like(latents.z))
         self._latents = latents
-        count = latents.y.numel()
-        self._places = Latents(
-            torch.arange(count, device=latents.y.device).view(latents.y.shape),
-            torch.arange(count, count + latents.z.numel(), device=latents.z.device).view(
-                latents.z.shape
-            ),
-        )
+        counts = [part.numel() for part in latents]
+        places = torch.arange(sum(counts), device=latents.y.device).split(counts)
+        self._places = Latents(*map(torch.Tensor.view_as, places, latents))
+        self._sizes = latents.y.new_ones(sum(counts))
+        """Of y and then of z."""
+
+    @property
+    def sizes(self) -> Latents:
+        """In the shapes of y and z."""
+        parts = self._sizes.split([part.numel() for part in self._latents])
+        return Latents(*map(torch.Tensor.view_as, parts, self._latents))
 
     def __call__(
         self,
@@ -62,11 +65,7 @@ class StepSizes:
     ) -> Tensor:
         del scale, coded
         places = select(self._places).flatten()  # what `select` picks from these tells where
-        sizes = (1 / gain).expand(mean.shape).flatten()
-        count = self.sizes.y.numel()
-        of_y = places < count
-        self.sizes.y.view(-1)[places[of_y]] = sizes[of_y]
-        self.sizes.z.view(-1)[places[~of_y] - count] = sizes[~of_y]
+        self._sizes[places] = (1 / gain).expand(mean.shape).flatten()
         return (select(self._latents) * gain - mean).round()
 
     def decide(self, odds: Tensor) -> Tensor:
@@ -98,13 +97,12 @@ class AnnealedCoder:
         select: Select,
         coded: Tensor | None = None,
     ) -> Tensor:
+        del coded  # what is left out is decided afterwards, of refined latents: MLICv2, section 3.5
         symbols = self._relax(select(self._latents) * gain - mean)
+        bits = gaussian_bits(symbols, scale)
         if self._tables.skip:  # what is below the first threshold is not coded
             above = scale > float(self._tables.thresholds[0])
-            coded = above if coded is None else coded & above
-        bits = gaussian_bits(symbols, scale)
-        if coded is not None:
-            symbols, bits = symbols * coded, bits * coded
+            symbols, bits = symbols * above, bits * above
         self.bits = self.bits + bits.sum()
         return symbols
 

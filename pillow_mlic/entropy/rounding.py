@@ -49,6 +49,14 @@ class FirstWalk:
         self.values.append(mean + symbols)
         return symbols
 
+    def values_on(self, device: torch.device) -> list[Tensor]:
+        """What each symbol stands for, step by step, on another device by one copy."""
+        if not self.values or self.values[0].device == device:
+            return self.values
+        flat = torch.cat([step.flatten() for step in self.values]).to(device)
+        parts = flat.split([step.numel() for step in self.values])
+        return [part.view(step.shape) for part, step in zip(parts, self.values, strict=True)]
+
     def decide(self, odds: Tensor) -> Tensor:
         """See models.base.Coder."""
         return odds > 1
@@ -61,14 +69,13 @@ class FirstWalk:
 class Rounding:
     """Chooses symbols, step by step in the order of the first walk.
 
-    `gradient` (B, H/16, W/16, M): bits that the error costs more for a unit of y. Hyper latents
-    have no part in the error: they are rounded to the nearest integer.
+    `gradient` (B, H/16, W/16, M), on the device of this walk: bits that the error costs more for a
+    unit of y. Hyper latents have no part in the error: they are rounded to the nearest integer.
     """
 
     def __init__(self, first: FirstWalk, gradient: Tensor) -> None:
-        self._values = iter(first.values)
+        self._values = iter(first.values_on(gradient.device))
         self._gradient = Latents(gradient, gradient.new_empty(0))
-        self.device = gradient.device
 
     def __call__(
         self, exact: Tensor, mean: Tensor, scale: Tensor, gain: Tensor, select: Select
@@ -80,11 +87,13 @@ class Rounding:
         if gradient.numel() == 0:
             return symbols
         coded = scale > SCALE_MIN  # what is below will be zero
+        # CPUs look at these alone; a GPU looks at all, as it would have to wait for their number.
+        some = coded if scale.device.type == "cpu" else ...
         dtype = first.dtype
-        nearest = symbols[coded].to(dtype)
-        slope = (gradient / gain.to(dtype))[coded]
-        start = (first - mean.to(dtype))[coded]
-        spread = scale[coded].to(dtype)
+        nearest = symbols[some].to(dtype)
+        slope = (gradient / gain.to(dtype))[some]
+        start = (first - mean.to(dtype))[some]
+        spread = scale[some].to(dtype)
         choice = nearest
         least = torch.full_like(nearest, torch.inf)
         for candidate in (nearest, nearest - 1, nearest + 1):
@@ -93,5 +102,5 @@ class Rounding:
             better = cost < least
             least = torch.where(better, cost, least)
             choice = torch.where(better, candidate, choice)
-        symbols[coded] = choice.to(symbols.dtype)
+        symbols[some] = torch.where(coded[some], choice.to(symbols.dtype), symbols[some])
         return symbols

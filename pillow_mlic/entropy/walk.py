@@ -2,9 +2,14 @@
 
 Both see the same steps in the same order (models.base.Coder). A batch holds one tile a sample;
 every tile has a stream of its own.
+
+A network on a GPU waits for every copy. So a step of the encoder is one download (its symbols, and
+what decides about each of them in one integer), a step of the decoder one download of these
+integers and one upload of symbols, for all tiles together.
 """
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,8 +18,8 @@ from torch import Tensor
 
 from ..models.base import Latents, Select
 from ..models.layers.quantise import gaussian_bits
-from . import range_coder
-from .indexes import ABOVE_ONE, Thresholds, classify, correct, near_thresholds
+from . import indexes, range_coder
+from .indexes import ABOVE_ONE, Thresholds
 from .payload import Corrections, Indexes, Payload, SymbolMismatchError, check_symbols, checksum
 from .rounding import Rounding
 from .rows import Ints
@@ -22,25 +27,55 @@ from .tables import PRECISION, Tables
 
 NOT_FINITE = "the network gave numbers that are not finite: its weights are broken"
 
+_IS_NEAR, _IS_CHOSEN = 1, 2
+_BROKEN = -1
+
+
+class _Facts(NamedTuple):
+    """What decides about each value of a step; (B, n) on the CPU."""
+
+    places: Indexes
+    is_near: NDArray[np.bool_]
+    is_chosen: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, codes: NDArray[np.integer]) -> Self:
+        """From the integers of `_codes`; ValueError where the network's numbers are not finite."""
+        codes = codes.reshape(len(codes), -1).astype(np.int64)
+        if np.any(codes == _BROKEN):
+            raise ValueError(NOT_FINITE)
+        return cls(codes >> 2, (codes & _IS_NEAR) > 0, (codes & _IS_CHOSEN) > 0)
+
+
+def _codes(
+    values: Tensor, tables: Thresholds, chosen: Tensor | None = None, guard: float | None = None
+) -> Tensor:
+    """Place of each value, whether it is near a threshold and whether it is `chosen`, in one."""
+    at = indexes.places(values, tables)
+    codes = 4 * at + (_IS_CHOSEN if chosen is None else _IS_CHOSEN * chosen)
+    return codes if guard is None else codes + _IS_NEAR * indexes.near(values, at, tables, guard)
+
+
+def _only_finite(codes: Tensor, *values: Tensor) -> Tensor:
+    """The codes, but `_BROKEN` where one of the values is not finite."""
+    for each in values:
+        codes = torch.where(torch.isfinite(each), codes, _BROKEN)
+    return codes
+
+
+def _download(*tensors: Tensor) -> NDArray[np.int32]:
+    """Integers in one copy: (number of tensors, B, n)."""
+    together = torch.stack([tensor.flatten(1).to(torch.int32) for tensor in tensors])
+    return np.asarray(together.cpu().numpy(), np.int32)
+
 
 def _rows(
-    classes: NDArray[np.int64], tables: Tables, chosen: Tensor | None
+    classes: Indexes, tables: Tables, chosen: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], Ints]:
-    """Which symbols are coded (of those `chosen`, if any are), and the table rows of those."""
+    """Which of the `chosen` symbols are coded, and the table rows of those."""
     rows = (classes - tables.skip).astype(np.int32)
-    coded = rows >= 0
-    if chosen is not None:
-        coded &= chosen.flatten().cpu().numpy()
+    coded = (rows >= 0) & chosen
     return coded, rows[coded]
-
-
-def _decided(sides: list[Indexes], odds: Tensor) -> Tensor:
-    """The tiles' decided sides, stacked, as booleans in the shape of `odds`."""
-    return torch.from_numpy(np.stack(sides) > 0).view(odds.shape).to(odds.device)
-
-
-def _tile(coded: Tensor | None, tile: int) -> Tensor | None:
-    return None if coded is None else coded[tile]
 
 
 def _fixed_rows(mean: Tensor, tables: Tables) -> Ints:
@@ -53,9 +88,8 @@ def _fixed_rows(mean: Tensor, tables: Tables) -> Ints:
     return np.tile(rows, mean.numel() // channels)
 
 
-def table_bits(symbols: Tensor, rows: Ints, tables: Tables) -> NDArray[np.float64]:
-    """Bits (B, h w C) of (B, h, w, C) symbols by their tables' counts; escapes as 16 bits more."""
-    values = symbols.flatten(1).cpu().numpy().astype(np.int64)
+def table_bits(values: Ints, rows: Ints, tables: Tables) -> NDArray[np.float64]:
+    """Bits (B, n) of (B, n) symbols by their tables' counts; escapes count as 16 bits more."""
     bits = np.empty(values.shape)
     for row in np.unique(rows):
         cdf = tables.cdfs[row]
@@ -64,6 +98,16 @@ def table_bits(symbols: Tensor, rows: Ints, tables: Tables) -> NDArray[np.float6
         place = np.where(outside, len(cdf) - 2, place)
         bits[:, rows == row] = PRECISION - np.log2(np.diff(cdf)[place]) + 16 * outside
     return bits
+
+
+def _round(exact: Tensor) -> Tensor:
+    return exact.round().clamp(-range_coder.LARGEST, range_coder.LARGEST)
+
+
+def _upload(values: NDArray[Any], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """(B, n) in the shape and on the device of `like`, and in its type unless told."""
+    there = torch.from_numpy(values).to(like.device)
+    return there.view(like.shape).to(dtype or like.dtype)
 
 
 class EncodingCoder:
@@ -80,9 +124,10 @@ class EncodingCoder:
         estimate: bool = False,
         rounding: Rounding | None = None,
     ) -> None:
-        self.estimated_bits = 0.0
         self._rounding = rounding
         self._estimate = estimate
+        self._gaussian_bits = latents.y.new_zeros((), dtype=torch.float64)
+        self._table_bits = 0.0
         self._latents = Latents(latents.y.double(), latents.z.double())
         self._tables = tables
         self._guard = guard
@@ -100,61 +145,68 @@ class EncodingCoder:
         select: Select,
         coded: Tensor | None = None,
     ) -> Tensor:
-        if not torch.isfinite(scale).all():
-            raise ValueError(NOT_FINITE)
         exact = select(self._latents) * gain - mean
         if self._rounding is not None:
             exact = self._rounding(exact, mean, scale, gain, select)
-        symbols = self._round(exact)
-        for tile, (tile_scale, tile_symbols) in enumerate(zip(scale, symbols, strict=True)):
-            classes = self._classify(tile, tile_scale, self._tables)
-            kept, rows = _rows(classes, self._tables, _tile(coded, tile))
-            self._put(tile, tile_symbols, kept, rows)
-        self._position += symbols[0].numel()
+        symbols = _round(exact)
+        codes = _codes(scale, self._tables, coded, self._guard)
+        kept = (codes & _IS_CHOSEN) > 0
+        if self._tables.skip:  # class 0 is that of places below the first threshold
+            kept &= codes >> 2 > 0
+        # One that is not finite must not hide behind one that is not coded.
+        codes = _only_finite(codes, scale, exact)
+        symbols = torch.where(kept, symbols, 0.0)
+        values, found = _download(symbols, codes)
+        facts = _Facts.of(found)
+        for tile in range(len(values)):
+            classes = self._note(tile, facts)
+            is_coded, rows = _rows(classes, self._tables, facts.is_chosen[tile])
+            self._put(tile, values[tile], is_coded, rows)
+        self._position += values.shape[1]
         if self._estimate:
             bits = gaussian_bits(symbols, scale)
-            self.estimated_bits += float((bits if coded is None else bits * coded).sum())
+            self._gaussian_bits += (bits if coded is None else bits * coded).sum()
         return symbols
 
     def decide(self, odds: Tensor) -> Tensor:
         """See models.base.Coder."""
-        if not torch.isfinite(odds).all():
-            raise ValueError(NOT_FINITE)
-        sides = [self._classify(tile, values, ABOVE_ONE) for tile, values in enumerate(odds)]
-        self._position += odds[0].numel()
-        return _decided(sides, odds)
+        codes = _only_finite(_codes(odds, ABOVE_ONE, guard=self._guard), odds)
+        (found,) = _download(codes)
+        facts = _Facts.of(found)
+        for tile in range(len(found)):
+            self._note(tile, facts)
+        self._position += found.shape[1]
+        return odds > 1
 
-    def _classify(self, tile: int, values: Tensor, thresholds: Thresholds) -> Indexes:
+    def _note(self, tile: int, facts: _Facts) -> Indexes:
         """Classes of a step's values; those next to a threshold are noted for the decoder."""
-        classes = classify(values, thresholds)
-        near = near_thresholds(values, classes, thresholds, self._guard)
+        near = indexes.listed(facts.places[tile], facts.is_near[tile])
         self._corrections[tile].append(near._replace(positions=near.positions + self._position))
-        return classes
+        return indexes.classes(facts.places[tile])
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""
-        symbols = self._round(select(self._latents) - mean)
+        exact = select(self._latents) - mean
+        symbols = _round(exact)
+        values, codes = _download(symbols, _only_finite(torch.zeros_like(symbols), exact))
+        _Facts.of(codes)
         rows = _fixed_rows(mean[0], self._tables)
-        for tile, tile_symbols in enumerate(symbols):
-            self._put(tile, tile_symbols, np.ones(len(rows), dtype=np.bool_), rows)
-        self._position += symbols[0].numel()
+        for tile, tile_values in enumerate(values):
+            self._put(tile, tile_values, np.ones(len(rows), dtype=np.bool_), rows)
+        self._position += values.shape[1]
         if self._estimate:
-            self.estimated_bits += float(table_bits(symbols, rows, self._tables).sum())
+            self._table_bits += float(table_bits(values, rows, self._tables).sum())
         return symbols
 
-    @staticmethod
-    def _round(exact: Tensor) -> Tensor:
-        if not torch.isfinite(exact).all():
-            raise ValueError(NOT_FINITE)
-        return exact.round().clamp(-range_coder.LARGEST, range_coder.LARGEST)
-
-    def _put(self, tile: int, symbols: Tensor, coded: NDArray[np.bool_], rows: Ints) -> None:
-        """Note a step's symbols; those that are not coded become zero, in `symbols`, too."""
-        values = symbols.flatten().cpu().numpy().astype(np.int32)
-        values[~coded] = 0
+    def _put(self, tile: int, values: Ints, coded: NDArray[np.bool_], rows: Ints) -> None:
+        """Note a step's symbols, (n,); those that are not coded are zero."""
         self._symbols[tile].append(values)
         self._coded[tile].append((values[coded], rows))
-        symbols.copy_(torch.from_numpy(values).view(symbols.shape))
+
+    @property
+    def estimated_bits(self) -> float:
+        """Bits of all tiles so far as the model expects them; 0 unless they were asked for."""
+        return float(self._gaussian_bits) + self._table_bits
 
     def count(self) -> int:
         """Symbols in the streams of all tiles so far."""
@@ -200,39 +252,37 @@ class DecodingCoder:
         coded: Tensor | None = None,
     ) -> Tensor:
         del mean, gain, select  # a decoder reads what an encoder computes from these
-        out = torch.empty(scale.shape, dtype=scale.dtype)
-        for tile, tile_scale in enumerate(scale):
-            classes = self._classify(tile, tile_scale, self._tables)
-            kept, rows = _rows(classes, self._tables, _tile(coded, tile))
-            values = np.zeros(len(classes), dtype=np.int32)
-            values[kept] = self._take(tile, rows)
-            self._symbols[tile].append(values)
-            out[tile] = torch.from_numpy(values).view(tile_scale.shape)
-        self._position += scale[0].numel()
-        return out.to(scale.device)
+        facts = _Facts.of(_download(_codes(scale, self._tables, coded))[0])
+        values: Ints = np.zeros(facts.places.shape, np.int32)
+        for tile, tile_values in enumerate(values):
+            classes = self._corrected(tile, facts)
+            kept, rows = _rows(classes, self._tables, facts.is_chosen[tile])
+            tile_values[kept] = self._take(tile, rows)
+            self._symbols[tile].append(tile_values)
+        self._position += values.shape[1]
+        return _upload(values, scale)
 
     def decide(self, odds: Tensor) -> Tensor:
         """See models.base.Coder."""
-        sides = [self._classify(tile, values, ABOVE_ONE) for tile, values in enumerate(odds)]
-        self._position += odds[0].numel()
-        return _decided(sides, odds)
+        facts = _Facts.of(_download(_codes(odds, ABOVE_ONE))[0])
+        sides = np.stack([self._corrected(tile, facts) for tile in range(len(odds))])
+        self._position += sides.shape[1]
+        return _upload(sides > 0, odds, torch.bool)
 
-    def _classify(self, tile: int, values: Tensor, thresholds: Thresholds) -> Indexes:
+    def _corrected(self, tile: int, facts: _Facts) -> Indexes:
         """Classes of a step's values, those listed as the encoder had them."""
-        classes = classify(values, thresholds)
-        return correct(classes, values, self._listed(tile, len(classes)), thresholds)
+        places = facts.places[tile]
+        return indexes.correct(places, self._listed(tile, len(places)))
 
     def fixed(self, mean: Tensor, select: Select) -> Tensor:
         """Symbols of a factorised prior; see models.base.TableCoder."""
         del select  # a decoder reads what an encoder computes from this
         rows = _fixed_rows(mean[0], self._tables)
-        out = torch.empty(mean.shape, dtype=mean.dtype)
-        for tile in range(len(mean)):
-            values = self._take(tile, rows)
-            self._symbols[tile].append(values)
-            out[tile] = torch.from_numpy(values).view(mean.shape[1:])
-        self._position += mean[0].numel()
-        return out.to(mean.device)
+        values = np.stack([self._take(tile, rows) for tile in range(len(mean))])
+        for symbols, tile_values in zip(self._symbols, values, strict=True):
+            symbols.append(tile_values)
+        self._position += values.shape[1]
+        return _upload(values, mean)
 
     def _take(self, tile: int, rows: Ints) -> Ints:
         try:

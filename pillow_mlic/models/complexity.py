@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from . import create
 from .base import Latents, ZeroCoder
+from .layers.constants import fresh_constants
 
 SIDE = 256
 """Pixels a side of the picture that is counted for."""
@@ -43,7 +44,7 @@ def complexity(name: str, config: dict[str, Any] | None = None) -> Complexity:
     depend on values. The encoder is counted without optimised rounding and refinement. ValueError
     for unknown names.
     """
-    with ShapesOnly(), torch.no_grad():
+    with ShapesOnly(), torch.no_grad(), fresh_constants():
         model = create(name, config)
         model.requires_grad_(False)
         x = torch.empty(1, SIDE, SIDE, 3)

@@ -45,6 +45,16 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def numbered(device: torch.device) -> torch.device:
+    """The device by its only name: "cuda" is "cuda:0" or the caller's current one, "cpu:0" "cpu".
+
+    Raises what torch raises where it is not there.
+    """
+    if device.type == "cpu":
+        return torch.device("cpu")
+    return torch.empty(0, device=device).device
+
+
 @contextlib.contextmanager
 def plain_defaults() -> Iterator[None]:
     """New tensors in float32 and on the CPU where nothing else is said; then as before.

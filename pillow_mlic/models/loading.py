@@ -49,10 +49,22 @@ def build(make: Callable[[], M], state: Mapping[str, Tensor], *, copy: bool = Tr
     try:
         model.load_state_dict(tensors, strict=True, assign=True)
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        msg = "these weights do not fit the network: " + " ".join(lines)[:400]
+        msg = f"these weights do not fit the network: {_difference(state, expected)}"
         raise ValueError(msg) from error
     return model
+
+
+def _difference(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """What differs first, and in how many other places something does."""
+    wrong = [f"there is no {name!r}" for name in expected if name not in state]
+    wrong += [
+        f"{name!r} has shape {tuple(state[name].shape)} in place of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    wrong += [f"{name!r} is no part of it" for name in state if name not in expected]
+    first, *others = wrong or ["it cannot hold them"]
+    return f"{first} (and {len(others)} more differences)" if others else first
 
 
 class _Within(TorchFunctionMode):

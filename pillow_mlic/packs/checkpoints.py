@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import models
 from ..errors import WeightsError
 from ..files import whole_file
+from ..models import lambdas
 from . import identity, store
 from .file import SUFFIX, stored, write
 from .file import read as read_pack
@@ -15,23 +18,12 @@ from .file import read as read_pack
 if TYPE_CHECKING:
     from torch import Tensor
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-PREFIXES = ("module.", "_orig_mod.")
-QUALITY_OF_LAMBDA = {
-    0.0018: 1,
-    0.0035: 2,
-    0.0067: 3,
-    0.0130: 4,
-    0.0250: 5,
-    0.0483: 6,
-    2.4: 1,
-    4.58: 2,
-    8.73: 3,
-    16.64: 4,
-    31.73: 5,
-    60.5: 6,
-}
-"""Lambdas of the published weights: for MSE (CompressAI's convention) and, above 1, for MS-SSIM."""
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params")
+PREFIXES = ("module.", "_orig_mod.", "net.", "model.")
+NEAR_WHOLE = 0.03
+"""Qualities so near a whole one are that one: lambdas are published with two digits."""
+COUNTERS = ("total_ops", "total_params")
+"""What thop leaves in every layer that it has counted."""
 
 MOST_REPEATED = 4
 """Most bytes of tensors for a byte of the file: a tensor can be a view that repeats a few
@@ -49,8 +41,8 @@ def read(path: Path) -> "dict[str, Tensor]":
     import torch
 
     try:
-        # Training options often lie beside the weights; a Namespace is a bag of values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        # Options and a loss often lie beside the weights; a Namespace is a bag of values.
+        with torch.serialization.safe_globals([argparse.Namespace, *_numpy_numbers()]):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
@@ -72,8 +64,17 @@ def read(path: Path) -> "dict[str, Tensor]":
     for key, value in content.items():
         while key.startswith(PREFIXES):
             key = key.split(".", 1)[1]
-        state[key] = value
+        if key.rpartition(".")[2] not in COUNTERS:
+            state[key] = value
     return state
+
+
+def _numpy_numbers() -> list[Any]:
+    """What a pickled number of NumPy is made of, by the names that NumPy 1 and 2 write."""
+    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    kinds = (np.float64, np.float32, np.int64, np.int32)
+    return [*((scalar, name) for name in names), np.dtype, *(type(np.dtype(k)) for k in kinds)]
 
 
 def _problem(content: "Mapping[Any, Any]", most: int) -> str | None:
@@ -94,15 +95,13 @@ def _problem(content: "Mapping[Any, Any]", most: int) -> str | None:
     return None
 
 
-def quality_of(lam: float) -> int:
-    """Quality 1 to 6 of a published lambda; ValueError with the known ones otherwise."""
-    for known, quality in QUALITY_OF_LAMBDA.items():
-        if abs(lam / known - 1) < 0.02:
-            return quality
-    msg = (
-        f"no published weights have lambda {lam:g}; known: {', '.join(map(str, QUALITY_OF_LAMBDA))}"
-    )
-    raise ValueError(msg)
+def quality_of(lam: float) -> float:
+    """The quality 1 to 8 that lambda is for: of MSE (CompressAI's convention) or, above 1, MS-SSIM.
+
+    Between whole ones it is interpolated. ValueError with the range outside of it.
+    """
+    quality = lambdas.quality_of(lam, "ms-ssim" if lam > 1 else "psnr")
+    return float(round(quality)) if abs(quality - round(quality)) < NEAR_WHOLE else quality
 
 
 def import_checkpoint(
@@ -127,7 +126,7 @@ def import_checkpoint(
     target = folder or store.folders()[0]
     target.mkdir(parents=True, exist_ok=True)
     kind = "-msssim" if lam > 1 else ""
-    out = target / f"{name}{kind}-{quality}{SUFFIX}"
+    out = target / f"{name}{kind}-{quality:g}{SUFFIX}"
     if out.exists() and not force:
         arrays = {key: value.numpy() for key, value in stored(state, tables).items()}
         _check_same(out, identity.of(name, model.config_dict(), arrays))
@@ -139,7 +138,7 @@ def import_checkpoint(
         tables,
         {"source": path.name, "lambda": lam},
         UNMEASURED_GUARD,
-        float(quality),
+        quality,
     )
     return out
 

@@ -40,6 +40,9 @@ class Pack:
     def model(self, device: "torch.device") -> "Model":
         """The network in float32 on `device`; WeightsError where the weights are those of
         another network."""
+        from ..models.defaults import numbered
+
+        device = numbered(device)
         with self._lock:
             if "cpu" not in self._models:
                 self._models["cpu"] = self._built()
@@ -47,11 +50,12 @@ class Pack:
 
     def canonical(self, device: "torch.device") -> "Model":
         """The network in float64, without its transforms: what it decides is what streams say."""
+        from ..models.defaults import numbered, plain_defaults
+
+        device = numbered(device)
         with self._lock:
             if "cpu" not in self._canonicals:
                 import torch
-
-                from ..models.defaults import plain_defaults
 
                 with plain_defaults():
                     self._canonicals["cpu"] = self.model(torch.device("cpu")).exact()
@@ -78,11 +82,12 @@ class Pack:
         device: "torch.device",
         make: "Callable[[torch.nn.Module], torch.nn.Module]",
     ) -> "Model":
+        from ..models.defaults import numbered, plain_defaults
+
+        device = numbered(device)
         with self._lock:
             if str(device) not in made:
                 import torch
-
-                from ..models.defaults import plain_defaults
 
                 network = cast("torch.nn.Module", self.model(device))
                 with plain_defaults(), torch.inference_mode(False):  # gradients may be wanted later
@@ -129,11 +134,11 @@ class Pack:
         from ..models.loading import build
 
         try:
-            tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
             with (
                 plain_defaults(),
                 torch.inference_mode(False),
             ):  # whoever asks first: gradients need such tensors
+                tensors = {name: torch.from_numpy(array) for name, array in self._arrays.items()}
                 model = cast("Model", build(self._fresh, tensors, copy=False))
             if self.tables.fixed != model.fixed_rows:
                 msg = (
@@ -154,7 +159,10 @@ class Pack:
         return cast("torch.nn.Module", models.create(self.file.model, self.file.config))
 
     def _placed(self, modules: "dict[str, Model]", device: "torch.device") -> "Model":
+        import torch
+
         if str(device) not in modules:
-            twin = copy.deepcopy(modules["cpu"])
-            modules[str(device)] = cast("torch.nn.Module", twin).to(device)  # type: ignore[assignment]
+            with torch.inference_mode(False):  # whoever asks first, as in `_built`
+                twin = cast("torch.nn.Module", copy.deepcopy(modules["cpu"]))
+                modules[str(device)] = cast("Model", twin.to(device))
         return modules[str(device)]

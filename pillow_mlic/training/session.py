@@ -14,6 +14,7 @@ from ..engines import devices
 from ..models.base import HasHyperpriorStage, Model, Selective, StartsFromData, Textured
 from ..models.lambdas import quality_of
 from ..models.published import SingleQualityNetwork
+from ..packs import checkpoints
 from .data import Crops, load_folder
 from .export import export
 from .loop import STAGES, STATE, Settings, Trainer, TrainingReport, load_state, settings_from
@@ -39,7 +40,7 @@ class TrainingRequest:
     cooldown: bool = False
     out: Path | None = None
     start: Path | None = None
-    """A run, or a weight pack, whose weights a new run starts from."""
+    """A run, a weight pack or a published checkpoint, whose weights a new run starts from."""
     lam: float | None = None
     """The lambda to train for, in place of a quality among `changes`."""
     device: str | None = None
@@ -78,7 +79,7 @@ def train(
         msg = f"{request.run} has been begun already; start from other weights in a new folder"
         raise ValueError(msg)
     settings = _settings(request, state)
-    device = _local(devices.resolve(request.device))
+    device = _local(request.device)
     pictures = load_folder(request.data, settings.crop, loading)
     if state is not None:
         model = models.create(request.model, state["config"])
@@ -162,7 +163,7 @@ def _name(model: str, settings: Settings) -> str:
 
 
 def _started(name: str, place: Path, stage: str) -> Model:
-    """A network with the weights of a run (their average) or of a pack."""
+    """A network with the weights of a run (their average), of a pack or of a checkpoint."""
     if place.is_dir():
         state = load_state(place / STATE)
         try:
@@ -174,6 +175,11 @@ def _started(name: str, place: Path, stage: str) -> Model:
         with torch.no_grad():
             for parameter, average in zip(model.parameters(), state["average"], strict=True):
                 parameter.copy_(average)
+    elif place.suffix != packs.SUFFIX:
+        found, model = models.identify(checkpoints.read(place))
+        if found != name:
+            msg = f"the weights in {place} are those of {found}, not of {name}"
+            raise ValueError(msg)
     else:
         file = packs.inspect(place)
         if file.model != name:
@@ -187,8 +193,10 @@ def _started(name: str, place: Path, stage: str) -> Model:
     return model.add_selection()
 
 
-def _local(device: torch.device) -> torch.device:
-    """With several processes on one machine, each has a GPU of its own."""
-    if str(device) == "cuda" and "LOCAL_RANK" in os.environ:
+def _local(asked: str | None) -> torch.device:
+    """The device that was asked for; with several processes each has a GPU of its own."""
+    device = devices.resolve(asked)
+    numbered = ":" in (devices.named(asked) or "")
+    if device.type == "cuda" and not numbered and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take, windows
+from .constants import constant
 from .conv import Conv2d, LayerNorm, Linear
 
 MASKED = -1e4
@@ -76,9 +77,9 @@ class LocalContext(nn.Module):
         margin = (0, 0, reach, reach, reach, reach)
         pairs = F.pad(torch.cat([q, k], -1), margin).flatten(0, 2)
         singles = F.pad(torch.cat([v, shared, inside], -1), margin).flatten(0, 2)
-        index = windows(batch, height, width, self.window, NON_ANCHOR).to(anchors.device)
+        index = windows(batch, height, width, self.window, NON_ANCHOR, anchors.device)
         # In a window's order of rows, anchors are the odd pixels.
-        border = _border_windows(batch, height, width, reach).to(anchors.device)
+        border = _border_windows(batch, height, width, reach, anchors.device)
         attended = self._attend(
             F.embedding(index[1::2], pairs), F.embedding(index, singles), border
         )
@@ -146,7 +147,10 @@ class LocalContext(nn.Module):
         return out
 
 
-def _border_windows(batch: int, height: int, width: int, reach: int) -> Tensor:
+@constant
+def _border_windows(
+    batch: int, height: int, width: int, reach: int, device: torch.device
+) -> Tensor:
     """Which non-anchors, counted in their packed order, have a window that leaves the picture.
 
     It uses only sizes, so that `complexity` can count a network whose tensors have no values.
@@ -155,7 +159,8 @@ def _border_windows(batch: int, height: int, width: int, reach: int) -> Tensor:
     to_edge = np.minimum(np.minimum(row, height - 1 - row), np.minimum(column, width - 1 - column))[
         (row + column) % 2 == NON_ANCHOR
     ]
-    return torch.tensor(np.flatnonzero(np.tile(to_edge, batch) < reach).tolist())
+    found = np.flatnonzero(np.tile(to_edge, batch) < reach).tolist()
+    return torch.tensor(found, device=device)
 
 
 def _relative_positions(window: int) -> Tensor:

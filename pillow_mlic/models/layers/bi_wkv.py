@@ -27,7 +27,14 @@ FLOAT32_REACH = 12.0
 """Largest |w| T whose weights float32 can hold all at once."""
 
 
-def bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, overwrite: bool = False) -> Tensor:
+def bi_wkv(
+    w: Tensor,
+    u: Tensor,
+    k: Tensor,
+    v: Tensor,
+    reach: float | None = None,
+    overwrite: bool = False,
+) -> Tensor:
     """Bidirectional WKV as the published kernel computes it.
 
     Per-token decay `w` (C,) of either sign, bonus `u` (C,), keys `k` and values `v` (B, C, T)
@@ -44,13 +51,17 @@ def bi_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, overwrite: bool = False) 
 
     Linear in T. Any T and any keys. Decays may differ from zero by |w| T <= 100; published ones do
     by 1 to 4, and for w T above 15 the kernel's own denominator may vanish. Computed in float32
-    for the half types (in float64 for |w| T above 12) and returned in the type of `v`. With
+    for the half types (in float64 for |w| T above 12, on the CPU where the device has none) and
+    returned in the type of `v`. `reach` is the largest |w| T; without it a GPU is waited for. With
     `overwrite` the result may take the place of `v`.
     """
     dtype = torch.promote_types(torch.promote_types(k.dtype, v.dtype), torch.float32)
-    reach = float(w.detach().abs().max()) * k.shape[-1]
+    if reach is None:
+        reach = float(w.detach().abs().max()) * k.shape[-1]
     if reach > FLOAT32_REACH:
         dtype = torch.float64
+        if k.device.type == "mps":
+            return bi_wkv(w.cpu(), u.cpu(), k.cpu(), v.cpu(), reach).to(k.device)
     with torch.autocast(k.device.type, enabled=False):
         tables = _tables(w.to(dtype), u.to(dtype), Cut.of(k.shape[-1]))
         # All weights are relative to e^(largest key): every token sees that one with e^-reach or

@@ -10,6 +10,8 @@ Anchors are the positions with row + column odd, non-anchors the others (as in M
 import torch
 from torch import Tensor
 
+from .constants import constant
+
 ANCHOR, NON_ANCHOR = 1, 0
 
 
@@ -40,7 +42,10 @@ def keep(x: Tensor, half: int) -> Tensor:
     return kept
 
 
-def windows(batch: int, height: int, width: int, side: int, half: int) -> Tensor:
+@constant
+def windows(
+    batch: int, height: int, width: int, side: int, half: int, device: torch.device
+) -> Tensor:
     """Indexes of the pixels of the side x side windows around one half's positions.
 
     (side^2, B H W / 2): rows of a (B, H, W, C) map after a margin of side // 2 was added all round
@@ -48,7 +53,7 @@ def windows(batch: int, height: int, width: int, side: int, half: int) -> Tensor
     row, the other half's pixels are the odd ones.
     """
     outer = (height + side - 1, width + side - 1)
-    pixel = torch.arange(batch * outer[0] * outer[1]).view(batch, *outer, 1)
+    pixel = torch.arange(batch * outer[0] * outer[1], device=device).view(batch, *outer, 1)
     corner = take(pixel[:, :height, :width], half)
     offset = pixel[0, :side, :side]
     return offset.reshape(-1, 1) + corner.flatten()

@@ -37,7 +37,7 @@ class CheckerboardConv(nn.Module):
         kernel = self.weight.shape[-1]
         reach = kernel // 2
         padded = F.pad(put(packed, half), (0, 0, reach, reach, reach, reach)).flatten(0, 2)
-        index = windows(batch, height, 2 * width, kernel, 1 - half)[1::2].T.to(packed.device)
+        index = windows(batch, height, 2 * width, kernel, 1 - half, packed.device)[1::2].T
         # The taps that the mask leaves are every second one, in the order of rows.
         near = F.embedding(index, padded).view(batch, height, width, -1)
         weight = (self.weight * self.mask).flatten(2)[..., 1::2].transpose(1, 2).flatten(1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .attention import conv_mlp
 from .checkerboard import ANCHOR, NON_ANCHOR, keep, put, take
+from .constants import constant
 from .conv import Conv2d, Linear
 
 WHOLE = 1536
@@ -48,13 +49,15 @@ def _attention(queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Ten
     return logits.softmax(-1)
 
 
+@constant
 def _near(height: int, width: int, window: int, device: torch.device) -> Tensor:
     """Whether an anchor (column) is in the window around a non-anchor (row): (n, n), booleans."""
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    sides = (torch.arange(side, device=device) for side in (height, width))
+    y, x = torch.meshgrid(*sides, indexing="ij")
     place = torch.stack((y, x), -1)[None]
     ours, theirs = (take(place, half).flatten(0, 2) for half in (NON_ANCHOR, ANCHOR))
     distance = (ours[:, None] - theirs).abs().amax(-1)
-    return (distance <= window // 2).to(device)
+    return distance <= window // 2
 
 
 class IntraSliceMaps(nn.Module):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..lambdas import DISTORTIONS, QUALITIES
+from .constants import constant
 
 
 def interpolate(table: Tensor, quality: Tensor) -> Tensor:
@@ -17,9 +18,13 @@ def interpolate(table: Tensor, quality: Tensor) -> Tensor:
 
 def lambda_of(quality: Tensor, distortion: str = "psnr") -> Tensor:
     """Lambda of `quality` (B,), log-interpolated: (B,)."""
-    lambdas = DISTORTIONS[distortion]
-    logs = torch.tensor(lambdas, dtype=quality.dtype, device=quality.device).log()
+    logs = _log_lambdas(distortion, quality.dtype, quality.device)
     return interpolate(logs.unsqueeze(-1), quality).squeeze(-1).exp()
+
+
+@constant
+def _log_lambdas(distortion: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(DISTORTIONS[distortion], dtype=dtype, device=device).log()
 
 
 def error_price(quality: Tensor) -> Tensor:

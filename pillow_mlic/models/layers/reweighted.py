@@ -141,7 +141,7 @@ class RotaryLocalContext(nn.Module):
         reach = self.window // 2
         parts = F.pad(parts, (0, 0, reach, reach, reach, reach)).flatten(0, 2)
         # In a window's order of rows, anchors are the odd pixels.
-        index = windows(batch, height, width, self.window, NON_ANCHOR)[1::2].T.to(anchors.device)
+        index = windows(batch, height, width, self.window, NON_ANCHOR, anchors.device)[1::2].T
         q, k, v, inside = F.embedding(index, parts).split([channels] * 3 + [1], dim=-1)
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))
         logits = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5

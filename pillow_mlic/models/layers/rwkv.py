@@ -75,6 +75,7 @@ class SpatialMixing(nn.Module):
         super().__init__()
         self.decay = nn.Parameter(torch.randn(width))
         self.boost = nn.Parameter(torch.randn(width))
+        self._known_reach: tuple[Tensor, int | None, float] | None = None
         self.omni_shift = OmniShift(width)
         self.key = Linear(width, width, bias=False)
         self.value = Linear(width, width, bias=False)
@@ -85,10 +86,22 @@ class SpatialMixing(nn.Module):
         _, height, width, _ = x.shape
         tokens = height * width
         x = self.omni_shift(x).flatten(1, 2).transpose(1, 2)  # (B, C, T)
-        k, v, gate = (layer.weight @ x for layer in (self.key, self.value, self.receptance))
-        mixed = bi_wkv(self.decay / tokens, self.boost / tokens, k, v)
+        k, v, gate = (
+            layer.weight.to(x.dtype) @ x for layer in (self.key, self.value, self.receptance)
+        )
+        decay, boost = self.decay.to(x.dtype) / tokens, self.boost.to(x.dtype) / tokens
+        mixed = bi_wkv(decay, boost, k, v, self._reach())
         mixed = (torch.sigmoid(gate) * mixed).transpose(1, 2)  # (B, T, C)
         return self.output(mixed).unflatten(1, (height, width))
+
+    def _reach(self) -> float:
+        """The largest decay by its size, over the whole picture; read once, as a GPU must wait."""
+        version = None if self.decay.is_inference() else self.decay._version
+        known = self._known_reach
+        if known is None or known[0] is not self.decay or known[1] != version:
+            known = self.decay, version, float(self.decay.detach().abs().max())
+            self._known_reach = known
+        return known[2]
 
     def residual(self, x: Tensor, norm: nn.Module, gain: Tensor) -> Tensor:
         """x + gain * self(norm(x)); all but the operator itself works in bands of rows."""
@@ -102,7 +115,7 @@ class SpatialMixing(nn.Module):
                 for part, out in zip(shifted.flatten(1, 2), projection[..., at], strict=True):
                     torch.mm(weight, part.T, out=out)
         decay, boost = self.decay.to(x.dtype) / tokens, self.boost.to(x.dtype) / tokens
-        mixed = bi_wkv(decay, boost, k, v, overwrite=True)
+        mixed = bi_wkv(decay, boost, k, v, self._reach(), overwrite=True)
         weight = (gain[:, None] * self.output.weight).to(x.dtype).T
         result = k.view(x.shape)  # keys have done their work; fresh memory costs time
         for rows in _bands(height, width):

@@ -1,0 +1,385 @@
+"""Every model on an emulated GPU, NVIDIA's and Apple's: the files and pixels are the CPU's."""
+
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import pillow_mlic
+from pillow_mlic import packs
+from pillow_mlic.coding.coding import Coding
+from pillow_mlic.coding.encoder import Encoder
+from pillow_mlic.diagnostics import bits, skipping
+from pillow_mlic.engines import Needs, devices, engine_for
+from pillow_mlic.engines.arithmetic import memory_errors
+from pillow_mlic.engines.base import LatentArrays, RoundingArrays
+from pillow_mlic.errors import DeviceMemoryError
+from pillow_mlic.models.base import ZeroCoder
+from pillow_mlic.models.layers.bi_wkv import bi_wkv
+from pillow_mlic.training.loop import Settings, Trainer
+
+from .accelerator import Accelerator, Counts, OnDevice
+from .conftest import GOLDEN, WITH_INTEGERS, make_small_model, photograph
+from .family import VARIANTS, make, write_pack
+
+pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
+
+DEVICES = ("cuda", "mps")
+FLOATS, INTEGERS = "mlicv2-lite in floats", "mlicv2-lite"
+ALL = (INTEGERS, FLOATS, *VARIANTS)
+
+
+@pytest.fixture(params=DEVICES)
+def gpu(request: pytest.FixtureRequest) -> Iterator[Accelerator]:
+    with Accelerator(request.param) as accelerator:
+        yield accelerator
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A pack of every model."""
+    folder = tmp_path_factory.mktemp("packs")
+    found = {INTEGERS: WITH_INTEGERS, FLOATS: GOLDEN / "small.safetensors"}
+    for variant in VARIANTS:
+        found[variant] = folder / f"{variant}.safetensors"
+        write_pack(make(variant), variant.split()[0], found[variant])
+    return found
+
+
+@pytest.fixture(params=ALL)
+def model(request: pytest.FixtureRequest, only: Callable[[str], str]) -> str:
+    """The name of a model whose pack is the one that is found."""
+    return only(str(request.param))
+
+
+@pytest.fixture
+def only(weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Makes the pack of a model the one that is found; nobody has loaded it before."""
+    monkeypatch.setattr(packs.store, "_packs", {})
+    monkeypatch.setattr(packs.store, "_latest", None)
+
+    def choose(name: str) -> str:
+        monkeypatch.setenv("MLIC_WEIGHTS", str(weights[name]))
+        return name
+
+    return choose
+
+
+def saved(model: str, device: str, width: int = 100, tile: int = 64, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    name = model.split()[0]
+    photograph(width, 64).save(buffer, "MLIC", model=name, device=device, tile=tile, **options)
+    return buffer.getvalue()
+
+
+def opened(file: bytes, device: str) -> Any:
+    with pillow_mlic.MlicImageFile(io.BytesIO(file)) as image:
+        return np.asarray(image.decode(device=device), dtype=int)
+
+
+OPTIONS = ({"optimize": False}, {"optimize": True}, {"refine": 1, "width": 64})
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=("plain", "optimize", "refine"))
+def test_files_are_those_of_the_cpu(gpu: Accelerator, model: str, options: dict[str, Any]) -> None:
+    device = str(gpu.device)
+    file = saved(model, device, **options)
+    assert min(gpu.counts()[:2]) > 0, "then nothing has run there"
+    assert file == saved(model, "cpu", **options)
+    assert np.abs(opened(file, device) - opened(file, "cpu")).max() <= 1
+
+
+def test_parts_of_files(gpu: Accelerator, model: str) -> None:
+    """A region, and the first slices."""
+    device = str(gpu.device)
+    file = saved(model, "cpu", optimize=False)
+    for read in (
+        partial(pillow_mlic.decode_region, box=(30, 10, 90, 60)),
+        partial(pillow_mlic.decode_slices, slices=1),
+    ):
+        gpu.reset()
+        here, there = (
+            np.asarray(read(io.BytesIO(file), device=name), dtype=int) for name in (device, "cpu")
+        )
+        assert gpu.downloads
+        assert np.abs(here - there).max() <= 1
+
+
+def test_batches(gpu: Accelerator, model: str) -> None:
+    """Several pictures at once, in encoder and decoder, with both guard bands."""
+    pack = packs.load(packs.find(model.split()[0]))
+    pictures = np.stack([np.asarray(photograph(64, 64, seed)) for seed in (1, 2, 3)])
+    for guard in (1e-9, pack.file.guard):
+        both = []
+        for device in (str(gpu.device), "cpu"):
+            engine = engine_for(pack, device, Needs(gradients=True, floats=True))
+            coding = Coding(pack, 3.0, 64, guard, engine)
+            streams = [tile for (tile,) in Encoder(coding, optimize=True).encode_batch(pictures)]
+            both.append((streams, engine.decode(streams, (1, 1), 3.0, guard)))
+        assert both[0][0] == both[1][0]
+        # Decoders of float32 give the same symbols; their means differ in the last digits.
+        np.testing.assert_allclose(both[0][1], both[1][1], atol=1e-3)
+
+
+@pytest.mark.parametrize("stage", ["all", "selection"])
+def test_a_training_step(gpu: Accelerator, tmp_path: Path, model: str, stage: str) -> None:
+    """The step of the CPU, but for the last digits; random numbers are those of the device."""
+    if stage == "selection" and model != "mlicv2 selective":
+        pytest.skip("has nothing to select")
+    quality = None if model.startswith(INTEGERS) else 3.0
+    settings = Settings(
+        batch=2, crop=64, warm_up=2, bf16=False, quality=quality, stage=stage, rate=1e-3
+    )
+    changed = []
+    for device in (str(gpu.device), "cpu"):
+        network = (make_small_model() if quality is None else make(model)).train()
+        before = [p.detach().clone() for p in network.parameters()]
+        pictures = [np.asarray(photograph(96, 80))]
+        trainer = Trainer(network, pictures, tmp_path / device, settings, torch.device(device))
+        (tmp_path / device).mkdir()
+        found: list[float] = []
+        trainer.train(2, None, False, lambda r, found=found: found.append(r.loss))
+        after = [p.detach().cpu() for p in trainer.model.parameters()]
+        assert isinstance(next(trainer.model.parameters()), OnDevice) == (device != "cpu")
+        changed.append(
+            (found, [float((b - a).abs().max()) for a, b in zip(before, after, strict=True)])
+        )
+    assert changed[0][0] == pytest.approx(changed[1][0], rel=1e-4)
+    assert changed[0][1] == pytest.approx(changed[1][1], abs=1e-4)
+    assert max(changed[0][1]) > 0
+
+
+# ---- round trips ---------------------------------------------------------------------------------
+
+
+class Counting(ZeroCoder):
+    """Counts the steps of a walk, decisions and hyper latents included."""
+
+    steps = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.steps += 1
+        return super().__call__(*args, **kwargs)
+
+    def decide(self, odds: Any) -> Any:
+        self.steps += 1
+        return super().decide(odds)
+
+    def fixed(self, *args: Any) -> Any:
+        self.steps += 1
+        return super().fixed(*args)
+
+
+@pytest.mark.parametrize("optimize", [False, True], ids=["nearest", "optimised"])
+@pytest.mark.parametrize("name", [FLOATS, *VARIANTS])
+def test_round_trips(only: Callable[[str], str], name: str, optimize: bool) -> None:
+    """A walk copies once a step in each direction at most, and reads no single numbers.
+
+    The encoder's walk also uploads y, z and the gradient; both download what they return.
+    """
+    pack = packs.load(packs.find(only(name).split()[0]))
+    counting = Counting()
+    with torch.inference_mode():
+        pack.model(torch.device("cpu")).entropy(torch.full((1,), 3.0), (1, 1), counting)
+    with Accelerator("cuda") as gpu:
+        engine = engine_for(pack, "cuda", Needs(gradients=True, floats=True))
+        picture = np.asarray(photograph(64, 64))[None]
+        for _ in range(2):  # the first time constants are made
+            y = engine.analysis(picture, 3.0)
+            latents = LatentArrays(y, engine.hyper_analysis(y))
+            rounding = None
+            if optimize:
+                first = engine.first_pass(latents, 3.0)
+                errors = engine.errors(picture, first.y_hat, 3.0, differentiate=True)
+                rounding = RoundingArrays(first, errors.gradient)
+            gpu.reset()
+            (tile,) = engine.encode(latents, 3.0, 1e-9, rounding, estimate=False)
+            encoding = gpu.counts()
+            gpu.reset()
+            engine.decode([tile.stream.payload], (1, 1), 3.0, 1e-9)
+            decoding = gpu.counts()
+            gpu.reset()
+            engine.synthesis(y, 3.0)
+            showing = gpu.counts()
+    steps = counting.steps
+    assert encoding == Counts(2 + optimize, steps + 1, 0, 0)
+    hyper = name != FLOATS  # a factorised prior has no rows to choose: nothing to download
+    assert decoding == Counts(steps, steps + 1 - hyper, 0, 0)
+    assert showing == Counts(1, 1, 0, 0)
+
+
+def test_integers_need_no_round_trips(only: Callable[[str], str]) -> None:
+    pack = packs.load(packs.find(only(INTEGERS)))
+    with Accelerator("cuda") as gpu:
+        engine = engine_for(pack, "cuda")
+        y = engine.analysis(np.asarray(photograph(64, 64))[None], 3.0)
+        latents = LatentArrays(y, engine.hyper_analysis(y))
+        assert gpu.counts()[1:] == (2, 0, 0)
+        gpu.reset()
+        (tile,) = engine.encode(latents, 3.0, None)
+        engine.decode([tile.stream.payload], (1, 1), 3.0, None)
+        assert gpu.counts() == (0, 0, 0, 0)
+
+
+# ---- devices -------------------------------------------------------------------------------------
+
+
+def test_a_device_has_one_name(only: Callable[[str], str]) -> None:
+    """Weights lie once on a GPU, whatever it is called."""
+    pack = packs.load(packs.find(only(INTEGERS)))
+    for device, names in (("cuda", ("cuda", "cuda:0")), ("mps", ("mps", "mps:0"))):
+        with Accelerator(device):
+            assert {str(devices.resolve(name)) for name in names} == {f"{device}:0"}
+            for place in (pack.model, pack.canonical, pack.half):
+                if (device, place) != ("mps", pack.canonical):
+                    first, second = (place(torch.device(name)) for name in names)
+                    assert first is second
+    assert str(devices.resolve("cpu:0")) == "cpu"
+    assert pack.model(torch.device("cpu:0")) is pack.model(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("what", ["weights", "pixels"])
+def test_the_cpu_does_what_does_not_fit(
+    gpu: Accelerator, only: Callable[[str], str], what: str
+) -> None:
+    """MPS has no error of its own for want of memory."""
+    name, device = only("lalic"), str(gpu.device)
+    save = partial(saved, name, width=256, tile=256, optimize=True)
+    file = save("cpu")
+    expected = opened(file, "cpu")
+    largest = max(p.numel() for p in make(name).parameters())
+    assert largest < 256 * 64
+    gpu.most_numbers = largest if what == "pixels" else largest - 1
+    with pytest.warns(RuntimeWarning, match=f"the memory of {device} does not suffice"):
+        assert save(device) == file
+    with pytest.warns(RuntimeWarning, match="the CPU does the work"):
+        assert np.array_equal(opened(file, device), expected)
+
+
+@pytest.mark.parametrize(
+    ("said", "device", "expected"),
+    [
+        ("CUDA error: out of memory", "cuda", DeviceMemoryError),
+        ("CUDNN_STATUS_ALLOC_FAILED", "cuda", DeviceMemoryError),
+        ("MPS backend out of memory (MPS allocated: 9 GB)", "mps", DeviceMemoryError),
+        ("Invalid buffer size: 31.64 GB", "mps", DeviceMemoryError),
+        ("DefaultCPUAllocator: not enough memory: you tried", "mps", MemoryError),
+        ("shapes cannot be multiplied", "mps", RuntimeError),
+    ],
+)
+def test_want_of_memory(said: str, device: str, expected: type[Exception]) -> None:
+    with pytest.raises(expected) as caught, memory_errors(torch.device(device)):
+        raise RuntimeError(said)
+    assert type(caught.value) is expected
+
+
+def test_apples_gpu_is_used_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Accelerator("mps"):
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+        assert str(devices.resolve()) == "cpu"
+        assert str(devices.resolve("mps")) == "mps:0"
+
+
+def test_large_decays(gpu: Accelerator) -> None:
+    """They need float64, which MPS has not."""
+    generator = torch.Generator().manual_seed(1)
+    k, v = torch.randn(2, 1, 4, 96, generator=generator)
+    w, u = torch.tensor([20.0, -3.0, 14.0, 0.1]) / 96, torch.zeros(4)
+    with torch.inference_mode():
+        found = bi_wkv(*(x.to(gpu.device) for x in (w, u, k, v)))
+        torch.testing.assert_close(found.cpu(), bi_wkv(w, u, k, v))
+
+
+def test_pixels_are_made_in_whole_float32(only: Callable[[str], str]) -> None:
+    """Not of TF32 products, which would cost levels; what the caller has set comes back."""
+    pack = packs.load(packs.find(only("mlic++")))
+    cudnn, seen = torch.backends.cudnn, []
+    before = (cudnn.enabled, cudnn.allow_tf32)
+
+    def look(*_: Any) -> None:
+        seen.append((cudnn.enabled, cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+
+    with Accelerator("cuda"):
+        network: Any = pack.model(torch.device("cuda"))
+        for part in (network.g_a, network.g_s):
+            part.register_forward_hook(look)
+        engine = engine_for(pack, "cuda", Needs(floats=True))
+        torch.set_float32_matmul_precision("medium")
+        try:
+            engine.synthesis(engine.analysis(np.zeros((1, 64, 64, 3), np.uint8), 3.0), 3.0)
+            assert torch.get_float32_matmul_precision() == "medium"
+        finally:
+            torch.set_float32_matmul_precision("highest")
+    assert seen == [(before[0], False, "highest")] * 2
+    assert (cudnn.enabled, cudnn.allow_tf32) == before
+
+
+# ---- the rig itself ------------------------------------------------------------------------------
+
+
+def test_the_rig_refuses_what_a_gpu_refuses(gpu: Accelerator) -> None:
+    here, there = torch.ones(3), torch.ones(3, device=gpu.device)
+    assert (there.device, there.is_cpu) == (gpu.device, False)
+    with pytest.raises(RuntimeError, match="same device"):
+        there + here
+    with pytest.raises(RuntimeError, match="same device"):
+        here.add_(there)
+    with pytest.raises(TypeError, match="numpy"):
+        there.numpy()
+    with pytest.raises(RuntimeError, match="there is no"):
+        here.to("cuda:1")
+    missing = "histogram" if gpu.device.type == "cuda" else "linalg_eigh"
+    with pytest.raises(NotImplementedError, match="not currently implemented"):
+        torch.histogram(there, 2) if missing == "histogram" else torch.linalg.eigh(there.diag())
+    gpu.forbidden = {"erfc"}
+    with pytest.raises(NotImplementedError, match="erfc"):
+        torch.erfc(there)
+    if gpu.device.type == "mps":
+        for make in (there.double, lambda: torch.zeros(2, dtype=torch.float64, device="mps")):
+            with pytest.raises(TypeError, match="float64"):
+                make()
+
+
+def test_the_rig_counts(gpu: Accelerator) -> None:
+    x = torch.arange(6.0).view(2, 3).to(gpu.device)
+    assert gpu.counts() == (1, 0, 0, 0)
+    assert x.to(gpu.device) is x
+    assert x.cpu().tolist() == x.to("cpu", torch.int32).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert gpu.counts() == (1, 2, 0, 0)
+    assert float(x.sum()) == 15
+    assert bool(x.any())
+    assert gpu.counts() == (1, 2, 2, 0)
+    assert x[x > 3].shape == (2,)
+    assert x.nonzero().shape == (5, 2)
+    assert gpu.counts() == (1, 2, 2, 2)
+    x[0].copy_(torch.ones(3))  # a view: the whole changes
+    torch.tensor([1, 2], device=gpu.device)
+    assert gpu.counts() == (3, 2, 2, 2)
+    assert float(x.sum()) == 15
+
+
+def test_the_rig_differentiates(gpu: Accelerator) -> None:
+    """Through copies, too."""
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    there = x.to(gpu.device)
+    (3 * there.square()).sum().cpu().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [6, 12]
+
+
+def test_diagnostics(gpu: Accelerator, only: Callable[[str], str], tmp_path: Path) -> None:
+    """Where bits went, what contexts look at, and what is skipped."""
+    path, device = tmp_path / "a.mlic", str(gpu.device)
+    path.write_bytes(saved(only("mlicv2 selective"), "cpu", optimize=False))
+    np.testing.assert_allclose(bits.bit_map(path, device), bits.bit_map(path, "cpu"), rtol=1e-5)
+    (_, here), (_, there) = (bits.context_maps(path, (20, 20), name) for name in (device, "cpu"))
+    for name, values in here.items():
+        np.testing.assert_allclose(values, there[name], rtol=1e-3, atol=1e-5)
+    photograph(64, 64).save(tmp_path / "a.png")
+    (row,) = skipping.measure([tmp_path / "a.png"], "mlicv2", gpu.device)
+    assert row.selective.coded < row.plain.coded
