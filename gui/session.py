@@ -337,6 +337,11 @@ class Session:
             return Path(version.path).name
         return choices.choice(version.codec).label
 
+    def waiting_words(self, number: int) -> str:
+        """What is said over the original that stands in for a version: encoding .mlic, 34 %."""
+        share = self.progress.get(number, 0.0)
+        return f"Original – {self.name(number)} is at {share:.0%}"
+
     def headline(self) -> tuple[str, list[tuple[int, str]]]:
         """How the versions compare: "At the same 41 kB", and for each its number and words.
 

@@ -7,7 +7,6 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QColor,
-    QImage,
     QKeyEvent,
     QMouseEvent,
     QNativeGestureEvent,
@@ -17,12 +16,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from .. import bitmap, tiles, words
+from .. import words
 from ..raster import Raster
 from ..session import Session
-from ..state import MAX_PANES, ORIGINAL, Layout, Lens
+from ..state import MAX_PANES, ORIGINAL, Layout
 from ..view_transform import STEP, ScreenBox, View, fit, next_zoom, panes
 from . import marks
+from .artist import Artist
 from .panes import PaneButton, colour_of, dot
 from .theme import LIGHT, Colours
 from .tile_images import TileImages
@@ -226,98 +226,17 @@ class Canvas(QWidget):
         if self._picture is None:
             return
         painter.scale(1 / ratio, 1 / ratio)
+        artist = Artist(painter, self.session, self.images, self.view, ratio)
         for _, number, pane, clip in self.panes():
             painter.setClipRect(QRectF(*clip))
-            self._paint_version(painter, number, pane, clip)
+            artist.version(number, pane, clip)
         painter.setClipping(False)
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self.session.state.layout == Layout.SPLIT:
             x = round(self._device(self.split * self.width())) / ratio
             marks.split_line(painter, x, self.height())
-        self._paint_legend(painter)
-
-    def _paint_version(
-        self, painter: QPainter, number: int, pane: ScreenBox, clip: ScreenBox
-    ) -> None:
-        session = self.session
-        assert session.picture is not None
-        original = session.picture.raster
-        coded = session.shown.get(number)
-        raster = original if number == ORIGINAL else coded.raster if coded is not None else None
-        if raster is None:
-            painter.setOpacity(0.35)
-            self._paint_raster(painter, original, None, pane, clip)
-            painter.setOpacity(1.0)
-            reason = session.failures.get(number)
-            self._paint_note(painter, reason or "Encoding …", clip)
-            return
-        lens = session.state.lens
-        if lens == Lens.DIFFERENCE:
-            self._paint_raster(painter, raster, original, pane, clip)
-        else:
-            self._paint_raster(painter, raster, None, pane, clip)
-        bits = session.bits(number)
-        if lens == Lens.BITS and bits is not None:
-            data = bitmap.overlay(bits, self._most_bits()).tobytes()
-            rows, columns = bits.shape
-            image = QImage(
-                data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32_Premultiplied
-            )
-            left, top = self.view.origin(pane)
-            side = 16 * self.view.zoom
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-            painter.save()
-            width, height = raster.width * self.view.zoom, raster.height * self.view.zoom
-            painter.setClipRect(QRectF(left, top, width, height), Qt.ClipOperation.IntersectClip)
-            painter.drawImage(QRectF(left, top, columns * side, rows * side), image)
-            painter.restore()
-        elif lens == Lens.BITS and number != ORIGINAL and coded and session.has_bits(coded):
-            self._paint_note(painter, "Counting bits …", clip)
-
-    def _most_bits(self) -> float:
-        maps = [self.session.bits(number) for _, number, _, _ in self.panes()]
-        return max((bitmap.most(bits) for bits in maps if bits is not None), default=1.0)
-
-    def _paint_raster(
-        self,
-        painter: QPainter,
-        raster: Raster,
-        other: Raster | None,
-        pane: ScreenBox,
-        clip: ScreenBox,
-    ) -> None:
-        """A picture, or its difference from `other`."""
-        if raster.channels == 4 and other is None:
-            left, top = self.view.origin(pane)
-            size = (raster.width * self.view.zoom, raster.height * self.view.zoom)
-            marks.checkers(painter, QRectF(left, top, *size), round(self._device(8)))
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.view.zoom < 1)
-        gain = self.session.state.gain
-        for tile in tiles.visible(raster, self.view, pane, clip):
-            painter.drawImage(QRectF(*tile.target), self.images.image(raster, tile, other, gain))
-
-    def _paint_note(self, painter: QPainter, text: str, clip: ScreenBox) -> None:
-        """A sentence in the middle of a pane, in logical pixels."""
-        painter.save()
-        ratio = self.devicePixelRatioF()
-        painter.scale(ratio, ratio)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        marks.note(painter, text, QRectF(*(v / ratio for v in clip)))
-        painter.restore()
-
-    def _paint_legend(self, painter: QPainter) -> None:
-        """What the colours of a lens mean."""
-        state = self.session.state
-        if state.lens == Lens.DIFFERENCE:
-            text = f"Difference from the original × {state.gain}"
-            marks.legend(painter, text, self.height(), scale=False)
-        elif state.lens == Lens.BITS:
-            known = any(self.session.bits(number) is not None for _, number, _, _ in self.panes())
-            text = f"{self._most_bits():.0f} bits a 16×16 block"
-            if not known:
-                text = "Bit maps are there for .mlic versions"
-            marks.legend(painter, text, self.height(), scale=known)
+        artist.legend([number for _, number, _, _ in self.panes()], self.height())
 
     # ---- mouse -----------------------------------------------------------------------------------
 

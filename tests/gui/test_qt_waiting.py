@@ -1,0 +1,78 @@
+"""What is on the screen while versions are being made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtWidgets import QWidget
+
+from pillow_mlic_gui.qt.window import Window
+
+from ..conftest import photograph
+
+
+def seen(widget: QWidget) -> NDArray[np.uint8]:
+    """The pixels of a widget (H, W, RGB), as they are on the screen."""
+    shot = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    rows = np.frombuffer(shot.constBits(), np.uint8).reshape(shot.height(), -1)
+    return rows[:, : 3 * shot.width()].reshape(shot.height(), shot.width(), 3).copy()
+
+
+@pytest.fixture
+def waiting(window: Window, qtbot, tmp_path: Path) -> Window:
+    """A picture larger than the window, with versions that do not come."""
+    window.session.desk.want = lambda requests: None
+    photograph(1600, 1200).save(tmp_path / "large.png")
+    window.open([tmp_path / "large.png"])
+    qtbot.waitUntil(lambda: window.session.picture is not None, timeout=30_000)
+    window.refresh()
+    return window
+
+
+@pytest.mark.parametrize("zoom", [0.2, 0.37, 0.5, 0.71, 1.0, 2.0])
+def test_the_original_is_shown_at_every_zoom(waiting: Window, zoom: float) -> None:
+    canvas = waiting.canvas
+    canvas.zoom_to(zoom)
+    box = canvas._pane_boxes()[0]
+    left, top = (int(v) for v in canvas.view.origin(box))
+    original = waiting.session.picture.raster.image()
+    size = (round(1600 * zoom), round(1200 * zoom))
+    wanted = np.asarray(original.resize(size, Image.Resampling.BILINEAR, reducing_gap=2))
+    shot = seen(canvas)
+    # A part on either side of the line, away from buttons, knob and label.
+    x0, x1 = max(left, 0) + 20, min(left + size[0], shot.shape[1]) - 20
+    y0, y1 = max(top, 0) + 70, min(top + size[1], shot.shape[0]) - 70
+    line = round(canvas.split * shot.shape[1])
+    for start, end in ((x0, line - 30), (line + 30, x1)):
+        part = shot[y0:y1, start:end].astype(int)
+        model = wanted[y0 - top : y1 - top, start - left : end - left].astype(int)
+        assert abs(part.mean() - model.mean()) < 2, "not at full strength"
+        assert np.abs(part - model).mean() < 8, "not the original"
+
+
+def test_a_label_tells_how_far_it_is(waiting: Window) -> None:
+    waiting.session.progress[1] = 0.34
+    assert "34%" in waiting.session.waiting_words(1)
+    assert ".mlic" in waiting.session.waiting_words(1)
+    before = seen(waiting.canvas)
+    waiting.session.progress[1] = 0.87
+    after = seen(waiting.canvas)
+    changed = np.argwhere((before != after).any(axis=2))
+    height = before.shape[0]
+    assert len(changed)
+    assert changed[:, 0].min() > height - 50, "only the label at the lower edge"
+
+
+@pytest.mark.parametrize("zoom", [0.37, 0.5, 1.0])
+def test_what_cannot_be_made_is_pale(waiting: Window, zoom: float) -> None:
+    canvas = waiting.canvas
+    canvas.zoom_to(zoom)
+    x, y = 30, canvas.height() // 2 + 100
+    full = seen(canvas)[y : y + 60, x : x + 60].astype(float)
+    waiting.session.failures[waiting.state.slots[0]] = "a reason"
+    pale = seen(canvas)[y : y + 60, x : x + 60].astype(float)
+    behind = np.array(QColor(canvas.colours.canvas).getRgb()[:3])
+    assert np.abs(pale - (0.35 * full + 0.65 * behind)).max() < 3
