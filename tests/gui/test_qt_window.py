@@ -784,3 +784,30 @@ def test_the_program(tmp_path: Path, small_photo: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "small.png"), done.stderr
     assert not list((tmp_path / "temporary").glob("mlic-view-*"))
     assert (tmp_path / "s.ini").exists()
+
+
+def test_an_empty_window_is_idle(tmp_path: Path) -> None:
+    """Nothing is read, painted or polled while nobody does anything."""
+    script = (
+        "import gc, time\n"
+        "from pathlib import Path\n"
+        "from PySide6.QtCore import QTimer\n"
+        "from PySide6.QtWidgets import QApplication\n"
+        "from pillow_mlic_gui.qt import app, window\n"
+        "window.Window.warm_up = lambda self: None\n"
+        "qt = QApplication([])\n"
+        "used = []\n"
+        "def look():\n"
+        "    gc.collect()\n"
+        "    used.append(time.process_time())\n"
+        "    if len(used) == 2:\n"
+        "        print(used[1] - used[0])\n"
+        "        [w.close() for w in qt.topLevelWidgets() if isinstance(w, window.Window)]\n"
+        "QTimer.singleShot(2000, look)\n"
+        "QTimer.singleShot(4000, look)\n"
+        f"app.run([], Path({str(tmp_path / 's.ini')!r}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert float(done.stdout) < 0.2, "a tenth of a core"
