@@ -81,6 +81,7 @@ ACTIONS = (
     Action("quality-up", "Compare", "Higher quality", ("Right",), "Raise the quality by a step.", local=True),
     Action("quality-down", "Compare", "Lower quality", ("Left",), "Lower the quality by a step.", local=True),
     Action("compare-file", "Compare", "Compare with a file…", ("Ctrl+Shift+C",), "Add a file of the same picture as one more version."),
+    Action("again", "Compare", "Start again", ("F5",), "Make the versions that were stopped or failed."),
     Action("remove", "Compare", "Remove version", ("Delete",), "Take the selected version off the list.", local=True),
     Action("curves", "Compare", "Measure whole curves", ("R",), "Measure every codec at a range of qualities for the chart.", "", True),
     Action("published", "Compare", "Published curves", (), "Draw published curves of learned codecs (means over Kodak) as context.", "", True),
@@ -96,7 +97,7 @@ GESTURES = (
     Gesture("Click a version", "Show it on the right; with Shift on the left"),
     Gesture("Drop", "Open files, folders, pictures from a browser"),
     Gesture("Shift+Drop", "Compare files with the open picture"),
-    Gesture("Esc", "Close messages and help; stop what is running"),
+    Gesture("Esc", "Close messages and help; stop what runs: opening, saving, encoding, measuring"),
 )
 
 

@@ -13,6 +13,7 @@ from pillow_mlic.conversion import InputFile, find, output_of
 from pillow_mlic.files import bytes_text
 
 from . import choices, jobs, words
+from .progress import Stage
 from .state import Goal
 from .worker import Ticket, Worker
 
@@ -221,8 +222,8 @@ class Batch:
         self._changed(item)
         self._next()
 
-    def _progress(self, item: QueuedFile, share: float) -> None:
-        item.progress = share
+    def _progress(self, item: QueuedFile, stage: Stage) -> None:
+        item.progress = stage.share
         self._changed(item)
 
     # ---- where it stands -------------------------------------------------------------------------

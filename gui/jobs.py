@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from pillow_mlic.opener import available_devices
 
 from . import choices, pictures, raster
 from .pictures import Picture
+from .progress import LOADING
 from .raster import Raster
 from .state import Goal, GoalKind
 from .tiles import Painter
@@ -63,7 +64,7 @@ class CodedPicture:
 
 def open_picture(report: Report, source: Path | bytes, name: str, target: Path) -> Picture:
     """Read a picture and write its pixels to `target`."""
-    report(0.0)
+    report(0.0, "reading")
     return pictures.open_picture(source, name, target)
 
 
@@ -71,7 +72,7 @@ def similarity(report: Report, first: Raster, second: Raster) -> float | None:
     """MS-SSIM in 0..1; None where the picture is too small or too large for it."""
     if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
         return None
-    report(0.0)
+    report(0.0, "measuring")
     return ms_ssim(*(_comparable(r.image()) for r in (first, second)))
 
 
@@ -80,17 +81,17 @@ def similarity(report: Report, first: Raster, second: Raster) -> float | None:
 
 def warm_up(report: Report, codec: str, device: str | None) -> list[str]:
     """Load a model, so that the first picture need not wait; -> the devices there are."""
-    report(0.0)
-    _warm(codec, device)
+    _warm(report, codec, device)
     return available_devices()
 
 
 _warmed: set[tuple[str, str | None]] = set()
 
 
-def _warm(codec: str, device: str | None) -> None:
+def _warm(report: Report, codec: str, device: str | None) -> None:
     if codecs.is_mlic(codec) and (codec, device) not in _warmed:
-        coder = _Coder(Image.new("RGB", (64, 64), "gray"), codec, device, lambda _: None)
+        report(0.0, LOADING)
+        coder = _Coder(Image.new("RGB", (64, 64), "gray"), codec, device, lambda *_: None)
         coder.decode(coder.encode(3.0))
         _warmed.add((codec, device))
 
@@ -104,6 +105,15 @@ class Effort(NamedTuple):
 
 
 NO_EFFORT = Effort()
+TASKS = {
+    GoalKind.QUALITY: "encoding",
+    GoalKind.MAX_BYTES: "searching a size",
+    GoalKind.NEAR_BYTES: "searching a size",
+    GoalKind.PSNR: "searching a PSNR",
+}
+ENCODING, REFINING, SEARCHING = 0.65, 0.97, 0.4
+"""Part of the work that is left which the next piece takes: a file of a known quality, plain or
+refined; and one trial of a search, the number of which is not known."""
 
 
 class _Coder:
@@ -127,7 +137,16 @@ class _Coder:
             self._options |= {"device": device, **effort._asdict()}
         self._device = device
         self._report = report
+        self._refine = effort.refine
         self._left = 1.0
+        self._take = SEARCHING
+        self._task = "encoding"
+
+    def take_on(self, kind: GoalKind) -> None:
+        """What the next files are made for: it says how much work there is, and what it is."""
+        self._task = TASKS[kind]
+        if kind == GoalKind.QUALITY:
+            self._take = REFINING if self._refine else ENCODING
 
     def encode(self, quality: float) -> bytes:
         """The file at this quality."""
@@ -137,7 +156,7 @@ class _Coder:
         """The file that Pillow writes with these options."""
         if self.codec.plugin is not None:
             __import__(self.codec.plugin)
-        report = self._part()
+        report = self._part(self._encoding)
         report(0.0)
         if "device" in self._options:
             options |= {"progress": report}
@@ -151,7 +170,7 @@ class _Coder:
         """The picture in a file, in the mode of the one it was made of."""
         image = Image.open(io.BytesIO(data), formats=[self.codec.format])
         if isinstance(image, pillow_mlic.MlicImageFile):
-            image.decode(self._device, self._part())
+            image.decode(self._device, self._part(lambda _: "decoding"))
         image.load()
         return image.convert(self.image.mode)
 
@@ -159,11 +178,18 @@ class _Coder:
         """PSNR of the picture decoded from a file, in dB."""
         return _psnr(self.image, self.decode(data))
 
-    def _part(self) -> Report:
-        """Progress of the next piece of work: each takes 0.4 of what is left."""
-        done, self._left = 1 - self._left, self._left * 0.6
+    def _encoding(self, share: float) -> str:
+        steps = self._refine
+        if steps and self._take == REFINING:
+            return f"refining {min(int(share * steps) + 1, steps)} of {steps}"
+        return self._task
+
+    def _part(self, phase: Callable[[float], str]) -> Callable[[float], None]:
+        """Progress of the next piece of work, which takes its part of what is left."""
+        done = 1 - self._left
+        self._left *= 1 - self._take
         share = 1 - self._left - done
-        return lambda part: self._report(done + share * part)
+        return lambda part: self._report(done + share * part, phase(part))
 
 
 def encode(
@@ -181,7 +207,7 @@ def encode(
     """
     chosen = choices.choice(codec)
     _check(chosen, source.mode)
-    _warm(codec, device)
+    _warm(report, codec, device)
     coder = _Coder(source.image(), codec, device, report, effort)
     quality, data = _meet(goal, coder, chosen)
     start = time.perf_counter()
@@ -222,7 +248,7 @@ def point(
     report: Report, source: Raster, codec: str, quality: float, device: str | None
 ) -> tuple[int, float]:
     """Bytes and PSNR of a picture at one quality."""
-    _warm(codec, device)
+    _warm(report, codec, device)
     coder = _Coder(source.image(), codec, device, report)
     data = coder.encode(quality)
     return len(data), _psnr(coder.image, coder.decode(data))
@@ -230,7 +256,7 @@ def point(
 
 def load_version(report: Report, source: Raster, path: Path, target: Path) -> CodedPicture:
     """A file of the user's, compared with the original; ValueError where sizes differ."""
-    report(0.0)
+    report(0.0, "reading")
     data = path.read_bytes()
     start = time.perf_counter()
     image, _ = pictures.load(data)
@@ -267,6 +293,7 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
 
 def _meet(goal: Goal, coder: _Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
     """The quality that meets the goal (or is the goal), and its file."""
+    coder.take_on(goal.kind)
     if goal.kind == GoalKind.QUALITY:
         steps = round((goal.value - chosen.lowest) / chosen.step)
         quality = round(chosen.lowest + steps * chosen.step, 6)
@@ -326,8 +353,8 @@ def convert(
     target: Path,
 ) -> tuple[int, int]:
     """One file of a batch -> bytes before and after."""
-    report(0.0)
-    _warm(codec, device)
+    _warm(report, codec, device)
+    report(0.0, "reading")
     image, _ = pictures.load(source)
     plain, icc, _ = pictures.to_plain(image)
     chosen = choices.choice(codec)

@@ -98,6 +98,8 @@ class ActionHandlers(QMainWindow):
             menu.addSeparator()
             save = menu.addAction(f"Save {self.session.name(number)}…", partial(self._save, number))
             save.setEnabled(self.session.can_save(number))
+            stop = menu.addAction("Stop", partial(self.session.stop_version, number))
+            stop.setEnabled(number in self.session.progress)
             remove = menu.addAction("Remove", partial(self._remove, number))
             remove.setEnabled(number != self.state.reference.number)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -366,6 +368,9 @@ class ActionHandlers(QMainWindow):
 
     def do_published(self) -> None:
         self._set("published", not self.state.published)
+
+    def do_again(self) -> None:
+        self.session.resume()
 
     # ---- actions: help ---------------------------------------------------------------------------
 

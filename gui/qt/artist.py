@@ -42,7 +42,7 @@ class Artist(NamedTuple):
             return
         if bits is not None:
             self._bits(raster, number, pane)
-        elif session.has_bits(coded):
+        elif session.measures.has_bits(coded):
             self._note("Counting bits …", clip)
 
     def legend(self, numbers: Iterable[int], height: float) -> None:
@@ -69,7 +69,8 @@ class Artist(NamedTuple):
         if reason:
             self._note(reason, clip)
         else:
-            self._label(session.waiting_words(number), clip)
+            words = f"Original – {session.name(number)}: {session.waiting_words(number)}"
+            self._label(words, clip)
 
     def _bits(self, raster: Raster, number: int, pane: ScreenBox) -> None:
         """A bit map over a version."""

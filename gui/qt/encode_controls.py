@@ -270,7 +270,7 @@ class EncodeControls(QWidget):
             number = session.state.reference.number
         self.save.setText(f"Save {session.name(number)}…")
         ready = session.picture is not None and session.can_save(number)
-        self.save.setEnabled(ready and not session.saves_running)
+        self.save.setEnabled(ready)
         picture = session.picture
         extra = picture.metadata_bytes(True) if picture is not None else 0
         note = f" ({words.bytes_text(extra)})" if extra else ""

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from .. import actions, jobs
+from .. import actions
 from ..opened_files import OpenedFiles
 from ..session import Session
 from ..state import (
@@ -181,6 +181,7 @@ class Window(ActionHandlers):
         compare.list.put_left.connect(lambda n: self._put(0, n))
         compare.list.menu_wanted.connect(self._version_menu)
         self.panel.curves.clicked.connect(self.do_curves)
+        self.headline.stop.clicked.connect(self.session.stop)
         self.canvas.slot_chosen.connect(self._put)
         self.canvas.hovered.connect(self.inspector.look)
         self.canvas.zoomed.connect(lambda zoom: self.tools.refresh(self.session, zoom))
@@ -297,10 +298,7 @@ class Window(ActionHandlers):
         """Esc: the nearest thing that can be stopped or closed."""
         if self.banner.isVisible():
             self.banner.hide()
-        elif self.session.opening is not None:
-            self.session.cancel_opening()
-        elif self.session.curves.left:
-            self.session.curves.stop()
+        elif self.session.stop():
             self._changed()
         elif self.isFullScreen():
             self.do_full_screen()
@@ -312,20 +310,11 @@ class Window(ActionHandlers):
 
     def warm_up(self) -> None:
         """Load the model before it is needed."""
-        encode = self.panel.encode
 
         def ready(devices: list[str]) -> None:
-            encode.devices = devices
-            self._changed()
+            self.panel.encode.devices = devices
 
-        self.workers.neural.submit(
-            jobs.warm_up,
-            priority=-2,
-            done=ready,
-            failed=lambda reason: self.say(f".mlic cannot be used: {reason}", True),
-            codec=self.state.reference.codec,
-            device=self.state.device,
-        )
+        self.session.warm_up(ready)
         self.workers.pictures.start()
 
     def closeEvent(self, event: QCloseEvent) -> None:

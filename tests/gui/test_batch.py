@@ -8,6 +8,7 @@ import pytest
 
 from pillow_mlic_gui.batch import Batch, ConversionOrder, Existing, Status, expand
 from pillow_mlic_gui.opened_files import OpenedFiles
+from pillow_mlic_gui.progress import Stage
 from pillow_mlic_gui.state import Goal, GoalKind
 from pillow_mlic_gui.worker import JobFunction
 
@@ -104,7 +105,7 @@ def test_time_left_and_pauses(batch: Batch, slow: Slow, clock: Time) -> None:
     batch.start(ORDER)
     assert batch.time_left is None
     clock.at = 10
-    slow.jobs[0]["progress"](0.5)
+    slow.jobs[0]["progress"](Stage(0.5))
     assert batch.progress == pytest.approx(1 / 6)
     assert batch.time_left == pytest.approx(50)
     batch.pause(True)

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from pillow_mlic_gui import jobs, pictures
 from pillow_mlic_gui import raster as rasters
+from pillow_mlic_gui.progress import LOADING
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.state import Goal, GoalKind
 from pillow_mlic_gui.worker import CancelledError
@@ -18,7 +19,7 @@ from ..conftest import photograph
 from .test_view import profile_with_swapped_primaries
 
 
-def silent(_: float) -> None:
+def silent(*_: object) -> None:
     """Nobody looks."""
 
 
@@ -71,6 +72,31 @@ def test_refined_files(small_weights: Path, raster: Raster, tmp_path: Path) -> N
     assert found.size <= plain.size
 
 
+@pytest.mark.parametrize(
+    ("goal", "steps", "phases"),
+    [
+        (quality(3), 0, ["encoding", "decoding"]),
+        (quality(3), 2, ["refining 1 of 2", "refining 2 of 2", "decoding"]),
+        (Goal(GoalKind.NEAR_BYTES, 700), 0, ["searching a size", "decoding"]),
+    ],
+)
+def test_what_is_done_is_told(
+    small_weights: Path, raster: Raster, tmp_path: Path, goal: Goal, steps: int, phases: list[str]
+) -> None:
+    heard: list[tuple[float, str]] = []
+    effort = jobs.Effort(refine=steps)
+    jobs._warmed.clear()
+    jobs.encode(
+        lambda share, phase="": heard.append((share, phase)),
+        raster, "mlic", goal, "cpu", tmp_path / "a", effort,
+    )  # fmt: skip
+    told = list(dict.fromkeys(phase for _, phase in heard if phase))
+    assert told == [LOADING, *phases]
+    shares = [share for share, _ in heard]
+    assert shares == sorted(shares)
+    assert 0.85 < shares[-1] <= 1 or goal.kind != GoalKind.QUALITY
+
+
 def test_impossible_sizes_are_refused(raster: Raster, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot make this picture smaller than"):
         jobs.encode(silent, raster, "jpeg", Goal(GoalKind.MAX_BYTES, 10), None, tmp_path / "x")
@@ -98,7 +124,7 @@ def test_grey_pictures_stay_grey(small_weights: Path, tmp_path: Path) -> None:
 def test_being_unwanted_stops_an_encode(
     small_weights: Path, raster: Raster, tmp_path: Path
 ) -> None:
-    def unwanted(share: float) -> None:
+    def unwanted(share: float, _: str = "") -> None:
         if share > 0.2:
             raise CancelledError
 

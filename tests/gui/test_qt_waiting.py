@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QWidget
 
+from pillow_mlic_gui.progress import Stage
 from pillow_mlic_gui.qt.window import Window
 
 from ..conftest import photograph
@@ -25,6 +27,7 @@ def seen(widget: QWidget) -> NDArray[np.uint8]:
 def waiting(window: Window, qtbot, tmp_path: Path) -> Window:
     """A picture larger than the window, with versions that do not come."""
     window.session.desk.want = lambda requests: None
+    window.session.desk.progressing = lambda: window.session.requests.values()
     photograph(1600, 1200).save(tmp_path / "large.png")
     window.open([tmp_path / "large.png"])
     qtbot.waitUntil(lambda: window.session.picture is not None, timeout=30_000)
@@ -54,11 +57,10 @@ def test_the_original_is_shown_at_every_zoom(waiting: Window, zoom: float) -> No
 
 
 def test_a_label_tells_how_far_it_is(waiting: Window) -> None:
-    waiting.session.progress[1] = 0.34
-    assert "34%" in waiting.session.waiting_words(1)
-    assert ".mlic" in waiting.session.waiting_words(1)
+    waiting.session.progress[1].hear(Stage(0.34, "encoding"))
+    assert waiting.session.waiting_words(1) == "encoding, 34 %"
     before = seen(waiting.canvas)
-    waiting.session.progress[1] = 0.87
+    waiting.session.progress[1].hear(Stage(0.87, "encoding"))
     after = seen(waiting.canvas)
     changed = np.argwhere((before != after).any(axis=2))
     height = before.shape[0]
@@ -76,3 +78,29 @@ def test_what_cannot_be_made_is_pale(waiting: Window, zoom: float) -> None:
     pale = seen(canvas)[y : y + 60, x : x + 60].astype(float)
     behind = np.array(QColor(canvas.colours.canvas).getRgb()[:3])
     assert np.abs(pale - (0.35 * full + 0.65 * behind)).max() < 3
+
+
+def test_esc_stops_what_runs(window: Window, qtbot, tmp_path: Path) -> None:
+    window.session.change(window.state.replace(refine=300))
+    photograph(320, 240).save(tmp_path / "p.png")
+    window.open([tmp_path / "p.png"])
+    qtbot.waitUntil(lambda: 1 in window.session.progress, timeout=30_000)
+    qtbot.waitUntil(lambda: window.session.progress[1].share > 0, timeout=30_000)
+    window.refresh()
+    headline = window.headline
+    assert headline.stop.isVisible()
+    assert "versions" in headline.left.text()
+    assert headline.bar.value() > 0
+    lines = window.panel.compare.list.rows.lines(1)
+    assert lines[1][0].startswith("refining ")
+    qtbot.keyClick(window.canvas, Qt.Key.Key_Escape)
+    window.refresh()
+    assert not window.session.busy
+    assert not headline.stop.isVisible()
+    assert headline.bar.value() == 0
+    assert "F5" in window.panel.compare.list.rows.lines(1)[1][0]
+    qtbot.keyClick(window.canvas, Qt.Key.Key_F5)
+    window.refresh()
+    assert headline.stop.isVisible()
+    headline.stop.click()
+    assert not window.session.busy

@@ -8,11 +8,13 @@ import pytest
 from PIL import Image
 
 from pillow_mlic.packs import Pack
+from pillow_mlic_gui.headline import headline, progress_of
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
 from pillow_mlic_gui.matching import plan
+from pillow_mlic_gui.progress import Progress, Stage
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
-from pillow_mlic_gui.session import Session
+from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import (
     ORIGINAL,
     Goal,
@@ -163,11 +165,13 @@ def test_a_photo_at_the_same_size(crew: Crew, session: Session, photo: Path) -> 
     reference = session.shown[1]
     for number, version in session.shown.items():
         assert version.size == pytest.approx(reference.size, rel=0.1), number
-    head, parts = session.headline()
+    head, parts = headline(session)
     assert head.startswith("At the same ")
     assert [number for number, _ in parts] == [v.number for v in session.state.versions]
     assert all("dB" in text for _, text in parts)
-    crew.pump(lambda: all(session.similarity(c) is not None for c in session.shown.values()))
+    crew.pump(
+        lambda: all(session.measures.similarity(c) is not None for c in session.shown.values())
+    )
     assert session.points.of("mlic")
 
 
@@ -181,8 +185,7 @@ def test_the_same_psnr(crew: Crew, session: Session, small_photo: Path) -> None:
     reference = session.shown[1]
     near = [c for c in session.shown.values() if abs(c.psnr - reference.psnr) < 1]
     assert len(near) == 3
-    assert session.headline()[0].startswith("At the same ")
-    assert session.goal_words(2) == "same PSNR"
+    assert headline(session)[0].startswith("At the same ")
 
 
 def test_what_was_there_stays_until_the_new_is(
@@ -201,6 +204,54 @@ def test_what_was_there_stays_until_the_new_is(
     assert session.shown[1] is before  # from the cache, at once
     session.redo()
     assert session.shown[1] is not before
+
+
+def test_what_runs_is_told_and_can_be_stopped(
+    crew: Crew, session: Session, photo: Path, tmp_path: Path
+) -> None:
+    session.change(session.state.replace(refine=300))
+    session.open(photo)
+    crew.pump(lambda: 1 in session.progress and session.progress[1].share > 0)
+    assert session.waiting_words(1).startswith("refining ")
+    assert " of 300, " in session.waiting_words(1)
+    assert progress_of(session)[2].endswith(f" of {len(session.state.versions)} versions")
+    assert session.stop()
+    assert session.failures[1] == STOPPED
+    assert not session.busy
+    assert progress_of(session) == (1.0, None, "")
+    assert not session.stop()
+    session.resume()
+    assert session.busy
+    assert session.stop()
+    session.change(session.state.replace(refine=0))
+    settle(crew, session)
+    assert not session.failures
+    assert session.shown[1].codec == "mlic"
+
+
+def test_stopping_one_version_leaves_what_was_there(
+    crew: Crew, session: Session, small_photo: Path
+) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    before = session.shown[1]
+    session.change(session.state.aim(1, Goal(GoalKind.QUALITY, 5)), "aim")
+    session.stop_version(1)
+    assert session.shown[1] is before
+    assert not session.can_save(1)
+
+
+def test_loading_and_waiting_are_told(session: Session, photo: Path) -> None:
+    request = Request(SOURCE, "mlic")
+    session.requests = {1: request, 2: None, 3: Request(SOURCE, "webp")}
+    session.loading = Progress()
+    assert session.waiting_words(1) == "loading the network"
+    assert session.waiting_words(2) == "waits for .mlic"
+    session.progress = {2: Progress()}
+    session.requests[2] = Request(SOURCE, "avif")
+    session.progress[2].hear(Stage(0.5, "searching a size"))
+    assert session.waiting_words(2) == "searching a size, 50 %"
+    assert session.waiting_words(3) == "after AVIF"
 
 
 def test_a_codec_that_fails_says_why(crew: Crew, session: Session, tmp_path: Path) -> None:
@@ -268,12 +319,12 @@ def test_saving(crew: Crew, session: Session, small_photo: Path, tmp_path: Path)
     assert not session.can_save(ORIGINAL)
     assert session.suggested_name(1) == "small.mlic"
     session.save(1, tmp_path / "o.mlic")
-    crew.pump(lambda: not session.saves_running)
+    crew.pump(lambda: not session.saves.running)
     assert (tmp_path / "o.mlic").read_bytes() == session.shown[1].data
     assert session.said[-1][0].startswith("Saved o.mlic: ")
     (tmp_path / "blocked").write_text("")
     session.save(1, tmp_path / "blocked" / "o.mlic")
-    crew.pump(lambda: not session.saves_running)
+    crew.pump(lambda: not session.saves.running)
     assert session.said[-1][0].startswith("o.mlic was not saved: ")
     assert session.said[-1][1]
 
