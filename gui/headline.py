@@ -2,6 +2,7 @@
 
 from . import words
 from .jobs import CodedPicture
+from .pictures import Picture
 from .progress import joint
 from .session import Session
 from .state import Match
@@ -37,6 +38,13 @@ def _comparison(match: Match, coded: CodedPicture, reference: CodedPicture) -> s
         near = abs(coded.psnr - reference.psnr) <= 0.3 or coded is reference
         return size if near else f"{size} at {psnr}"
     return f"{size}, {psnr}"
+
+
+def opened_words(picture: Picture) -> str:
+    """What is known of a .mlic file that is shown as it is."""
+    size = picture.file_bytes or 0
+    known = [words.bytes_text(size), words.bpp(8 * size / picture.pixels), picture.facts]
+    return ", ".join(fact for fact in known if fact)
 
 
 def progress_of(session: Session) -> tuple[float, float | None, str]:

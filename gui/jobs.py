@@ -343,6 +343,36 @@ def save(
     return len(data)
 
 
+def export(report: Report, pixels: Raster, metadata: dict[str, bytes], target: Path) -> int:
+    """Write pixels in the format that the name stands for; -> the file's size."""
+    report(0.0, "writing")
+    suffix = target.suffix.lower()
+    if suffix not in EXPORTS:
+        msg = f"pixels are not exported as {suffix or 'files without an ending'}; choose one of "
+        raise ValueError(msg + ", ".join(EXPORTS))
+    name, options = EXPORTS[suffix]
+    if pixels.channels == 4 and name == "JPEG":
+        msg = "JPEG cannot hold transparency; choose PNG, TIFF, WebP or AVIF"
+        raise ValueError(msg)
+    entries = {key: data for key, data in metadata.items() if name != "TIFF" or key != "xmp"}
+    with whole_file(target) as file:
+        pixels.image().save(file, format=name, **options, **entries)
+    report(1.0)
+    return target.stat().st_size
+
+
+EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".webp": ("WEBP", {"lossless": True}),
+    ".avif": ("AVIF", {"quality": 90}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+}
+"""Formats that pixels are written in, by the file's ending, with options of `Image.save`."""
+
+
 def convert(
     report: Report,
     source: Path,

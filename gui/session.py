@@ -16,6 +16,7 @@ from .matching import plan
 from .measures import Measures
 from .pictures import Picture
 from .progress import LOADING, Progress, Stage
+from .raster import Raster
 from .rd_points import RdPoints
 from .requests import Desk, Request, Workers
 from .saves import Saves
@@ -42,6 +43,8 @@ class Session:
         self.state = state
         self.picture: Picture | None = None
         self.opening: str | None = None
+        self.comparing = True
+        """Whether versions are made; not of a .mlic file until that is asked for."""
         self.requests: dict[int, Request | None] = {}
         self.shown: dict[int, CodedPicture] = {}
         self.failures: dict[int, str] = {}
@@ -103,6 +106,7 @@ class Session:
         self._forget()
         old = self.picture
         self.picture = picture
+        self.comparing = not picture.coded
         self.state = self.state.without_files()
         for note in picture.notes:
             self._say(f"{picture.name}: {note}", False)
@@ -145,13 +149,7 @@ class Session:
     def _replan(self) -> None:
         """Compare what is wanted with what is there, and ask for the rest."""
         if self.picture is not None:
-            picture = self.picture
-            self.requests = plan(
-                self.state,
-                picture.raster,
-                self.desk.cache.get,
-                picture.metadata_bytes(self.state.keep_metadata),
-            )
+            self.requests = self._plan(self.picture)
             self.failures.clear()
             for number, request in self.requests.items():
                 coded = self.desk.cache.get(request) if request else None
@@ -174,6 +172,17 @@ class Session:
             }
             self._measure()
         self._changed()
+
+    def _plan(self, picture: Picture) -> dict[int, Request | None]:
+        if not self.comparing:
+            return {}
+        metadata_bytes = picture.metadata_bytes(self.state.keep_metadata)
+        return plan(self.state, picture.raster, self.desk.cache.get, metadata_bytes)
+
+    def compare(self) -> None:
+        """Make versions of a .mlic file, too."""
+        self.comparing = True
+        self._replan()
 
     def _numbers(self, request: Request) -> list[int]:
         return [number for number, r in self.requests.items() if r == request]
@@ -293,7 +302,7 @@ class Session:
 
     def start_curves(self) -> None:
         """Measure every codec in use at its ladder of qualities, behind all other work."""
-        if self.picture is not None:
+        if self.picture is not None and self.comparing:
             used = [v.codec for v in self.state.versions if v.path is None]
             self.curves.start(self.picture, used, self.state.device)
 
@@ -333,6 +342,27 @@ class Session:
             effort=request.effort if request is not None else jobs.NO_EFFORT,
         )
 
+    def raster(self, number: int) -> Raster | None:
+        """The pixels of a version, or of the original, if they are there."""
+        if number == ORIGINAL:
+            return self.picture.raster if self.picture is not None else None
+        coded = self.shown.get(number)
+        return coded.raster if coded is not None else None
+
+    def export(self, number: int, target: Path) -> None:
+        """Write the pixels of a version, or of the original, in another format."""
+        pixels = self.raster(number)
+        assert self.picture is not None
+        assert pixels is not None
+        self.saves.start(
+            self.workers.pictures,
+            jobs.export,
+            target,
+            None,
+            pixels=pixels,
+            metadata=self.picture.metadata(self.state.keep_metadata),
+        )
+
     # ---- words -----------------------------------------------------------------------------------
 
     def name(self, number: int) -> str:
@@ -347,6 +377,8 @@ class Session:
     def waiting_words(self, number: int) -> str:
         """Why a version is not there yet: refining 3 of 30, 12 %, 40 s left."""
         request = self.requests.get(number)
+        if not self.comparing:
+            return ""
         if request is None:
             return f"waits for {self.name(self.state.reference.number)}"
         progress = self.progress.get(number)

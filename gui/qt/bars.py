@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from .. import words
-from ..headline import headline, progress_of
+from ..headline import headline, opened_words, progress_of
 from ..session import Session
 from ..state import GAINS, Lens
 from .panes import colour_of
@@ -137,6 +137,10 @@ class Headline(QWidget):
         self.stop.setText("Stop")
         self.stop.setToolTip("Stop what is running (Esc)")
         self.stop.setAccessibleName("Stop what is running")
+        self.compare = QToolButton()
+        self.compare.setText("Compare codecs")
+        self.compare.setToolTip("Encode these pixels again, with .mlic and other codecs (K)")
+        self.compare.setAccessibleName("Compare codecs")
         self.bar = QProgressBar(textVisible=False)
         self.bar.setObjectName("thin")
         self.bar.setRange(0, 1000)
@@ -149,6 +153,7 @@ class Headline(QWidget):
         row.addWidget(self.label, 1)
         row.addWidget(self.left)
         row.addWidget(self.stop)
+        row.addWidget(self.compare)
         layout.addLayout(row)
         layout.addWidget(self.bar)
         self._clock = QTimer(self, interval=500)  # time passes between reports, too
@@ -159,6 +164,7 @@ class Headline(QWidget):
         session = self.session
         self.setVisible(session.picture is not None or session.opening is not None)
         self.label.setText(self.markup())
+        self.compare.setVisible(session.picture is not None and not session.comparing)
         share, left, text = progress_of(session)
         self.bar.setValue(round(1000 * max(share, 0.02)) if text else 0)
         self.left.setText(f"{text}, {words.duration(left)} left" if left is not None else text)
@@ -172,6 +178,9 @@ class Headline(QWidget):
         session = self.session
         if session.opening is not None:
             return f"Opening {html.escape(session.opening)} …"
+        picture = session.picture
+        if picture is not None and not session.comparing:
+            return f"<b>{html.escape(picture.name)}</b>: {html.escape(opened_words(picture))}"
         head, parts = headline(session)
         if not parts:
             return f"<span style='color:{self.colours.soft}'>Nothing to compare yet</span>"

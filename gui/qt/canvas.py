@@ -126,12 +126,16 @@ class Canvas(QWidget):
     def _pane_boxes(self) -> list[ScreenBox]:
         state = self.session.state
         width, height = self._device(self.width()), self._device(self.height())
+        if not self.session.comparing:
+            return [ScreenBox(0, 0, width, height)]
         return panes(state.layout, state.panes, width, height, self._device(GAP))
 
     def panes(self) -> Iterator[tuple[int, int, ScreenBox, ScreenBox]]:
         """Slot, version, pane, and the part of the pane that the version has, in device pixels."""
         state, boxes = self.session.state, self._pane_boxes()
-        if state.layout == Layout.SIDE:
+        if not self.session.comparing:
+            yield 0, ORIGINAL, boxes[0], boxes[0]
+        elif state.layout == Layout.SIDE:
             for slot, box in enumerate(boxes):
                 yield slot, state.slots[slot], box, box
         elif state.layout == Layout.FLICKER:
@@ -141,6 +145,10 @@ class Canvas(QWidget):
             line = round(box.width * self.split)
             yield 0, state.slots[0], box, ScreenBox(0, 0, line, box.height)
             yield 1, state.slots[1], box, ScreenBox(line, 0, box.width - line, box.height)
+
+    @property
+    def _has_split(self) -> bool:
+        return self.session.comparing and self.session.state.layout == Layout.SPLIT
 
     def _spot(self, at: QPointF | None) -> tuple[ScreenBox, float, float]:
         """The pane at a point of the window (the first without one), and the point on screen."""
@@ -175,8 +183,7 @@ class Canvas(QWidget):
             button.set_words(self._words(number), colour_of(self.session, number))
             left = clip.left / ratio + 12
             right = (clip.left + clip.width) / ratio - 12 - button.width()
-            split = self.session.state.layout == Layout.SPLIT
-            if split:
+            if self._has_split:
                 left = 12 if button.slot_number == 0 else self.width() - 12 - button.width()
                 hidden = (
                     left + button.width() > self.split * self.width() - 4
@@ -233,7 +240,7 @@ class Canvas(QWidget):
         painter.setClipping(False)
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.session.state.layout == Layout.SPLIT:
+        if self._has_split:
             x = round(self._device(self.split * self.width())) / ratio
             marks.split_line(painter, x, self.height())
         artist.legend([number for _, number, _, _ in self.panes()], self.height())
@@ -243,7 +250,7 @@ class Canvas(QWidget):
     def _on_split(self, x: float) -> bool:
         return (
             self._picture is not None
-            and self.session.state.layout == Layout.SPLIT
+            and self._has_split
             and abs(x - self.split * self.width()) <= HANDLE
         )
 

@@ -181,6 +181,7 @@ class Window(ActionHandlers):
         compare.list.put_left.connect(lambda n: self._put(0, n))
         compare.list.menu_wanted.connect(self._version_menu)
         self.panel.curves.clicked.connect(self.do_curves)
+        self.headline.compare.clicked.connect(self.do_compare)
         self.headline.stop.clicked.connect(self.session.stop)
         self.canvas.slot_chosen.connect(self._put)
         self.canvas.hovered.connect(self.inspector.look)
@@ -247,9 +248,11 @@ class Window(ActionHandlers):
         self.actions_["curves"].setChecked(bool(session.curves.left))
         self.actions_["panel"].setChecked(self.panel.isVisible())
         self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
-        for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "curves"):
+        for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export"):
             self.actions_[name].setEnabled(there)
-        self.actions_["compare-file"].setEnabled(there)
+        for name in ("compare-file", "curves"):
+            self.actions_[name].setEnabled(there and session.comparing)
+        self.actions_["compare"].setEnabled(there and not session.comparing)
         self._show_facts()
 
     def _show_facts(self) -> None:

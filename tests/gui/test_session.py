@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from pillow_mlic.packs import Pack
-from pillow_mlic_gui.headline import headline, progress_of
+from pillow_mlic_gui.headline import headline, opened_words, progress_of
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
 from pillow_mlic_gui.matching import plan
 from pillow_mlic_gui.progress import Progress, Stage
@@ -329,12 +330,46 @@ def test_saving(crew: Crew, session: Session, small_photo: Path, tmp_path: Path)
     assert session.said[-1][1]
 
 
-def test_a_mlic_file_can_be_opened(crew: Crew, session: Session, small_photo, tmp_path) -> None:
+def test_a_mlic_file_is_shown_and_not_encoded_again(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path
+) -> None:
     session.open(small_photo)
     settle(crew, session)
     (tmp_path / "o.mlic").write_bytes(session.shown[1].data)
     pixels = session.shown[1].raster.level(0).copy()
     session.open(tmp_path / "o.mlic")
     settle(crew, session)
-    assert session.picture.format == "MLIC"
-    assert (session.picture.raster.level(0) == pixels).all()
+    picture = session.picture
+    assert picture.coded
+    assert (picture.raster.level(0) == pixels).all()
+    assert session.shown == session.requests == {}
+    assert not session.desk.progressing()
+    assert "quality 3, mlicv2-lite" in opened_words(picture)
+    session.start_curves()
+    assert not session.curves.left
+    session.compare()
+    settle(crew, session)
+    assert session.shown[1].codec == "mlic"
+    session.open(small_photo)
+    crew.pump(lambda: session.opening is None)
+    assert session.comparing
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "avif", "jpg"])
+def test_pixels_are_exported(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path, suffix: str
+) -> None:
+    session.open(small_photo)
+    crew.pump(lambda: session.picture is not None)
+    target = tmp_path / f"o.{suffix}"
+    session.export(ORIGINAL, target)
+    crew.pump(lambda: not session.saves.running)
+    assert session.said[-1][0].startswith(f"Saved o.{suffix}: ")
+    original = session.picture.raster.level(0).astype(int)
+    with Image.open(target) as image:
+        apart = abs(np.asarray(image.convert("RGB")).astype(int) - original)
+    assert apart.mean() < (4 if suffix in ("avif", "jpg") else 1e-9)
+    session.export(ORIGINAL, tmp_path / "o.gif")
+    crew.pump(lambda: not session.saves.running)
+    assert "choose one of .png" in session.said[-1][0]
+    assert not (tmp_path / "o.gif").exists()
