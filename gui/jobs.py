@@ -23,6 +23,7 @@ from . import choices, pictures, raster
 from .pictures import Picture
 from .progress import LOADING
 from .raster import Raster
+from .splice import splice
 from .state import Goal, GoalKind
 from .tiles import Painter
 from .worker import Report
@@ -325,22 +326,45 @@ def _comparable(image: Image.Image) -> Image.Image:
 def save(
     report: Report,
     source: Raster,
-    coded: bytes,
-    codec: str,
-    quality: float | None,
+    coded: CodedPicture,
     device: str | None,
     metadata: dict[str, bytes],
     target: Path,
     effort: Effort = NO_EFFORT,
 ) -> int:
-    """Write a file, with metadata if given; -> its size."""
-    data = coded
-    if metadata and quality is not None:
-        metadata = _writable(choices.choice(codec), metadata)
-        data = _Coder(source.image(), codec, device, report, effort, metadata).encode(quality)
+    """Write a version's file, with metadata if given; -> its size. Its pixels are those of
+    `coded`: kinds of files that take no metadata afterwards are encoded again and compared."""
+    report(0.0, "writing")
+    data: bytes | None = coded.data
+    if metadata and coded.codec != choices.FILE:
+        metadata = _writable(choices.choice(coded.codec), metadata)
+        data = splice(coded.data, codecs.create(coded.codec).format, metadata)
+    if data is None:
+        data = _again(report, source, coded, device, metadata, effort)
     with whole_file(target) as file:
         file.write(data)
+    report(1.0)
     return len(data)
+
+
+def _again(
+    report: Report,
+    source: Raster,
+    coded: CodedPicture,
+    device: str | None,
+    metadata: dict[str, bytes],
+    effort: Effort,
+) -> bytes:
+    """The file of a version with metadata, encoded once more; ValueError if pixels differ."""
+    assert coded.quality is not None
+    report(0.0, "encoding again, with metadata")
+    coder = _Coder(source.image(), coded.codec, device, report, effort, metadata)
+    coder.take_on(GoalKind.QUALITY)
+    data = coder.encode(coded.quality)
+    if coder.decode(data).tobytes() != coded.raster.level(0).tobytes():
+        msg = "with metadata the codec makes other pixels; uncheck Keep metadata, or try again"
+        raise ValueError(msg)
+    return data
 
 
 def export(report: Report, pixels: Raster, metadata: dict[str, bytes], target: Path) -> int:

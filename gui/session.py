@@ -313,30 +313,39 @@ class Session:
         return number != ORIGINAL and self.current(number)
 
     def suggested_name(self, number: int) -> str:
-        """A file name for a version: photo.mlic."""
+        """A file name for a version: photo.mlic; never that of the picture's own file."""
         assert self.picture is not None
         coded = self.shown[number]
         version = self.state.version(number)
+        own = Path(self.picture.name)
         if version is not None and version.path is not None:
             return Path(version.path).name
-        return Path(self.picture.name).stem + choices.choice(coded.codec).suffix
+        suffix = choices.choice(coded.codec).suffix
+        if own.suffix.lower() not in (suffix, ".jpeg" if suffix == ".jpg" else suffix):
+            return own.stem + suffix
+        return f"{own.stem}-q{coded.quality:g}{suffix}"
+
+    def is_own_file(self, target: Path) -> bool:
+        """Whether that is the file of the open picture."""
+        path = self.picture.path if self.picture is not None else None
+        return path is not None and target.exists() and path.exists() and target.samefile(path)
 
     def save(self, number: int, target: Path) -> None:
         """Write a version as a file, with metadata if they are kept."""
         assert self.picture is not None
+        if self.is_own_file(target):
+            self._say(f"{target.name} is the original; choose another name", True)
+            return
         coded = self.shown[number]
         is_file = coded.codec == choices.FILE
         request = self.requests.get(number)
-
         self.saves.start(
             self.desk.worker_for(coded.codec),
             jobs.save,
             target,
             self.picture.file_bytes,
             source=self.picture.raster,
-            coded=coded.data,
-            codec=coded.codec,
-            quality=coded.quality,
+            coded=coded,
             device=self.state.device,
             metadata={} if is_file else self.picture.metadata(self.state.keep_metadata),
             effort=request.effort if request is not None else jobs.NO_EFFORT,
@@ -354,6 +363,9 @@ class Session:
         pixels = self.raster(number)
         assert self.picture is not None
         assert pixels is not None
+        if self.is_own_file(target):
+            self._say(f"{target.name} is the original; choose another name", True)
+            return
         self.saves.start(
             self.workers.pictures,
             jobs.export,

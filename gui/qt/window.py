@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
+    QMessageBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -320,7 +321,28 @@ class Window(ActionHandlers):
         self.session.warm_up(ready)
         self.workers.pictures.start()
 
+    def _may_close(self) -> bool:
+        """Ask, if files are still being written."""
+        doing = [self.session.saves.text()]
+        if self.batch_window is not None and self.batch_window.batch.running:
+            doing.append(f"Converting: {self.batch_window.batch.summary()}")
+        text = "\n".join(part for part in doing if part)
+        if not text:
+            return True
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self,
+            "Quit?",
+            f"{text}\n\nQuit, and leave that unwritten?",
+            buttons.Discard | buttons.Cancel,
+            buttons.Cancel,
+        )
+        return answer == buttons.Discard
+
     def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._may_close():
+            event.ignore()
+            return
         self.memory.save_state(self.state)
         self.memory.save("geometry", self.saveGeometry())
         self.memory.save_text("panel", "hidden" if self.panel.isHidden() else "shown")

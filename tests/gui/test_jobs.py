@@ -1,5 +1,6 @@
 """What the worker processes do, called directly."""
 
+import dataclasses
 import io
 import math
 from pathlib import Path
@@ -156,6 +157,10 @@ def test_files_of_the_same_picture(raster: Raster, tmp_path: Path) -> None:
         jobs.load_version(silent, raster, tmp_path / "w.webp", tmp_path / "y")
 
 
+def made(raster: Raster, codec: str, data: bytes = b"") -> jobs.CodedPicture:
+    return jobs.CodedPicture(codec, 50, data, 30.0, 0.1, 0.1, raster)
+
+
 class TestSaving:
     def test_metadata_are_written_or_not(
         self, small_weights: Path, raster: Raster, tmp_path: Path
@@ -165,9 +170,7 @@ class TestSaving:
         exif[0x010F] = "maker"
         kept = {"exif": exif.tobytes()}
         for metadata in ({}, kept):
-            size = jobs.save(
-                silent, raster, coded.data, "mlic", 3.0, "cpu", metadata, tmp_path / "o.mlic"
-            )
+            size = jobs.save(silent, raster, coded, "cpu", metadata, tmp_path / "o.mlic")
             with Image.open(tmp_path / "o.mlic") as image:
                 assert bool(image.getexif()) == bool(metadata)
                 image.load()
@@ -175,7 +178,7 @@ class TestSaving:
 
     def test_a_folder_that_is_not_there_is_made(self, raster: Raster, tmp_path: Path) -> None:
         target = tmp_path / "new" / "x.jpg"
-        jobs.save(silent, raster, b"bytes", "jpeg", 50, None, {}, target)
+        jobs.save(silent, raster, made(raster, "jpeg", b"bytes"), None, {}, target)
         assert target.read_bytes() == b"bytes"
 
     def test_colour_profiles_are_not_lost(self, raster: Raster, tmp_path: Path) -> None:
@@ -183,9 +186,30 @@ class TestSaving:
         target = tmp_path / "x.jxl"
         wide = {"icc_profile": profile_with_swapped_primaries()}
         with pytest.raises(ValueError, match="cannot write this picture's colour profile"):
-            jobs.save(silent, raster, b"", "jxl", 50, None, wide, target)
+            jobs.save(silent, raster, made(raster, "jxl"), None, wide, target)
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-        assert jobs.save(silent, raster, b"", "jxl", 50, None, {"icc_profile": srgb}, target)
+        coded = made(raster, "jxl", b"file")
+        assert jobs.save(silent, raster, coded, None, {"icc_profile": srgb}, target) == 4
+
+    def test_what_is_encoded_again_has_the_pixels_of_the_screen(
+        self, raster: Raster, tmp_path: Path
+    ) -> None:
+        coded = jobs.encode(silent, raster, "avif", quality(40), None, tmp_path / "c")
+        exif = Image.Exif()
+        exif[0x010F] = "maker"
+        kept = {"exif": exif.tobytes()}
+        heard: list[str] = []
+        jobs.save(
+            lambda _, phase="": heard.append(phase),
+            raster, coded, None, kept, tmp_path / "o.avif",
+        )  # fmt: skip
+        assert "encoding again, with metadata" in heard
+        with Image.open(tmp_path / "o.avif") as image:
+            assert np.array_equal(np.asarray(image.convert("RGB")), coded.raster.level(0))
+        other = dataclasses.replace(coded, quality=70)
+        with pytest.raises(ValueError, match="makes other pixels"):
+            jobs.save(silent, raster, other, None, kept, tmp_path / "p.avif")
+        assert not (tmp_path / "p.avif").exists()
 
 
 class TestConverting:

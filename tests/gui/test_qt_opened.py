@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from pillow_mlic_gui.qt.window import Window
 from pillow_mlic_gui.state import ORIGINAL
@@ -74,3 +74,22 @@ def test_all_pixels_are_copied(opened: Window, qtbot) -> None:
         assert (image.width(), image.height()) == (96, 64)
         wanted = opened.session.raster(number).level(0)[20, 30]
         assert image.pixelColor(30, 20).getRgb()[:3] == tuple(wanted)
+
+
+def test_quitting_asks_while_a_file_is_written(
+    opened: Window, qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(_: object, __: str, text: str, *___: object) -> QMessageBox.StandardButton:
+        asked.append(text)
+        return QMessageBox.StandardButton.Cancel
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    opened.session.save(1, tmp_path / "o.mlic")
+    assert not opened.close()
+    assert "o.mlic" in asked[0]
+    qtbot.waitUntil(lambda: not opened.session.saves.running, timeout=20_000)
+    assert (tmp_path / "o.mlic").exists()
+    assert opened.close()
+    assert len(asked) == 1

@@ -330,6 +330,54 @@ def test_saving(crew: Crew, session: Session, small_photo: Path, tmp_path: Path)
     assert session.said[-1][1]
 
 
+def test_saving_with_metadata_writes_what_is_on_screen(
+    small_weights: Path, crew: Crew, session: Session, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    photograph(96, 64).save(tmp_path / "photo.jpg", exif=exif, quality=30)
+    session.open(tmp_path / "photo.jpg")
+    settle(crew, session)
+    for version in [v for v in session.state.versions if v.codec != "jxl"]:
+        assert version.number in session.shown, session.failures
+        number, coded = version.number, session.shown[version.number]
+        target = tmp_path / session.suggested_name(number)
+        assert target.name != "photo.jpg"
+        session.save(number, target)
+        crew.pump(lambda: not session.saves.running)
+        assert target.exists(), session.said
+        with Image.open(target) as image:
+            assert image.getexif()[0x010E] == "a description"
+            assert (np.asarray(image.convert("RGB")) == coded.raster.level(0)).all()
+    session.save(1, tmp_path / "photo.jpg")
+    assert session.said[-1] == ("photo.jpg is the original; choose another name", True)
+
+
+def test_a_larger_file_is_told(crew: Crew, session: Session, tmp_path: Path) -> None:
+    Image.new("RGB", (96, 64), "red").save(tmp_path / "plain.png", optimize=True)
+    jpeg = next(v.number for v in session.state.versions if v.codec == "jpeg")
+    session.change(session.state.replace(match=Match.FREE))
+    session.open(tmp_path / "plain.png")
+    settle(crew, session)
+    session.save(jpeg, tmp_path / "o.jpg")
+    crew.pump(lambda: not session.saves.running)
+    text, bad = session.said[-1]
+    assert bad, text
+    assert text.endswith("larger than the original")
+
+
+def test_saving_can_be_stopped(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path
+) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    session.save(1, tmp_path / "o.mlic")
+    assert progress_of(session)[2] == "Saving o.mlic"
+    assert session.stop()
+    assert not session.saves.running
+    assert session.said[-1][0] == "o.mlic was not saved: stopped"
+
+
 def test_a_mlic_file_is_shown_and_not_encoded_again(
     crew: Crew, session: Session, small_photo: Path, tmp_path: Path
 ) -> None:
