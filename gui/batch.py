@@ -12,7 +12,7 @@ from PIL import Image
 from pillow_mlic.conversion import InputFile, find, output_of
 from pillow_mlic.files import bytes_text
 
-from . import choices, jobs, words
+from . import choices, file_jobs, words
 from .progress import Stage
 from .state import Goal
 from .worker import Ticket, Worker
@@ -180,7 +180,7 @@ class Batch:
                 continue
             item.target, item.status = target, Status.WORKING
             self._ticket = self._worker.submit(
-                jobs.convert,
+                file_jobs.convert,
                 done=partial(self._done, item),
                 failed=partial(self._failed, item),
                 progress=partial(self._progress, item),

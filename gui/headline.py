@@ -7,37 +7,56 @@ from .progress import joint
 from .session import Session
 from .state import Match
 
+EXACT = 0.01
+"""Sizes that differ by less are called the same; PSNR may differ by a tenth of a dB."""
+
 
 def headline(session: Session) -> tuple[str, list[tuple[int, str]]]:
     """How the versions compare: "At the same 41 kB", and for each its number and words.
 
-    While the reference is not known both are empty.
+    Of a large picture it is the part in view until the whole is known. While the reference is not
+    known both are empty.
     """
-    reference = session.shown.get(session.state.reference.number)
+    number = session.state.reference.number
+    reference, shown, where = session.shown.get(number), session.shown, ""
+    if reference is None and session.closeup.shown.get(number) is not None:
+        reference, shown, where = session.closeup.shown[number], session.closeup.shown, "In view, "
     if reference is None:
         return "", []
-    match = session.state.match
     parts = []
     for version in session.state.versions:
-        coded = session.shown.get(version.number)
-        if coded is not None and session.current(version.number):
-            parts.append((version.number, _comparison(match, coded, reference)))
+        coded = shown.get(version.number)
+        if coded is not None and (where or session.current(version.number)):
+            parts.append((version.number, _comparison(session, coded, reference)))
+    match = session.state.match
     if match == Match.SIZE:
-        return f"At the same {words.bytes_text(reference.size)}", parts
+        at = words.bytes_text(reference.size)
+        if where and session.picture is not None:
+            at = f"≈ {words.bytes_text(session.closeup.estimate(number, session.picture) or 0)}"
+        return f"{where}at the same {at}" if where else f"At the same {at}", parts
     if match == Match.PSNR:
-        return f"At the same {words.psnr(reference.psnr)}", parts
-    return "", parts
+        at = words.psnr(reference.psnr)
+        return f"{where}at the same {at}" if where else f"At the same {at}", parts
+    return where.strip(" ,"), parts
 
 
-def _comparison(match: Match, coded: CodedPicture, reference: CodedPicture) -> str:
-    size, psnr = words.bytes_text(coded.size), words.psnr(coded.psnr)
+def _comparison(session: Session, coded: CodedPicture, reference: CodedPicture) -> str:
+    """PSNR and MS-SSIM beside each other, and by how much a size or PSNR is not the same."""
+    match = session.state.match
+    similarity = session.measures.similarity(coded)
+    measured = [words.psnr(coded.psnr)]
+    if similarity is not None:
+        measured.append(f"MS-SSIM {words.similarity(similarity)}")
+    fidelity = " / ".join(measured)
+    size = words.bytes_text(coded.size)
     if match == Match.SIZE:
-        near = abs(coded.size - reference.size) <= 0.05 * reference.size
-        return psnr if near else f"{psnr} at {size}"
+        more = coded.size / reference.size - 1
+        return fidelity if abs(more) <= EXACT else f"{fidelity} at {size} ({words.signed(more)})"
     if match == Match.PSNR:
-        near = abs(coded.psnr - reference.psnr) <= 0.3 or coded is reference
-        return size if near else f"{size} at {psnr}"
-    return f"{size}, {psnr}"
+        far = abs(coded.psnr - reference.psnr) > 0.1 and coded is not reference
+        structure = measured[1:]
+        return " / ".join([size, *([measured[0]] if far else []), *structure])
+    return f"{size}, {fidelity}"
 
 
 def opened_words(picture: Picture) -> str:

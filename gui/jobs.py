@@ -1,4 +1,5 @@
-"""What the worker processes do. Every function takes `report` first (see worker.Report)."""
+"""What the worker processes do with pictures. Every function takes `report` first (see
+worker.Report). Jobs that write files of the user's are in `file_jobs`."""
 
 import io
 import time
@@ -16,16 +17,15 @@ import pillow_mlic
 from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.matching import Wish, meet
 from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
-from pillow_mlic.files import whole_file
+from pillow_mlic.format.geometry import Box
 from pillow_mlic.opener import available_devices
 
 from . import choices, pictures, raster
+from .parts import Part
 from .pictures import Picture
 from .progress import LOADING
 from .raster import Raster
-from .splice import splice
 from .state import Goal, GoalKind
-from .tiles import Painter
 from .worker import Report
 
 MOST_FOR_MS_SSIM = 25_000_000
@@ -69,6 +69,15 @@ def open_picture(report: Report, source: Path | bytes, name: str, target: Path) 
     return pictures.open_picture(source, name, target)
 
 
+def cut(report: Report, source: Raster, box: Box, target: Path) -> Part:
+    """A part of a picture as a picture of its own."""
+    report(0.0, "cutting")
+    left, top, right, bottom = box
+    pixels = source.level(0)[top:bottom, left:right]
+    plain = pixels[..., 0] if source.channels == 1 else pixels
+    return Part(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
+
+
 def similarity(report: Report, first: Raster, second: Raster) -> float | None:
     """MS-SSIM in 0..1; None where the picture is too small or too large for it."""
     if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
@@ -80,29 +89,38 @@ def similarity(report: Report, first: Raster, second: Raster) -> float | None:
 # ---- codecs --------------------------------------------------------------------------------------
 
 
-def warm_up(report: Report, codec: str, device: str | None) -> list[str]:
+def warm_up(report: Report, codec: str, device: str | None, draft: bool = False) -> list[str]:
     """Load a model, so that the first picture need not wait; -> the devices there are."""
-    _warm(report, codec, device)
+    warm(report, codec, device, draft)
     return available_devices()
 
 
-_warmed: set[tuple[str, str | None]] = set()
+_warmed: set[tuple[str, str | None, bool]] = set()
 
 
-def _warm(report: Report, codec: str, device: str | None) -> None:
-    if codecs.is_mlic(codec) and (codec, device) not in _warmed:
+def warm(report: Report, codec: str, device: str | None, draft: bool = False) -> None:
+    """Load what runs a codec's model, if it has one, and try it. Drafts need less."""
+    if codecs.is_mlic(codec) and (codec, device, draft) not in _warmed:
         report(0.0, LOADING)
-        coder = _Coder(Image.new("RGB", (64, 64), "gray"), codec, device, lambda *_: None)
+        grey, effort = Image.new("RGB", (64, 64), "gray"), Effort(draft=draft)
+        coder = Coder(grey, codec, device, lambda *_: None, effort)
         coder.decode(coder.encode(3.0))
-        _warmed.add((codec, device))
+        _warmed.add((codec, device, draft))
 
 
 class Effort(NamedTuple):
-    """What .mlic files alone have: steps of refinement, and the strength of texture (0..1; None:
-    as it suits the picture)."""
+    """What .mlic files alone have: steps of refinement, the strength of texture (0..1; None: as
+    it suits the picture), and whether plain rounding will do, which takes less than half the time.
+    """
 
     refine: int = 0
     texture: float | None = None
+    draft: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """As options of `Image.save`."""
+        plain = {"optimize": False} if self.draft else {}
+        return {"refine": self.refine, "texture": self.texture, **plain}
 
 
 NO_EFFORT = Effort()
@@ -117,7 +135,7 @@ ENCODING, REFINING, SEARCHING = 0.65, 0.97, 0.4
 refined; and one trial of a search, the number of which is not known."""
 
 
-class _Coder:
+class Coder:
     """One picture through one codec, timed; see matching.Coder."""
 
     def __init__(
@@ -135,7 +153,7 @@ class _Coder:
         """Of the last file that was made."""
         self._options: dict[str, Any] = {**self.codec.options, **metadata}
         if codecs.is_mlic(codec):
-            self._options |= {"device": device, **effort._asdict()}
+            self._options |= {"device": device, **effort.options()}
         self._device = device
         self._report = report
         self._refine = effort.refine
@@ -207,10 +225,10 @@ def encode(
     A search for a quality begins without the refinement that `effort` asks for.
     """
     chosen = choices.choice(codec)
-    _check(chosen, source.mode)
-    _warm(report, codec, device)
-    coder = _Coder(source.image(), codec, device, report, effort)
-    quality, data = _meet(goal, coder, chosen)
+    check(chosen, source.mode)
+    warm(report, codec, device, effort.draft)
+    coder = Coder(source.image(), codec, device, report, effort)
+    quality, data = meet_goal(goal, coder, chosen)
     start = time.perf_counter()
     decoded = coder.decode(data)
     seconds = time.perf_counter() - start
@@ -225,32 +243,19 @@ def encode(
     )
 
 
-def _check(chosen: choices.CodecChoice, mode: str) -> None:
+def check(chosen: choices.CodecChoice, mode: str) -> None:
     """ValueError where the codec cannot hold pictures of this mode."""
     if mode == "RGBA" and not chosen.transparency:
         msg = f"{chosen.label} cannot hold transparency"
         raise ValueError(msg)
 
 
-def _writable(chosen: choices.CodecChoice, metadata: dict[str, bytes]) -> dict[str, bytes]:
-    """The metadata that the codec can write; ValueError if colours would change thereby."""
-    if chosen.profiles or "icc_profile" not in metadata:
-        return metadata
-    if Painter(metadata["icc_profile"]).managed:
-        msg = (
-            f"Pillow's {chosen.label} plugin cannot write this picture's colour profile, without "
-            "which its colours would change; choose another codec"
-        )
-        raise ValueError(msg)
-    return {name: data for name, data in metadata.items() if name != "icc_profile"}  # it is sRGB
-
-
 def point(
     report: Report, source: Raster, codec: str, quality: float, device: str | None
 ) -> tuple[int, float]:
     """Bytes and PSNR of a picture at one quality."""
-    _warm(report, codec, device)
-    coder = _Coder(source.image(), codec, device, report)
+    warm(report, codec, device)
+    coder = Coder(source.image(), codec, device, report)
     data = coder.encode(quality)
     return len(data), _psnr(coder.image, coder.decode(data))
 
@@ -292,7 +297,7 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
     return bits.bit_map(io.BytesIO(data), device, report)
 
 
-def _meet(goal: Goal, coder: _Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
+def meet_goal(goal: Goal, coder: Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
     """The quality that meets the goal (or is the goal), and its file."""
     coder.take_on(goal.kind)
     if goal.kind == GoalKind.QUALITY:
@@ -318,107 +323,3 @@ def _comparable(image: Image.Image) -> Image.Image:
         return image
     behind = Image.new("RGBA", image.size, (128, 128, 128, 255))
     return Image.alpha_composite(behind, image).convert("RGB")
-
-
-# ---- files ---------------------------------------------------------------------------------------
-
-
-def save(
-    report: Report,
-    source: Raster,
-    coded: CodedPicture,
-    device: str | None,
-    metadata: dict[str, bytes],
-    target: Path,
-    effort: Effort = NO_EFFORT,
-) -> int:
-    """Write a version's file, with metadata if given; -> its size. Its pixels are those of
-    `coded`: kinds of files that take no metadata afterwards are encoded again and compared."""
-    report(0.0, "writing")
-    data: bytes | None = coded.data
-    if metadata and coded.codec != choices.FILE:
-        metadata = _writable(choices.choice(coded.codec), metadata)
-        data = splice(coded.data, codecs.create(coded.codec).format, metadata)
-    if data is None:
-        data = _again(report, source, coded, device, metadata, effort)
-    with whole_file(target) as file:
-        file.write(data)
-    report(1.0)
-    return len(data)
-
-
-def _again(
-    report: Report,
-    source: Raster,
-    coded: CodedPicture,
-    device: str | None,
-    metadata: dict[str, bytes],
-    effort: Effort,
-) -> bytes:
-    """The file of a version with metadata, encoded once more; ValueError if pixels differ."""
-    assert coded.quality is not None
-    report(0.0, "encoding again, with metadata")
-    coder = _Coder(source.image(), coded.codec, device, report, effort, metadata)
-    coder.take_on(GoalKind.QUALITY)
-    data = coder.encode(coded.quality)
-    if coder.decode(data).tobytes() != coded.raster.level(0).tobytes():
-        msg = "with metadata the codec makes other pixels; uncheck Keep metadata, or try again"
-        raise ValueError(msg)
-    return data
-
-
-def export(report: Report, pixels: Raster, metadata: dict[str, bytes], target: Path) -> int:
-    """Write pixels in the format that the name stands for; -> the file's size."""
-    report(0.0, "writing")
-    suffix = target.suffix.lower()
-    if suffix not in EXPORTS:
-        msg = f"pixels are not exported as {suffix or 'files without an ending'}; choose one of "
-        raise ValueError(msg + ", ".join(EXPORTS))
-    name, options = EXPORTS[suffix]
-    if pixels.channels == 4 and name == "JPEG":
-        msg = "JPEG cannot hold transparency; choose PNG, TIFF, WebP or AVIF"
-        raise ValueError(msg)
-    entries = {key: data for key, data in metadata.items() if name != "TIFF" or key != "xmp"}
-    with whole_file(target) as file:
-        pixels.image().save(file, format=name, **options, **entries)
-    report(1.0)
-    return target.stat().st_size
-
-
-EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
-    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-    ".webp": ("WEBP", {"lossless": True}),
-    ".avif": ("AVIF", {"quality": 90}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-}
-"""Formats that pixels are written in, by the file's ending, with options of `Image.save`."""
-
-
-def convert(
-    report: Report,
-    source: Path,
-    codec: str,
-    goal: Goal,
-    device: str | None,
-    keep_metadata: bool,
-    target: Path,
-) -> tuple[int, int]:
-    """One file of a batch -> bytes before and after."""
-    _warm(report, codec, device)
-    report(0.0, "reading")
-    image, _ = pictures.load(source)
-    plain, icc, _ = pictures.to_plain(image)
-    chosen = choices.choice(codec)
-    exif, xmp = pictures.exif_and_xmp(image) if keep_metadata else (None, None)
-    entries = {"icc_profile": icc, "exif": exif, "xmp": xmp}
-    metadata = {name: data for name, data in entries.items() if data}
-    _check(chosen, plain.mode)
-    metadata = _writable(chosen, metadata)
-    coder = _Coder(plain, codec, device, report, metadata=metadata)
-    _, data = _meet(goal, coder, chosen)
-    with whole_file(target) as file:
-        file.write(data)
-    return source.stat().st_size, len(data)

@@ -5,15 +5,20 @@ change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pillow_mlic.format.geometry import Box
+
 from . import choices, jobs
+from .closeup import CloseUp
 from .curves import Curves
 from .jobs import CodedPicture
 from .matching import plan
-from .measures import Measures
+from .measures import LATER, Measures
+from .parts import LARGE
 from .pictures import Picture
 from .progress import LOADING, Progress, Stage
 from .raster import Raster
@@ -52,9 +57,10 @@ class Session:
         self.points = RdPoints()
         self.desk = Desk(workers, folder, self._outcome, self._failure, self._progress)
         self.desk.cache.in_use = self.shown.values
+        self.closeup = CloseUp(workers.pictures, self.desk, self._replan)
         self.curves = Curves(self.desk, self.points, changed)
         self._changed = changed
-        self._say = say
+        self.say = say
         self._history = History()
         self._opening: tuple[Ticket, bool] | None = None
         self.measures = Measures(workers, changed, say)
@@ -74,7 +80,7 @@ class Session:
 
         def failed(reason: str) -> None:
             self.opening = self._opening = None
-            self._say(f"{name}: {reason}", True)
+            self.say(f"{name}: {reason}", True)
             self._changed()
 
         worker = self.workers.neural if neural else self.workers.pictures
@@ -109,7 +115,7 @@ class Session:
         self.comparing = not picture.coded
         self.state = self.state.without_files()
         for note in picture.notes:
-            self._say(f"{picture.name}: {note}", False)
+            self.say(f"{picture.name}: {note}", False)
         self._replan()
         if old is not None:
             old.raster.delete()
@@ -117,6 +123,7 @@ class Session:
     def _forget(self) -> None:
         self.curves.stop()
         self.measures.clear()
+        self.closeup.clear()
         self._failed.clear()
         self.shown.clear()
         self.points.clear()
@@ -163,8 +170,7 @@ class Session:
                 failed = self.failures.get(number, STOPPED) != STOPPED
                 if version is None or version.codec != stale or failed:
                     del self.shown[number]
-            wanted = [r for r in self.requests.values() if r and r not in self._failed]
-            self.desk.want(wanted)
+            self.desk.want(self._wanted())
             self.progress = {
                 number: self.progress.get(number) or Progress()
                 for number, request in self.requests.items()
@@ -177,7 +183,32 @@ class Session:
         if not self.comparing:
             return {}
         metadata_bytes = picture.metadata_bytes(self.state.keep_metadata)
-        return plan(self.state, picture.raster, self.desk.cache.get, metadata_bytes)
+        known = self.desk.cache.get
+        # A large picture's codecs show what they do on the part in view.
+        eager = picture.pixels <= LARGE
+        return plan(self.state, picture.raster, known, metadata_bytes, eager=eager)
+
+    def _wanted(self) -> list[Request]:
+        """Requests that are to be met; those for the whole follow those for the part in view."""
+        assert self.picture is not None
+        whole = [r for r in self.requests.values() if r and r not in self._failed]
+        missing = [r for r in whole if self.desk.cache.get(r) is None]
+        part: list[Request] = []
+        if self.comparing and missing:
+            part = self.closeup.plan(self.state, self.picture)
+            part = [r for r in part if r not in self._failed]
+        if any(self.desk.cache.get(r) is None for r in part):
+            return part
+        return part + whole
+
+    def look(self, box: Box) -> None:
+        """This part of the picture is in view: if it is large, this is encoded first."""
+        if self.picture is not None and self.comparing and self._unfinished():
+            self.closeup.look(self.picture, box)
+
+    def part_of(self, number: int) -> CodedPicture | None:
+        """A version of the part in view, where the whole is not there yet."""
+        return None if number in self.shown else self.closeup.shown.get(number)
 
     def compare(self) -> None:
         """Make versions of a .mlic file, too."""
@@ -188,7 +219,9 @@ class Session:
         return [number for number, r in self.requests.items() if r == request]
 
     def _outcome(self, request: Request, coded: CodedPicture) -> None:
-        if coded.codec != choices.FILE and not request.effort.refine:  # curves are of plain files
+        assert self.picture is not None
+        plain = coded.codec != choices.FILE and not request.effort.refine
+        if plain and request.source == self.picture.raster:  # curves are of plain, whole files
             self.points.add(coded.codec, coded.quality, coded.bpp, coded.psnr)
         for number in self._numbers(request):
             self.progress.pop(number, None)
@@ -206,17 +239,24 @@ class Session:
         self._changed()
 
     def warm_up(self, ready: Callable[[list[str]], None]) -> None:
-        """Load the model before it is needed; `ready` is called with the devices there are."""
+        """Load the model before it is needed, what drafts need first; `ready` is called with the
+        devices there are."""
         loading = self.loading = Progress()
+
+        model: dict[str, Any] = {
+            "codec": self.state.reference.codec,
+            "device": self.state.device,
+        }
 
         def done(devices: list[str]) -> None:
             self.loading = None
             ready(devices)
             self._changed()
+            self.workers.neural.submit(jobs.warm_up, priority=LATER, **model)
 
         def failed(reason: str) -> None:
             self.loading = None
-            self._say(f".mlic cannot be used: {reason}", True)
+            self.say(f".mlic cannot be used: {reason}", True)
             self._changed()
 
         def heard(stage: Stage) -> None:
@@ -229,8 +269,8 @@ class Session:
             done=done,
             failed=failed,
             progress=heard,
-            codec=self.state.reference.codec,
-            device=self.state.device,
+            draft=True,
+            **model,
         )
 
     # ---- stopping --------------------------------------------------------------------------------
@@ -246,6 +286,7 @@ class Session:
         if self.saves.running:
             return self.saves.stop()
         unfinished = self._unfinished()
+        self._failed |= dict.fromkeys(self.closeup.requests.values(), STOPPED)
         for number in unfinished:
             self.stop_version(number)
         if unfinished or not self.curves.left:
@@ -291,7 +332,10 @@ class Session:
         assert self.picture is not None
         original = self.picture.raster
         current = [coded for number, coded in self.shown.items() if self.current(number)]
-        self.measures.want((original, coded) for coded in current)
+        pairs = [(original, coded) for coded in current]
+        if self.closeup.part is not None and self._unfinished():
+            pairs += [(self.closeup.part.raster, coded) for coded in self.closeup.shown.values()]
+        self.measures.want(pairs)
         if self.state.lens == Lens.BITS:
             self.measures.want_bits(current, self.state.device)
 
@@ -312,68 +356,12 @@ class Session:
         """Whether there is a file of that version at the wanted quality."""
         return number != ORIGINAL and self.current(number)
 
-    def suggested_name(self, number: int) -> str:
-        """A file name for a version: photo.mlic; never that of the picture's own file."""
-        assert self.picture is not None
-        coded = self.shown[number]
-        version = self.state.version(number)
-        own = Path(self.picture.name)
-        if version is not None and version.path is not None:
-            return Path(version.path).name
-        suffix = choices.choice(coded.codec).suffix
-        if own.suffix.lower() not in (suffix, ".jpeg" if suffix == ".jpg" else suffix):
-            return own.stem + suffix
-        return f"{own.stem}-q{coded.quality:g}{suffix}"
-
-    def is_own_file(self, target: Path) -> bool:
-        """Whether that is the file of the open picture."""
-        path = self.picture.path if self.picture is not None else None
-        return path is not None and target.exists() and path.exists() and target.samefile(path)
-
-    def save(self, number: int, target: Path) -> None:
-        """Write a version as a file, with metadata if they are kept."""
-        assert self.picture is not None
-        if self.is_own_file(target):
-            self._say(f"{target.name} is the original; choose another name", True)
-            return
-        coded = self.shown[number]
-        is_file = coded.codec == choices.FILE
-        request = self.requests.get(number)
-        self.saves.start(
-            self.desk.worker_for(coded.codec),
-            jobs.save,
-            target,
-            self.picture.file_bytes,
-            source=self.picture.raster,
-            coded=coded,
-            device=self.state.device,
-            metadata={} if is_file else self.picture.metadata(self.state.keep_metadata),
-            effort=request.effort if request is not None else jobs.NO_EFFORT,
-        )
-
     def raster(self, number: int) -> Raster | None:
         """The pixels of a version, or of the original, if they are there."""
         if number == ORIGINAL:
             return self.picture.raster if self.picture is not None else None
         coded = self.shown.get(number)
         return coded.raster if coded is not None else None
-
-    def export(self, number: int, target: Path) -> None:
-        """Write the pixels of a version, or of the original, in another format."""
-        pixels = self.raster(number)
-        assert self.picture is not None
-        assert pixels is not None
-        if self.is_own_file(target):
-            self._say(f"{target.name} is the original; choose another name", True)
-            return
-        self.saves.start(
-            self.workers.pictures,
-            jobs.export,
-            target,
-            None,
-            pixels=pixels,
-            metadata=self.picture.metadata(self.state.keep_metadata),
-        )
 
     # ---- words -----------------------------------------------------------------------------------
 
@@ -403,4 +391,8 @@ class Session:
             theirs = self.requests.get(other)
             if work.started and theirs and self.desk.worker_for(theirs.codec) is worker:
                 return f"after {self.name(other)}"
+        if self.closeup.part is not None and any(
+            self.desk.cache.get(r) is None for r in self.closeup.requests.values()
+        ):
+            return "after the part in view"
         return "starting"

@@ -7,10 +7,8 @@ Needs Linux with Xvfb. Take a Kodak picture as PHOTO: for these the chart has pu
 """
 
 import argparse
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
+from virtual_screen import virtual_screen
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "viewer.md"
@@ -34,21 +33,6 @@ def write_keys() -> None:
     table = actions.markdown().strip()
     text = re.sub(region, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.S)
     PAGE.write_text(text, encoding="utf-8")
-
-
-def virtual_screen() -> "subprocess.Popen[bytes]":
-    """Start Xvfb on a free display and point Qt to it."""
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    with os.fdopen(read) as answer:
-        os.environ["DISPLAY"] = ":" + answer.readline().strip()
-    os.environ["QT_QPA_PLATFORM"] = "xcb"
-    return server
 
 
 class Studio:

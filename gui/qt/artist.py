@@ -1,5 +1,6 @@
 """Paints versions into panes: pictures, differences, bit maps, and what is said over them."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -69,8 +70,27 @@ class Artist(NamedTuple):
         if reason:
             self._note(reason, clip)
         else:
+            if session.part_of(number) is not None:
+                self._part(number, pane, clip)
             words = f"Original – {session.name(number)}: {session.waiting_words(number)}"
             self._label(words, clip)
+
+    def _part(self, number: int, pane: ScreenBox, clip: ScreenBox) -> None:
+        """A version of the part in view, in a frame, over the original."""
+        part, coded = self.session.closeup.part, self.session.part_of(number)
+        assert part is not None
+        assert coded is not None
+        x, y, x1, y1 = part.box
+        left, top = self.view.to_screen(pane, x, y)
+        right, bottom = self.view.to_screen(pane, x1, y1)
+        area = ScreenBox(round(left), round(top), round(right - left), round(bottom - top))
+        view = dataclasses.replace(self.view, x=self.view.x - x, y=self.view.y - y)
+        other = part.raster if self.session.state.lens == Lens.DIFFERENCE else None
+        self.painter.save()
+        self.painter.setClipRect(QRectF(*area), Qt.ClipOperation.IntersectClip)
+        self._raster(coded.raster, other, pane, clip, view)
+        self.painter.restore()
+        marks.frame(self.painter, QRectF(*area), self.ratio)
 
     def _bits(self, raster: Raster, number: int, pane: ScreenBox) -> None:
         """A bit map over a version."""
@@ -94,17 +114,22 @@ class Artist(NamedTuple):
         return max((bitmap.most(bits) for bits in maps if bits is not None), default=1.0)
 
     def _raster(
-        self, raster: Raster, other: Raster | None, pane: ScreenBox, clip: ScreenBox
+        self,
+        raster: Raster,
+        other: Raster | None,
+        pane: ScreenBox,
+        clip: ScreenBox,
+        view: View | None = None,
     ) -> None:
-        """A picture, or its difference from `other`."""
-        painter = self.painter
+        """A picture, or its difference from `other`; seen by `view` instead of the common one."""
+        painter, view = self.painter, view or self.view
         if raster.channels == 4 and other is None:
-            left, top = self.view.origin(pane)
-            size = (raster.width * self.view.zoom, raster.height * self.view.zoom)
+            left, top = view.origin(pane)
+            size = (raster.width * view.zoom, raster.height * view.zoom)
             marks.checkers(painter, QRectF(left, top, *size), round(8 * self.ratio))
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.view.zoom < 1)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, view.zoom < 1)
         gain = self.session.state.gain
-        for tile in tiles.visible(raster, self.view, pane, clip):
+        for tile in tiles.visible(raster, view, pane, clip):
             painter.drawImage(QRectF(*tile.target), self.images.image(raster, tile, other, gain))
 
     def _note(self, text: str, clip: ScreenBox) -> None:

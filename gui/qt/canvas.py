@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QColor,
@@ -16,7 +16,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from pillow_mlic.format.geometry import Box
+
 from .. import words
+from ..parts import part_in_view
 from ..raster import Raster
 from ..session import Session
 from ..state import MAX_PANES, ORIGINAL, Layout
@@ -30,6 +33,8 @@ from .tile_images import TileImages
 HANDLE = 9
 """How near to the split line, in logical pixels, it can be dragged."""
 GAP = 2
+REST_MS = 400
+"""Rest after the last move of the view, before the part in view is encoded."""
 MARGIN = 16
 
 
@@ -38,6 +43,7 @@ class Canvas(QWidget):
 
     zoomed = Signal(float)
     hovered = Signal(object)  # (x, y) in picture pixels, or None
+    rested = Signal()  # the view has come to rest on another place
     slot_chosen = Signal(int, int)  # pane, version
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -53,6 +59,8 @@ class Canvas(QWidget):
         self._drag: QPointF | None = None
         self._drag_split = False
         self._pointer: QPointF | None = None
+        self._rest = QTimer(self, singleShot=True, interval=REST_MS)
+        self._rest.timeout.connect(self.rested)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -74,6 +82,7 @@ class Canvas(QWidget):
             self.images = TileImages(picture.icc if picture is not None else None)
             self.flicked = 0
             self.fit()
+            self.rested.emit()
         self._place_buttons()
         self.update()
 
@@ -110,10 +119,17 @@ class Canvas(QWidget):
         self.flicked = 1 - self.flicked
         self.refresh()
 
+    def part_in_view(self) -> Box | None:
+        """What of the picture is looked at."""
+        if self._picture is None:
+            return None
+        return part_in_view(self._picture.size, self.view, self._pane_boxes()[0])
+
     def _look(self, view: View) -> None:
         if view != self.view:
             changed = view.zoom != self.view.zoom
             self.view = view
+            self._rest.start()
             if changed:
                 self.zoomed.emit(view.zoom)
             self.update()

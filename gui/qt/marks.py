@@ -54,6 +54,15 @@ def label(painter: QPainter, text: str, area: QRectF) -> None:
     painter.drawText(inside, Qt.AlignmentFlag.AlignCenter, shown)
 
 
+def frame(painter: QPainter, area: QRectF, width: float) -> None:
+    """Around a part of the picture, light on dark."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, grown in ((QColor(0, 0, 0, 120), 1.5), (INK, 0.5)):
+        painter.setPen(QPen(colour, width))
+        more = grown * width
+        painter.drawRect(area.adjusted(-more, -more, more, more))
+
+
 def split_line(painter: QPainter, x: float, height: float) -> None:
     """The line between two versions, with a knob to take it by."""
     middle = height / 2

@@ -5,7 +5,8 @@ from pathlib import Path
 from PySide6.QtGui import QColorSpace, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow
 
-from ..jobs import EXPORTS
+from .. import outputs
+from ..file_jobs import EXPORTS
 from ..raster import Raster
 from ..session import Session
 from ..state import ORIGINAL, State
@@ -46,7 +47,7 @@ class SaveHandlers(QMainWindow):
     def _save(self, number: int) -> None:
         if not self.session.can_save(number):
             return
-        suggestion = self.session.suggested_name(number)
+        suggestion = outputs.suggested_name(self.session, number)
         suffix = Path(suggestion).suffix
         folder = self._save_folder or Path(self._start_folder())
         name, _ = QFileDialog.getSaveFileName(
@@ -64,7 +65,7 @@ class SaveHandlers(QMainWindow):
                 self.say(f"{target.name} exists already; choose another name", True)
                 return
         self._save_folder = target.parent
-        self.session.save(number, target)
+        outputs.save(self.session, number, target)
 
     def do_export(self) -> None:
         number = self._chosen()
@@ -80,7 +81,7 @@ class SaveHandlers(QMainWindow):
         if name:
             target = Path(name)
             self._save_folder = target.parent
-            self.session.export(number, target)
+            outputs.export(self.session, number, target)
 
     def _chosen(self) -> int | None:
         """The version whose pixels are taken: the selected one, or else the original."""

@@ -76,6 +76,11 @@ class Model(QAbstractListModel):
         if number in session.failures:
             return (name, "", ""), (session.failures[number], "")
         coded = session.shown.get(number)
+        part = session.part_of(number)
+        if part is not None and session.picture is not None:
+            size = words.bytes_text(session.closeup.estimate(number, session.picture) or 0)
+            text = f"part in view · {session.waiting_words(number)}"
+            return (name, f"≈ {size}", words.psnr(part.psnr)), (text, "")
         if coded is None:
             text = session.waiting_words(number) if session.picture is not None else ""
             return (name, "", ""), (text, "")

@@ -184,6 +184,7 @@ class Window(ActionHandlers):
         self.panel.curves.clicked.connect(self.do_curves)
         self.headline.compare.clicked.connect(self.do_compare)
         self.headline.stop.clicked.connect(self.session.stop)
+        self.canvas.rested.connect(self._look)
         self.canvas.slot_chosen.connect(self._put)
         self.canvas.hovered.connect(self.inspector.look)
         self.canvas.zoomed.connect(lambda zoom: self.tools.refresh(self.session, zoom))
@@ -255,6 +256,11 @@ class Window(ActionHandlers):
             self.actions_[name].setEnabled(there and session.comparing)
         self.actions_["compare"].setEnabled(there and not session.comparing)
         self._show_facts()
+
+    def _look(self) -> None:
+        box = self.canvas.part_in_view()
+        if box is not None:
+            self.session.look(box)
 
     def _show_facts(self) -> None:
         picture = self.session.picture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pillow_mlic_gui import jobs, pictures
+from pillow_mlic_gui import file_jobs, jobs, pictures
 from pillow_mlic_gui import raster as rasters
 from pillow_mlic_gui.progress import LOADING
 from pillow_mlic_gui.raster import Raster
@@ -170,7 +170,7 @@ class TestSaving:
         exif[0x010F] = "maker"
         kept = {"exif": exif.tobytes()}
         for metadata in ({}, kept):
-            size = jobs.save(silent, raster, coded, "cpu", metadata, tmp_path / "o.mlic")
+            size = file_jobs.save(silent, raster, coded, "cpu", metadata, tmp_path / "o.mlic")
             with Image.open(tmp_path / "o.mlic") as image:
                 assert bool(image.getexif()) == bool(metadata)
                 image.load()
@@ -178,7 +178,7 @@ class TestSaving:
 
     def test_a_folder_that_is_not_there_is_made(self, raster: Raster, tmp_path: Path) -> None:
         target = tmp_path / "new" / "x.jpg"
-        jobs.save(silent, raster, made(raster, "jpeg", b"bytes"), None, {}, target)
+        file_jobs.save(silent, raster, made(raster, "jpeg", b"bytes"), None, {}, target)
         assert target.read_bytes() == b"bytes"
 
     def test_colour_profiles_are_not_lost(self, raster: Raster, tmp_path: Path) -> None:
@@ -186,10 +186,10 @@ class TestSaving:
         target = tmp_path / "x.jxl"
         wide = {"icc_profile": profile_with_swapped_primaries()}
         with pytest.raises(ValueError, match="cannot write this picture's colour profile"):
-            jobs.save(silent, raster, made(raster, "jxl"), None, wide, target)
+            file_jobs.save(silent, raster, made(raster, "jxl"), None, wide, target)
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
         coded = made(raster, "jxl", b"file")
-        assert jobs.save(silent, raster, coded, None, {"icc_profile": srgb}, target) == 4
+        assert file_jobs.save(silent, raster, coded, None, {"icc_profile": srgb}, target) == 4
 
     def test_what_is_encoded_again_has_the_pixels_of_the_screen(
         self, raster: Raster, tmp_path: Path
@@ -199,7 +199,7 @@ class TestSaving:
         exif[0x010F] = "maker"
         kept = {"exif": exif.tobytes()}
         heard: list[str] = []
-        jobs.save(
+        file_jobs.save(
             lambda _, phase="": heard.append(phase),
             raster, coded, None, kept, tmp_path / "o.avif",
         )  # fmt: skip
@@ -208,13 +208,13 @@ class TestSaving:
             assert np.array_equal(np.asarray(image.convert("RGB")), coded.raster.level(0))
         other = dataclasses.replace(coded, quality=70)
         with pytest.raises(ValueError, match="makes other pixels"):
-            jobs.save(silent, raster, other, None, kept, tmp_path / "p.avif")
+            file_jobs.save(silent, raster, other, None, kept, tmp_path / "p.avif")
         assert not (tmp_path / "p.avif").exists()
 
 
 class TestConverting:
     def test_one_file(self, small_weights: Path, small_photo: Path, tmp_path: Path) -> None:
-        sizes = jobs.convert(
+        sizes = file_jobs.convert(
             silent, small_photo, "mlic", quality(3), "cpu", True, tmp_path / "o.mlic"
         )
         assert sizes == (small_photo.stat().st_size, (tmp_path / "o.mlic").stat().st_size)
@@ -225,11 +225,11 @@ class TestConverting:
         source = tmp_path / "s.jpg"
         photograph(96, 64).save(source, quality=95, exif=exif)
         limit = Goal(GoalKind.MAX_BYTES, 2500)
-        _, size = jobs.convert(silent, source, "webp", limit, None, True, tmp_path / "o.webp")
+        _, size = file_jobs.convert(silent, source, "webp", limit, None, True, tmp_path / "o.webp")
         assert 1200 < size <= 2500
         with Image.open(tmp_path / "o.webp") as image:
             assert image.getexif()[0x010E].startswith("words")
-        jobs.convert(silent, source, "webp", limit, None, False, tmp_path / "bare.webp")
+        file_jobs.convert(silent, source, "webp", limit, None, False, tmp_path / "bare.webp")
         with Image.open(tmp_path / "bare.webp") as image:
             assert not image.getexif()
 

@@ -8,6 +8,7 @@ from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
+from pillow_mlic_gui import outputs
 from pillow_mlic_gui.qt.window import Window
 from pillow_mlic_gui.state import ORIGINAL
 
@@ -86,7 +87,7 @@ def test_quitting_asks_while_a_file_is_written(
         return QMessageBox.StandardButton.Cancel
 
     monkeypatch.setattr(QMessageBox, "question", answer)
-    opened.session.save(1, tmp_path / "o.mlic")
+    outputs.save(opened.session, 1, tmp_path / "o.mlic")
     assert not opened.close()
     assert "o.mlic" in asked[0]
     qtbot.waitUntil(lambda: not opened.session.saves.running, timeout=20_000)

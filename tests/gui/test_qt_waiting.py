@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from pillow_mlic_gui.progress import Stage
 from pillow_mlic_gui.qt.window import Window
+from pillow_mlic_gui.state import Goal, GoalKind
 
 from ..conftest import photograph
 
@@ -104,3 +105,27 @@ def test_esc_stops_what_runs(window: Window, qtbot, tmp_path: Path) -> None:
     assert headline.stop.isVisible()
     headline.stop.click()
     assert not window.session.busy
+
+
+def test_the_part_in_view_is_painted_over_the_original(window: Window, qtbot, tmp_path) -> None:
+    photograph(1920, 1200).save(tmp_path / "large.png", compress_level=1)
+    window._change(window.state.aim(1, Goal(GoalKind.QUALITY, 1)))
+    window.open([tmp_path / "large.png"])
+    session, canvas = window.session, window.canvas
+    qtbot.waitUntil(lambda: session.part_of(1) is not None, timeout=60_000)
+    session.desk.want = lambda requests: None  # the whole does not come
+    canvas.zoom_to(1.0)
+    window.refresh()
+    x0, y0, _, _ = session.closeup.part.box
+    left, top = (int(v) for v in canvas.view.to_screen(canvas._pane_boxes()[0], x0, y0))
+    split = round(canvas.split * canvas.width())
+    shot = seen(canvas)
+    rows, columns = slice(max(top, 0) + 60, canvas.height() - 60), slice(max(left, 0), split - 30)
+    wanted = session.part_of(1).raster.level(0)
+    part = wanted[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    assert part.size
+    assert (shot[rows.start : rows.start + len(part), columns] == part).all()
+    lines = window.panel.compare.list.rows.lines(1)
+    assert lines[0][1].startswith("≈ ")
+    assert lines[1][0].startswith("part in view")
+    assert "In view" in window.headline.label.text()

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from pillow_mlic_gui import outputs
 from pillow_mlic_gui.headline import headline
 from pillow_mlic_gui.qt import drops
 from pillow_mlic_gui.qt.memory import ViewerMemory
@@ -511,10 +512,10 @@ class TestEncoding:
         assert "B)" in box.text()
         box.click()
         assert not window.state.keep_metadata
-        window.session.save(1, tmp_path / "bare.mlic")
+        outputs.save(window.session, 1, tmp_path / "bare.mlic")
         qtbot.waitUntil(lambda: not window.session.saves.running, timeout=20_000)
         box.click()
-        window.session.save(1, tmp_path / "kept.mlic")
+        outputs.save(window.session, 1, tmp_path / "kept.mlic")
         qtbot.waitUntil(lambda: not window.session.saves.running, timeout=20_000)
         with Image.open(tmp_path / "bare.mlic") as a, Image.open(tmp_path / "kept.mlic") as b:
             assert not a.getexif()

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from pillow_mlic.packs import Pack
+from pillow_mlic_gui import outputs
 from pillow_mlic_gui.headline import headline, opened_words, progress_of
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
-from pillow_mlic_gui.matching import plan
+from pillow_mlic_gui.matching import plan, plan_part
 from pillow_mlic_gui.progress import Progress, Stage
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
@@ -41,10 +42,29 @@ def coded(
 
 
 class TestPlan:
-    def test_peers_wait_for_the_reference(self) -> None:
+    def test_peers_start_at_their_defaults(self) -> None:
         wanted = plan(default_state(), SOURCE, lambda _: None)
         assert wanted[1] == Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, 3))
-        assert all(request is None for number, request in wanted.items() if number != 1)
+        avif = next(r for r in wanted.values() if r.codec == "avif")
+        assert avif.goal == Goal(GoalKind.QUALITY, 60)
+        lazy = plan(default_state(), SOURCE, lambda _: None, eager=False)
+        assert all(request is None for number, request in lazy.items() if number != 1)
+
+    def test_every_codec_obeys_a_limit(self) -> None:
+        state = default_state().aim(1, Goal(GoalKind.MAX_BYTES, 5000))
+        wanted = plan(state, SOURCE, lambda _: coded(size=4321), 700)
+        assert {r.goal for r in wanted.values()} == {Goal(GoalKind.MAX_BYTES, 4300)}
+
+    def test_a_part_is_a_draft_with_its_share_of_a_limit(self) -> None:
+        state = default_state().replace(refine=30, texture=0.5)
+        state = state.aim(1, Goal(GoalKind.MAX_BYTES, 5000))
+        whole = Raster(Path("whole"), 960, 640, 3)
+        wanted = plan_part(state, SOURCE, whole, lambda _: None)
+        assert wanted[1].effort == Effort(0, 0.5, draft=True)
+        assert wanted[1].effort.options()["optimize"] is False
+        assert "optimize" not in Effort(30).options()
+        assert wanted[1].goal == Goal(GoalKind.MAX_BYTES, 50)
+        assert wanted[2].effort == NO_EFFORT
 
     def test_same_size_and_same_psnr(self) -> None:
         model = coded(size=1234, psnr=31.456)
@@ -305,7 +325,7 @@ def test_bits_and_files_and_curves(
     settle(crew, session)
     number = session.state.selected
     assert session.shown[number].data == (tmp_path / "v.webp").read_bytes()
-    assert session.name(number) == session.suggested_name(number) == "v.webp"
+    assert session.name(number) == outputs.suggested_name(session, number) == "v.webp"
 
     session.start_curves()
     assert session.curves.left > 20
@@ -318,13 +338,13 @@ def test_saving(crew: Crew, session: Session, small_photo: Path, tmp_path: Path)
     session.open(small_photo)
     settle(crew, session)
     assert not session.can_save(ORIGINAL)
-    assert session.suggested_name(1) == "small.mlic"
-    session.save(1, tmp_path / "o.mlic")
+    assert outputs.suggested_name(session, 1) == "small.mlic"
+    outputs.save(session, 1, tmp_path / "o.mlic")
     crew.pump(lambda: not session.saves.running)
     assert (tmp_path / "o.mlic").read_bytes() == session.shown[1].data
     assert session.said[-1][0].startswith("Saved o.mlic: ")
     (tmp_path / "blocked").write_text("")
-    session.save(1, tmp_path / "blocked" / "o.mlic")
+    outputs.save(session, 1, tmp_path / "blocked" / "o.mlic")
     crew.pump(lambda: not session.saves.running)
     assert session.said[-1][0].startswith("o.mlic was not saved: ")
     assert session.said[-1][1]
@@ -341,15 +361,15 @@ def test_saving_with_metadata_writes_what_is_on_screen(
     for version in [v for v in session.state.versions if v.codec != "jxl"]:
         assert version.number in session.shown, session.failures
         number, coded = version.number, session.shown[version.number]
-        target = tmp_path / session.suggested_name(number)
+        target = tmp_path / outputs.suggested_name(session, number)
         assert target.name != "photo.jpg"
-        session.save(number, target)
+        outputs.save(session, number, target)
         crew.pump(lambda: not session.saves.running)
         assert target.exists(), session.said
         with Image.open(target) as image:
             assert image.getexif()[0x010E] == "a description"
             assert (np.asarray(image.convert("RGB")) == coded.raster.level(0)).all()
-    session.save(1, tmp_path / "photo.jpg")
+    outputs.save(session, 1, tmp_path / "photo.jpg")
     assert session.said[-1] == ("photo.jpg is the original; choose another name", True)
 
 
@@ -359,7 +379,7 @@ def test_a_larger_file_is_told(crew: Crew, session: Session, tmp_path: Path) -> 
     session.change(session.state.replace(match=Match.FREE))
     session.open(tmp_path / "plain.png")
     settle(crew, session)
-    session.save(jpeg, tmp_path / "o.jpg")
+    outputs.save(session, jpeg, tmp_path / "o.jpg")
     crew.pump(lambda: not session.saves.running)
     text, bad = session.said[-1]
     assert bad, text
@@ -371,7 +391,7 @@ def test_saving_can_be_stopped(
 ) -> None:
     session.open(small_photo)
     settle(crew, session)
-    session.save(1, tmp_path / "o.mlic")
+    outputs.save(session, 1, tmp_path / "o.mlic")
     assert progress_of(session)[2] == "Saving o.mlic"
     assert session.stop()
     assert not session.saves.running
@@ -410,14 +430,14 @@ def test_pixels_are_exported(
     session.open(small_photo)
     crew.pump(lambda: session.picture is not None)
     target = tmp_path / f"o.{suffix}"
-    session.export(ORIGINAL, target)
+    outputs.export(session, ORIGINAL, target)
     crew.pump(lambda: not session.saves.running)
     assert session.said[-1][0].startswith(f"Saved o.{suffix}: ")
     original = session.picture.raster.level(0).astype(int)
     with Image.open(target) as image:
         apart = abs(np.asarray(image.convert("RGB")).astype(int) - original)
     assert apart.mean() < (4 if suffix in ("avif", "jpg") else 1e-9)
-    session.export(ORIGINAL, tmp_path / "o.gif")
+    outputs.export(session, ORIGINAL, tmp_path / "o.gif")
     crew.pump(lambda: not session.saves.running)
     assert "choose one of .png" in session.said[-1][0]
     assert not (tmp_path / "o.gif").exists()
