@@ -45,6 +45,7 @@ NOT_HERE = {
     r"scripts/reproduce\.py": "hours of the other commands; tests/test_docs.py checks its steps",
     r"scripts/measure_batch\.py": "it compares whole runs, with Ray; tests/test_bulk.py does that",
     r"scripts/compare_speed\.py": "it wants a checkout of an earlier version",
+    r"scripts/measure_viewer\.py": "it wants Xvfb, and a machine that does nothing else",
     r"scripts/limits\.py": "it wants six certain pictures; the model card shows its result",
 }
 """What is not run, and why."""

@@ -174,6 +174,7 @@ class ActionHandlers(SaveHandlers):
         if self.batch_window is None:
             self.batch_window = BatchWindow(self.workers.batch, self)
             self.batch_window.dress(self.colours)
+            self.batch_window.take_over(self.state.edited.codec, self.state.edited.goal)
         if (
             self.opened_files.paths
             and not self.batch_window.batch.items

@@ -83,6 +83,8 @@ class Canvas(QWidget):
             self.flicked = 0
             self.fit()
             self.rested.emit()
+        elif self.view.fitted:
+            self.fit()  # panes may have become smaller or larger
         self._place_buttons()
         self.update()
 

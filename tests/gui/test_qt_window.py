@@ -209,6 +209,20 @@ class TestComparing:
         key(qtbot, opened, Qt.Key.Key_1)
         assert opened.actions_["split"].isChecked()
 
+    def test_every_layout_shows_the_whole_picture(self, window: Window, qtbot, tmp_path) -> None:
+        window.session.desk.want = lambda requests: None
+        photograph(900, 300).save(tmp_path / "wide.png")
+        window.open([tmp_path / "wide.png"])
+        qtbot.waitUntil(lambda: window.session.picture is not None, timeout=30_000)
+        window.refresh()
+        one = window.canvas.view.zoom
+        key(qtbot, window, Qt.Key.Key_2)
+        pane = window.canvas._pane_boxes()[0]
+        assert window.canvas.view.zoom < one
+        assert 900 * window.canvas.view.zoom <= pane.width
+        key(qtbot, window, Qt.Key.Key_1)
+        assert window.canvas.view.zoom == one
+
     def test_space_swaps_the_sides_of_the_split(self, opened: Window, qtbot) -> None:
         before = opened.state.slots
         key(qtbot, opened, Qt.Key.Key_Space)
@@ -706,6 +720,25 @@ class TestBatch:
         assert not list(tmp_path.glob("*.part"))
         batch.clear.click()
         assert batch.rows.rowCount() == 0
+
+    def test_a_second_run_with_other_settings(self, batch, qtbot, tmp_path: Path) -> None:
+        photograph(64, 48).save(tmp_path / "a.png")
+        batch.batch.add([tmp_path / "a.png"])
+        batch.take_over("webp", Goal(GoalKind.QUALITY, 50))
+        for value in (50, 20):
+            batch.value.setValue(value)
+            batch.set_folder(tmp_path / str(value))
+            assert batch.start.isEnabled()
+            batch.start.click()
+            qtbot.waitUntil(lambda: not batch.batch.running, timeout=60_000)
+        sizes = [(tmp_path / name / "a.webp").stat().st_size for name in ("50", "20")]
+        assert sizes[1] < sizes[0]
+
+    def test_it_begins_with_the_settings_of_the_window(self, window: Window) -> None:
+        window._aim(Goal(GoalKind.MAX_BYTES, 123_000))
+        window.do_batch()
+        order = window.batch_window.order()
+        assert (order.codec, order.goal) == ("mlic", Goal(GoalKind.MAX_BYTES, 123_000))
 
     def test_goals(self, batch) -> None:
         batch.aim.setCurrentIndex(1)
