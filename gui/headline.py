@@ -27,7 +27,8 @@ def headline(session: Session) -> tuple[str, list[tuple[int, str]]]:
     for version in session.state.versions:
         coded = shown.get(version.number)
         if coded is not None and (where or session.current(version.number)):
-            parts.append((version.number, _comparison(session, coded, reference)))
+            text = _comparison(session, coded, reference, whole=not where)
+            parts.append((version.number, text))
     match = session.state.match
     if match == Match.SIZE:
         at = words.bytes_text(reference.size)
@@ -40,8 +41,11 @@ def headline(session: Session) -> tuple[str, list[tuple[int, str]]]:
     return where.strip(" ,"), parts
 
 
-def _comparison(session: Session, coded: CodedPicture, reference: CodedPicture) -> str:
-    """PSNR and MS-SSIM beside each other, and by how much a size or PSNR is not the same."""
+def _comparison(
+    session: Session, coded: CodedPicture, reference: CodedPicture, *, whole: bool
+) -> str:
+    """PSNR and MS-SSIM beside each other, and by how much a size or PSNR is not the same; sizes
+    themselves only of the whole."""
     match = session.state.match
     similarity = session.measures.similarity(coded)
     measured = [words.psnr(coded.psnr)]
@@ -51,7 +55,13 @@ def _comparison(session: Session, coded: CodedPicture, reference: CodedPicture) 
     size = words.bytes_text(coded.size)
     if match == Match.SIZE:
         more = coded.size / reference.size - 1
-        return fidelity if abs(more) <= EXACT else f"{fidelity} at {size} ({words.signed(more)})"
+        if abs(more) <= EXACT:
+            return fidelity
+        return (
+            f"{fidelity} at {size} ({words.signed(more)})"
+            if whole
+            else (f"{fidelity} ({words.signed(more)})")
+        )
     if match == Match.PSNR:
         far = abs(coded.psnr - reference.psnr) > 0.1 and coded is not reference
         structure = measured[1:]
@@ -76,10 +86,11 @@ def progress_of(session: Session) -> tuple[float, float | None, str]:
         return share, left, f"Saving {', '.join(path.name for path in session.saves.running)}"
     if session.busy:
         works = list(session.progress.values())
-        done = len(session.requests) - len(works)
-        share, left = joint(works)
-        share = (done + share * len(works)) / max(len(session.requests), 1)
-        return share, left, f"{done} of {len(session.requests)} versions"
+        every = session.requests
+        done = sum(session.current(n) or n in session.failures for n in every)
+        _, left = joint(works)
+        share = (done + sum(work.share for work in works)) / len(every)
+        return share, left, f"{done} of {len(every)} versions"
     if session.curves.left:
         return session.curves.share, None, f"{session.curves.left} points to measure"
     return 1.0, None, ""

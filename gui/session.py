@@ -126,6 +126,7 @@ class Session:
         self.closeup.clear()
         self._failed.clear()
         self.shown.clear()
+        self.requests.clear()
         self.points.clear()
         self.desk.want([])
         self.desk.cache.clear()

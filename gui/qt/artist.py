@@ -70,9 +70,10 @@ class Artist(NamedTuple):
         if reason:
             self._note(reason, clip)
         else:
+            words = f"Original – {session.name(number)}: {session.waiting_words(number)}"
             if session.part_of(number) is not None:
                 self._part(number, pane, clip)
-            words = f"Original – {session.name(number)}: {session.waiting_words(number)}"
+                words = f"{session.name(number)} in the frame – {session.waiting_words(number)}"
             self._label(words, clip)
 
     def _part(self, number: int, pane: ScreenBox, clip: ScreenBox) -> None:

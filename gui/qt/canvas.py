@@ -190,7 +190,7 @@ class Canvas(QWidget):
 
     def _place_buttons(self) -> None:
         shown = {}
-        if self._picture is not None:
+        if self._picture is not None and self.session.comparing:
             shown = {slot: (number, clip) for slot, number, _, clip in self.panes()}
         ratio = self.devicePixelRatioF()
         for button in self.buttons:

@@ -41,7 +41,9 @@ class Model(QAbstractListModel):
 
     def refresh(self) -> None:
         """Something in the session has changed."""
-        numbers = [ORIGINAL, *(v.number for v in self.session.state.versions)]
+        numbers = [ORIGINAL]
+        if self.session.comparing:
+            numbers += [v.number for v in self.session.state.versions]
         if numbers != self.numbers:
             self.beginResetModel()
             self.numbers = numbers

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillow_mlic_gui import parts
-from pillow_mlic_gui.headline import headline
+from pillow_mlic_gui.headline import headline, progress_of
 from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import Goal, GoalKind, Match, default_state
 from pillow_mlic_gui.view_transform import ScreenBox, View
@@ -76,6 +76,7 @@ def test_the_part_in_view_comes_first(crew: Crew, session: Session) -> None:
     head, parts_ = headline(session)
     assert head.startswith("In view, at the same ≈ ")
     assert "dB" in parts_[0][1]
+    assert progress_of(session)[2] == "0 of 2 versions"
     estimate = session.closeup.estimate(1, session.picture)
     settle(crew, session)
     whole = session.shown[1]

@@ -37,7 +37,9 @@ def test_it_is_shown_alone(coded: Window) -> None:
     assert coded.headline.compare.isVisible()
     assert not coded.headline.stop.isVisible()
     assert not coded.session.busy
-    assert [b.isVisible() for b in canvas.buttons] == [True, False, False, False]
+    assert not any(button.isVisible() for button in canvas.buttons)
+    assert coded.panel.compare.list.rows.numbers == [ORIGINAL]
+    assert not coded.panel.curves.isEnabled()
 
 
 def test_it_is_compared_when_asked(coded: Window, qtbot) -> None:

@@ -227,6 +227,10 @@ def test_what_was_there_stays_until_the_new_is(
     assert session.shown[1] is not before
 
 
+def done(session: Session) -> int:
+    return sum(session.current(version.number) for version in session.state.versions)
+
+
 def test_what_runs_is_told_and_can_be_stopped(
     crew: Crew, session: Session, photo: Path, tmp_path: Path
 ) -> None:
@@ -235,7 +239,7 @@ def test_what_runs_is_told_and_can_be_stopped(
     crew.pump(lambda: 1 in session.progress and session.progress[1].share > 0)
     assert session.waiting_words(1).startswith("refining ")
     assert " of 300, " in session.waiting_words(1)
-    assert progress_of(session)[2].endswith(f" of {len(session.state.versions)} versions")
+    assert progress_of(session)[2] == f"{done(session)} of {len(session.state.versions)} versions"
     assert session.stop()
     assert session.failures[1] == STOPPED
     assert not session.busy
@@ -412,6 +416,7 @@ def test_a_mlic_file_is_shown_and_not_encoded_again(
     assert (picture.raster.level(0) == pixels).all()
     assert session.shown == session.requests == {}
     assert not session.desk.progressing()
+    assert progress_of(session) == (1.0, None, "")
     assert "quality 3, mlicv2-lite" in opened_words(picture)
     session.start_curves()
     assert not session.curves.left
