@@ -187,7 +187,7 @@ class Headline(QWidget):
         entries = [
             f"<span style='color:{colour_of(session, number)}'>●</span>&nbsp;"
             + f"{html.escape(session.name(number))}&nbsp;".replace(" ", "&nbsp;")
-            + f"<b>{html.escape(text)}</b>".replace(" ", "&nbsp;")
+            + f"<b>{html.escape(text)}</b>".replace(" ", "&nbsp;").replace("-", "&#8209;")
             for number, text in parts
         ]
         gap = "&nbsp;&nbsp;&nbsp; "
