@@ -40,11 +40,13 @@ ACTIONS = (
     Action("previous", "File", "Previous picture", ("PgUp",), "Show the picture before this one."),
     Action("next", "File", "Next picture", ("PgDown",), "Show the next of the opened pictures."),
     Action("save", "File", "Save…", ("Ctrl+S",), "Write the selected version to a file.", "save"),
+    Action("export", "File", "Export pixels…", ("Ctrl+Shift+S",), "Write the selected version, decoded, as PNG, TIFF, JPEG, WebP or AVIF."),
     Action("batch", "File", "Convert many files…", ("Ctrl+B",), "Convert many files or folders in one go.", "batch"),
     Action("quit", "File", "Quit", ("Ctrl+Q",), "Close the viewer."),
     Action("undo", "Edit", "Undo", ("Ctrl+Z",), "Go back to the settings before the last change."),
     Action("redo", "Edit", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Take back the undoing."),
     Action("copy", "Edit", "Copy view", ("Ctrl+C",), "Copy what the window shows to the clipboard."),
+    Action("copy-picture", "Edit", "Copy picture", ("Ctrl+Alt+C",), "Copy all pixels of the selected version."),
     Action("paste", "Edit", "Paste", ("Ctrl+V",), "Open the picture, or the files, in the clipboard."),
     Action("split", "View", "Split", ("1",), "Two versions in one picture, with a line to drag.", "split", True, "layout"),
     Action("side", "View", "Side by side", ("2",), "Two to four versions beside each other.", "side", True, "layout"),
@@ -71,6 +73,7 @@ ACTIONS = (
     Action("theme-system", "View", "Colours of the system", (), "Light or dark as the desktop has it.", "", True, "theme"),
     Action("theme-light", "View", "Light", (), "Light colours.", "", True, "theme"),
     Action("theme-dark", "View", "Dark", (), "Dark colours.", "", True, "theme"),
+    Action("compare", "Compare", "Compare codecs", ("K",), "Encode an opened .mlic file again, to compare."),
     Action("swap", "Compare", "Show the other side", ("Space", "X"), "Flicker: show the other version. Otherwise: A and B trade places.", "swap", local=True),
     Action("version-next", "Compare", "Next version on the right", ("Down",), "Show the next version in pane B.", local=True),
     Action("version-previous", "Compare", "Previous version on the right", ("Up",), "Show the version before it in pane B.", local=True),
@@ -81,6 +84,7 @@ ACTIONS = (
     Action("quality-up", "Compare", "Higher quality", ("Right",), "Raise the quality by a step.", local=True),
     Action("quality-down", "Compare", "Lower quality", ("Left",), "Lower the quality by a step.", local=True),
     Action("compare-file", "Compare", "Compare with a file…", ("Ctrl+Shift+C",), "Add a file of the same picture as one more version."),
+    Action("again", "Compare", "Start again", ("F5",), "Make the versions that were stopped or failed."),
     Action("remove", "Compare", "Remove version", ("Delete",), "Take the selected version off the list.", local=True),
     Action("curves", "Compare", "Measure whole curves", ("R",), "Measure every codec at a range of qualities for the chart.", "", True),
     Action("published", "Compare", "Published curves", (), "Draw published curves of learned codecs (means over Kodak) as context.", "", True),
@@ -96,7 +100,7 @@ GESTURES = (
     Gesture("Click a version", "Show it on the right; with Shift on the left"),
     Gesture("Drop", "Open files, folders, pictures from a browser"),
     Gesture("Shift+Drop", "Compare files with the open picture"),
-    Gesture("Esc", "Close messages and help; stop what is running"),
+    Gesture("Esc", "Close messages and help; stop what runs: opening, saving, encoding, measuring"),
 )
 
 

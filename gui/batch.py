@@ -12,7 +12,8 @@ from PIL import Image
 from pillow_mlic.conversion import InputFile, find, output_of
 from pillow_mlic.files import bytes_text
 
-from . import choices, jobs, words
+from . import choices, file_jobs, words
+from .progress import Stage
 from .state import Goal
 from .worker import Ticket, Worker
 
@@ -103,6 +104,8 @@ class Batch:
         self._now = now
         self._clock = Clock(now)
         self._order: ConversionOrder | None = None
+        self._begun = 0.0
+        """The share that was done when the work began."""
         self._ticket: Ticket | None = None
 
     # ---- the list --------------------------------------------------------------------------------
@@ -132,13 +135,15 @@ class Batch:
     # ---- the work --------------------------------------------------------------------------------
 
     def start(self, order: ConversionOrder) -> None:
-        """Work on all files that are not done."""
+        """Work on all files that are not done in this way."""
+        again = order != self._order
         self._order = order
         self._clock = Clock(self._now)
         for item in self.items:
-            if item.status != Status.DONE:
+            if again or item.status != Status.DONE:
                 item.status, item.progress, item.reason = Status.WAITING, 0.0, ""
         self.running, self.paused = True, False
+        self._begun = self.progress
         self._clock.run(True)
         self._next()
 
@@ -179,7 +184,7 @@ class Batch:
                 continue
             item.target, item.status = target, Status.WORKING
             self._ticket = self._worker.submit(
-                jobs.convert,
+                file_jobs.convert,
                 done=partial(self._done, item),
                 failed=partial(self._failed, item),
                 progress=partial(self._progress, item),
@@ -221,8 +226,8 @@ class Batch:
         self._changed(item)
         self._next()
 
-    def _progress(self, item: QueuedFile, share: float) -> None:
-        item.progress = share
+    def _progress(self, item: QueuedFile, stage: Stage) -> None:
+        item.progress = stage.share
         self._changed(item)
 
     # ---- where it stands -------------------------------------------------------------------------
@@ -231,8 +236,9 @@ class Batch:
     def progress(self) -> float:
         """Share of the work done, by the sizes of the files."""
         weights = [max(item.before, 1) for item in self.items]
+        open_ = (Status.WAITING, Status.WORKING, Status.CANCELLED)
         done = (
-            weight * (item.progress if item.status in (Status.WAITING, Status.WORKING) else 1.0)
+            weight * (item.progress if item.status in open_ else 1.0)
             for item, weight in zip(self.items, weights, strict=True)
         )
         return sum(done) / sum(weights) if weights else 0.0
@@ -241,9 +247,9 @@ class Batch:
     def time_left(self) -> float | None:
         """Estimated seconds, from the speed so far; None while that is too short to tell."""
         share, spent = self.progress, self._clock.seconds
-        if not self.running or share <= 0 or spent < 1:
+        if not self.running or share <= self._begun or spent < 1:
             return None
-        return spent * (1 - share) / share
+        return spent * (1 - share) / (share - self._begun)
 
     def of(self, status: Status) -> list[QueuedFile]:
         """Files with that status."""
@@ -263,9 +269,9 @@ class Batch:
             saved = f"{bytes_text(abs(before - after))} {'saved' if after <= before else 'more'}"
             parts[0] += f": {bytes_text(before)} → {bytes_text(after)}, {saved}"
             parts[0] += f" ({words.change(before, after)})"
-        for status, text in ((Status.SKIPPED, "skipped"), (Status.FAILED, "failed")):
+        for status in (Status.SKIPPED, Status.FAILED, Status.CANCELLED):
             if self.of(status):
-                parts.append(f"{len(self.of(status))} {text}")
+                parts.append(f"{len(self.of(status))} {status}")
         return "; ".join(parts)
 
     def report(self) -> str:

@@ -22,6 +22,12 @@ class Curves:
         self._points = points
         self._changed = changed
         self._tickets: list[tuple[str, Ticket]] = []
+        self._all = 0
+
+    @property
+    def share(self) -> float:
+        """The part of the points that is measured, 0..1."""
+        return 1 - self.left / max(self._all, 1)
 
     @property
     def left(self) -> int:
@@ -34,6 +40,7 @@ class Curves:
             for quality in codecs.create(codec).settings:
                 if not self._points.has(codec, float(quality)):
                     self._start_point(picture, codec, float(quality), device)
+        self._all = len(self._tickets)
         self._changed()
 
     def _start_point(

@@ -1,8 +1,9 @@
-"""What the worker processes do. Every function takes `report` first (see worker.Report)."""
+"""What the worker processes do with pictures. Every function takes `report` first (see
+worker.Report). Jobs that write files of the user's are in `file_jobs`."""
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -16,14 +17,15 @@ import pillow_mlic
 from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.matching import Wish, meet
 from pillow_mlic.evaluation.metrics import MIN_SIDE, ms_ssim, psnr
-from pillow_mlic.files import whole_file
+from pillow_mlic.format.geometry import Box
 from pillow_mlic.opener import available_devices
 
 from . import choices, pictures, raster
+from .parts import Part
 from .pictures import Picture
+from .progress import LOADING
 from .raster import Raster
 from .state import Goal, GoalKind
-from .tiles import Painter
 from .worker import Report
 
 MOST_FOR_MS_SSIM = 25_000_000
@@ -63,50 +65,77 @@ class CodedPicture:
 
 def open_picture(report: Report, source: Path | bytes, name: str, target: Path) -> Picture:
     """Read a picture and write its pixels to `target`."""
-    report(0.0)
+    report(0.0, "reading")
     return pictures.open_picture(source, name, target)
+
+
+def cut(report: Report, source: Raster, box: Box, target: Path) -> Part:
+    """A part of a picture as a picture of its own."""
+    report(0.0, "cutting")
+    left, top, right, bottom = box
+    pixels = source.level(0)[top:bottom, left:right]
+    plain = pixels[..., 0] if source.channels == 1 else pixels
+    return Part(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
 
 
 def similarity(report: Report, first: Raster, second: Raster) -> float | None:
     """MS-SSIM in 0..1; None where the picture is too small or too large for it."""
     if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
         return None
-    report(0.0)
+    report(0.0, "measuring")
     return ms_ssim(*(_comparable(r.image()) for r in (first, second)))
 
 
 # ---- codecs --------------------------------------------------------------------------------------
 
 
-def warm_up(report: Report, codec: str, device: str | None) -> list[str]:
+def warm_up(report: Report, codec: str, device: str | None, draft: bool = False) -> list[str]:
     """Load a model, so that the first picture need not wait; -> the devices there are."""
-    report(0.0)
-    _warm(codec, device)
+    warm(report, codec, device, draft)
     return available_devices()
 
 
-_warmed: set[tuple[str, str | None]] = set()
+_warmed: set[tuple[str, str | None, bool]] = set()
 
 
-def _warm(codec: str, device: str | None) -> None:
-    if codecs.is_mlic(codec) and (codec, device) not in _warmed:
-        coder = _Coder(Image.new("RGB", (64, 64), "gray"), codec, device, lambda _: None)
+def warm(report: Report, codec: str, device: str | None, draft: bool = False) -> None:
+    """Load what runs a codec's model, if it has one, and try it. Drafts need less."""
+    if codecs.is_mlic(codec) and (codec, device, draft) not in _warmed:
+        report(0.0, LOADING)
+        grey, effort = Image.new("RGB", (64, 64), "gray"), Effort(draft=draft)
+        coder = Coder(grey, codec, device, lambda *_: None, effort)
         coder.decode(coder.encode(3.0))
-        _warmed.add((codec, device))
+        _warmed.add((codec, device, draft))
 
 
 class Effort(NamedTuple):
-    """What .mlic files alone have: steps of refinement, and the strength of texture (0..1; None:
-    as it suits the picture)."""
+    """What .mlic files alone have: steps of refinement, the strength of texture (0..1; None: as
+    it suits the picture), and whether plain rounding will do, which takes less than half the time.
+    """
 
     refine: int = 0
     texture: float | None = None
+    draft: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """As options of `Image.save`."""
+        plain = {"optimize": False} if self.draft else {}
+        return {"refine": self.refine, "texture": self.texture, **plain}
 
 
 NO_EFFORT = Effort()
+TASKS = {
+    GoalKind.QUALITY: "encoding",
+    GoalKind.MAX_BYTES: "searching a size",
+    GoalKind.NEAR_BYTES: "searching a size",
+    GoalKind.PSNR: "searching a PSNR",
+}
+ENCODING, REFINING, SEARCHING = 0.65, 0.97, 0.4
+"""Part of the work that is left which the next piece takes: a file of a known quality, plain or
+refined; and one trial of a search, the number of which is not known."""
 
 
-class _Coder:
+class Coder:
     """One picture through one codec, timed; see matching.Coder."""
 
     def __init__(
@@ -124,10 +153,19 @@ class _Coder:
         """Of the last file that was made."""
         self._options: dict[str, Any] = {**self.codec.options, **metadata}
         if codecs.is_mlic(codec):
-            self._options |= {"device": device, **effort._asdict()}
+            self._options |= {"device": device, **effort.options()}
         self._device = device
         self._report = report
+        self._refine = effort.refine
         self._left = 1.0
+        self._take = SEARCHING
+        self._task = "encoding"
+
+    def take_on(self, kind: GoalKind) -> None:
+        """What the next files are made for: it says how much work there is, and what it is."""
+        self._task = TASKS[kind]
+        if kind == GoalKind.QUALITY:
+            self._take = REFINING if self._refine else ENCODING
 
     def encode(self, quality: float) -> bytes:
         """The file at this quality."""
@@ -137,7 +175,7 @@ class _Coder:
         """The file that Pillow writes with these options."""
         if self.codec.plugin is not None:
             __import__(self.codec.plugin)
-        report = self._part()
+        report = self._part(self._encoding)
         report(0.0)
         if "device" in self._options:
             options |= {"progress": report}
@@ -151,7 +189,7 @@ class _Coder:
         """The picture in a file, in the mode of the one it was made of."""
         image = Image.open(io.BytesIO(data), formats=[self.codec.format])
         if isinstance(image, pillow_mlic.MlicImageFile):
-            image.decode(self._device, self._part())
+            image.decode(self._device, self._part(lambda _: "decoding"))
         image.load()
         return image.convert(self.image.mode)
 
@@ -159,11 +197,18 @@ class _Coder:
         """PSNR of the picture decoded from a file, in dB."""
         return _psnr(self.image, self.decode(data))
 
-    def _part(self) -> Report:
-        """Progress of the next piece of work: each takes 0.4 of what is left."""
-        done, self._left = 1 - self._left, self._left * 0.6
+    def _encoding(self, share: float) -> str:
+        steps = self._refine
+        if steps and self._take == REFINING:
+            return f"refining {min(int(share * steps) + 1, steps)} of {steps}"
+        return self._task
+
+    def _part(self, phase: Callable[[float], str]) -> Callable[[float], None]:
+        """Progress of the next piece of work, which takes its part of what is left."""
+        done = 1 - self._left
+        self._left *= 1 - self._take
         share = 1 - self._left - done
-        return lambda part: self._report(done + share * part)
+        return lambda part: self._report(done + share * part, phase(part))
 
 
 def encode(
@@ -180,10 +225,10 @@ def encode(
     A search for a quality begins without the refinement that `effort` asks for.
     """
     chosen = choices.choice(codec)
-    _check(chosen, source.mode)
-    _warm(codec, device)
-    coder = _Coder(source.image(), codec, device, report, effort)
-    quality, data = _meet(goal, coder, chosen)
+    check(chosen, source.mode)
+    warm(report, codec, device, effort.draft)
+    coder = Coder(source.image(), codec, device, report, effort)
+    quality, data = meet_goal(goal, coder, chosen)
     start = time.perf_counter()
     decoded = coder.decode(data)
     seconds = time.perf_counter() - start
@@ -198,39 +243,26 @@ def encode(
     )
 
 
-def _check(chosen: choices.CodecChoice, mode: str) -> None:
+def check(chosen: choices.CodecChoice, mode: str) -> None:
     """ValueError where the codec cannot hold pictures of this mode."""
     if mode == "RGBA" and not chosen.transparency:
         msg = f"{chosen.label} cannot hold transparency"
         raise ValueError(msg)
 
 
-def _writable(chosen: choices.CodecChoice, metadata: dict[str, bytes]) -> dict[str, bytes]:
-    """The metadata that the codec can write; ValueError if colours would change thereby."""
-    if chosen.profiles or "icc_profile" not in metadata:
-        return metadata
-    if Painter(metadata["icc_profile"]).managed:
-        msg = (
-            f"Pillow's {chosen.label} plugin cannot write this picture's colour profile, without "
-            "which its colours would change; choose another codec"
-        )
-        raise ValueError(msg)
-    return {name: data for name, data in metadata.items() if name != "icc_profile"}  # it is sRGB
-
-
 def point(
     report: Report, source: Raster, codec: str, quality: float, device: str | None
 ) -> tuple[int, float]:
     """Bytes and PSNR of a picture at one quality."""
-    _warm(codec, device)
-    coder = _Coder(source.image(), codec, device, report)
+    warm(report, codec, device)
+    coder = Coder(source.image(), codec, device, report)
     data = coder.encode(quality)
     return len(data), _psnr(coder.image, coder.decode(data))
 
 
 def load_version(report: Report, source: Raster, path: Path, target: Path) -> CodedPicture:
     """A file of the user's, compared with the original; ValueError where sizes differ."""
-    report(0.0)
+    report(0.0, "reading")
     data = path.read_bytes()
     start = time.perf_counter()
     image, _ = pictures.load(data)
@@ -265,8 +297,9 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
     return bits.bit_map(io.BytesIO(data), device, report)
 
 
-def _meet(goal: Goal, coder: _Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
+def meet_goal(goal: Goal, coder: Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
     """The quality that meets the goal (or is the goal), and its file."""
+    coder.take_on(goal.kind)
     if goal.kind == GoalKind.QUALITY:
         steps = round((goal.value - chosen.lowest) / chosen.step)
         quality = round(chosen.lowest + steps * chosen.step, 6)
@@ -290,54 +323,3 @@ def _comparable(image: Image.Image) -> Image.Image:
         return image
     behind = Image.new("RGBA", image.size, (128, 128, 128, 255))
     return Image.alpha_composite(behind, image).convert("RGB")
-
-
-# ---- files ---------------------------------------------------------------------------------------
-
-
-def save(
-    report: Report,
-    source: Raster,
-    coded: bytes,
-    codec: str,
-    quality: float | None,
-    device: str | None,
-    metadata: dict[str, bytes],
-    target: Path,
-    effort: Effort = NO_EFFORT,
-) -> int:
-    """Write a file, with metadata if given; -> its size."""
-    data = coded
-    if metadata and quality is not None:
-        metadata = _writable(choices.choice(codec), metadata)
-        data = _Coder(source.image(), codec, device, report, effort, metadata).encode(quality)
-    with whole_file(target) as file:
-        file.write(data)
-    return len(data)
-
-
-def convert(
-    report: Report,
-    source: Path,
-    codec: str,
-    goal: Goal,
-    device: str | None,
-    keep_metadata: bool,
-    target: Path,
-) -> tuple[int, int]:
-    """One file of a batch -> bytes before and after."""
-    report(0.0)
-    _warm(codec, device)
-    image, _ = pictures.load(source)
-    plain, icc, _ = pictures.to_plain(image)
-    chosen = choices.choice(codec)
-    exif, xmp = pictures.exif_and_xmp(image) if keep_metadata else (None, None)
-    entries = {"icc_profile": icc, "exif": exif, "xmp": xmp}
-    metadata = {name: data for name, data in entries.items() if data}
-    _check(chosen, plain.mode)
-    metadata = _writable(chosen, metadata)
-    coder = _Coder(plain, codec, device, report, metadata=metadata)
-    _, data = _meet(goal, coder, chosen)
-    with whole_file(target) as file:
-        file.write(data)
-    return source.stat().st_size, len(data)

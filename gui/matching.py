@@ -1,5 +1,6 @@
 """Which requests give what the user wants to compare."""
 
+import dataclasses
 from collections.abc import Callable
 
 from . import choices
@@ -12,14 +13,29 @@ Known = Callable[[Request], CodedPicture | None]
 
 
 def plan(
-    state: State, source: Raster, known: Known, metadata_bytes: int = 0
+    state: State,
+    source: Raster,
+    known: Known,
+    metadata_bytes: int = 0,
+    *,
+    eager: bool = True,
+    draft: bool = False,
 ) -> dict[int, Request | None]:
-    """A request for every version, those in view first; None while the reference is not known.
+    """A request for every version, those in view first.
 
-    `metadata_bytes` will be added on saving: a limit in bytes holds for the file with them.
+    While the reference is not known, the others are made at their own defaults if `eager`, and
+    are None if not. A `draft` is rounded plainly. `metadata_bytes` will be added on saving: a
+    limit in bytes holds for the file with them.
     """
     reference = state.reference
-    first = _request(state, source, reference.number, reference.goal, metadata_bytes)
+
+    def ask(number: int, goal: Goal) -> Request:
+        request = _request(state, source, number, goal, metadata_bytes)
+        mlic = choices.choice(request.codec).refinable
+        effort = Effort(state.refine, state.texture, draft) if mlic else NO_EFFORT
+        return dataclasses.replace(request, effort=effort)
+
+    first = ask(reference.number, reference.goal)
     model = known(first)
     order = [v.number for v in state.versions]
     order.sort(key=lambda number: (number != reference.number, number not in state.shown))
@@ -32,16 +48,36 @@ def plan(
         elif number == reference.number:
             wanted[number] = first
         elif state.match == Match.FREE:
-            wanted[number] = _request(state, source, number, version.goal, metadata_bytes)
-        elif model is None:
-            wanted[number] = None
+            wanted[number] = ask(number, version.goal)
+        elif model is not None:
+            goal = common_goal(state.match, reference.goal, model)
+            wanted[number] = ask(number, goal)
+        elif eager:
+            goal = Goal(GoalKind.QUALITY, choices.choice(version.codec).default)
+            wanted[number] = ask(number, goal)
         else:
-            wanted[number] = _request(state, source, number, common_goal(state.match, model), 0)
+            wanted[number] = None
     return wanted
 
 
-def common_goal(match: Match, model: CodedPicture) -> Goal:
-    """The goal that the other versions get from the reference."""
+def plan_part(state: State, part: Raster, whole: Raster, known: Known) -> dict[int, Request]:
+    """Requests for the part of a picture that is in view, made in the quickest way.
+
+    A limit in bytes is shared out by pixels.
+    """
+    share = part.pixels / whole.pixels
+    for version in state.versions:
+        if version.goal.kind == GoalKind.MAX_BYTES:
+            goal = Goal(GoalKind.MAX_BYTES, max(version.goal.value * share, 1))
+            state = state.aim(version.number, goal)
+    wanted = plan(state.replace(refine=0), part, known, draft=True)
+    return {n: r for n, r in wanted.items() if r is not None and r.path is None}
+
+
+def common_goal(match: Match, wished: Goal, model: CodedPicture) -> Goal:
+    """The goal that the other versions get from the reference: its limit, its size or its PSNR."""
+    if match == Match.SIZE and wished.kind == GoalKind.MAX_BYTES:
+        return wished
     if match == Match.SIZE:
         return Goal(GoalKind.NEAR_BYTES, model.size)
     return Goal(GoalKind.PSNR, round(model.psnr, 2))
@@ -52,6 +88,4 @@ def _request(state: State, source: Raster, number: int, goal: Goal, metadata_byt
     assert version is not None
     if goal.kind == GoalKind.MAX_BYTES:
         goal = Goal(goal.kind, max(goal.value - metadata_bytes, 1))
-    mlic = choices.choice(version.codec).refinable
-    effort = Effort(state.refine, state.texture) if mlic else NO_EFFORT
-    return Request(source, version.codec, goal, state.device, effort=effort)
+    return Request(source, version.codec, goal, state.device)

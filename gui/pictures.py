@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -32,6 +33,13 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     notes: tuple[str, ...] = field(default=())
+    facts: str = ""
+    """How a .mlic file was made: quality 3, mlicv2-lite."""
+
+    @property
+    def coded(self) -> bool:
+        """Whether it is a .mlic file, which is shown before anything is encoded."""
+        return self.format == MLIC
 
     @property
     def pixels(self) -> int:
@@ -48,6 +56,10 @@ class Picture:
     def metadata_bytes(self, keep: bool) -> int:
         """About how many bytes `metadata` adds to a file."""
         return sum(len(data) + 32 for data in self.metadata(keep).values())
+
+
+MLIC = "MLIC"
+"""Pillow's name for .mlic files."""
 
 
 def load(source: Path | bytes) -> tuple[Image.Image, str]:
@@ -76,7 +88,16 @@ def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
         exif=exif,
         xmp=xmp,
         notes=notes,
+        facts=_facts(image.info) if format_ == MLIC else "",
     )
+
+
+def _facts(info: dict[Any, Any]) -> str:
+    if info.get("lossless"):
+        return "without loss"
+    quality, model = info.get("quality"), info.get("model")
+    known = [f"quality {quality:g}" if quality is not None else "", str(model or "")]
+    return ", ".join(fact for fact in known if fact)
 
 
 def exif_and_xmp(image: Image.Image) -> tuple[bytes | None, bytes | None]:

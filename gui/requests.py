@@ -12,6 +12,7 @@ from pillow_mlic.evaluation import codecs
 
 from . import jobs
 from .jobs import NO_EFFORT, CodedPicture, Effort
+from .progress import Stage
 from .raster import Raster
 from .state import Goal
 from .worker import JobFunction, Ticket, Worker
@@ -89,7 +90,7 @@ class Desk:
         folder: Path,
         outcome: Callable[[Request, CodedPicture], None],
         failure: Callable[[Request, str], None],
-        progress: Callable[[Request, float], None],
+        progress: Callable[[Request, Stage], None],
     ) -> None:
         self.cache = Cache()
         self._workers = workers
@@ -150,7 +151,7 @@ class Desk:
             job,
             done=done,
             failed=failed,
-            progress=lambda share: self._progress(request, share),
+            progress=lambda stage: self._progress(request, stage),
             source=request.source,
             target=self.new_file(),
             **arguments,

@@ -4,26 +4,31 @@ change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` 
 """
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pillow_mlic.format.container import is_mlic as is_mlic_file
+from pillow_mlic.format.geometry import Box
 
-from . import choices, jobs, words
+from . import choices, jobs
+from .closeup import CloseUp
 from .curves import Curves
 from .jobs import CodedPicture
 from .matching import plan
+from .measures import LATER, Measures
+from .parts import LARGE
 from .pictures import Picture
+from .progress import LOADING, Progress, Stage
+from .raster import Raster
 from .rd_points import RdPoints
 from .requests import Desk, Request, Workers
-from .state import ORIGINAL, GoalKind, History, Lens, Match, State
+from .saves import Saves
+from .state import ORIGINAL, History, Lens, State
 from .worker import Ticket
 
-LATER = 1
-"""Priority of further measures: behind what the user waits for."""
+STOPPED = "stopped; F5 starts it again"
 
 
 class Session:
@@ -43,23 +48,26 @@ class Session:
         self.state = state
         self.picture: Picture | None = None
         self.opening: str | None = None
+        self.comparing = True
+        """Whether versions are made; not of a .mlic file until that is asked for."""
         self.requests: dict[int, Request | None] = {}
         self.shown: dict[int, CodedPicture] = {}
         self.failures: dict[int, str] = {}
-        self.progress: dict[int, float] = {}
+        self.progress: dict[int, Progress] = {}
         self.points = RdPoints()
         self.desk = Desk(workers, folder, self._outcome, self._failure, self._progress)
         self.desk.cache.in_use = self.shown.values
+        self.closeup = CloseUp(workers.pictures, self.desk, self._replan)
         self.curves = Curves(self.desk, self.points, changed)
         self._changed = changed
-        self._say = say
+        self.say = say
         self._history = History()
         self._opening: tuple[Ticket, bool] | None = None
-        self._similarities: dict[Path, float | None] = {}
-        self._similarity_tickets: dict[Path, Ticket] = {}
-        self._bits: dict[Path, NDArray[np.float32] | None] = {}
+        self.measures = Measures(workers, changed, say)
+        self.saves = Saves(changed, say)
+        self.loading: Progress | None = None
+        """While the network is loaded."""
         self._failed: dict[Request, str] = {}
-        self.saves_running = 0
 
     # ---- pictures --------------------------------------------------------------------------------
 
@@ -72,7 +80,7 @@ class Session:
 
         def failed(reason: str) -> None:
             self.opening = self._opening = None
-            self._say(f"{name}: {reason}", True)
+            self.say(f"{name}: {reason}", True)
             self._changed()
 
         worker = self.workers.neural if neural else self.workers.pictures
@@ -104,22 +112,21 @@ class Session:
         self._forget()
         old = self.picture
         self.picture = picture
+        self.comparing = not picture.coded
         self.state = self.state.without_files()
         for note in picture.notes:
-            self._say(f"{picture.name}: {note}", False)
+            self.say(f"{picture.name}: {note}", False)
         self._replan()
         if old is not None:
             old.raster.delete()
 
     def _forget(self) -> None:
         self.curves.stop()
-        for ticket in self._similarity_tickets.values():
-            self.workers.pictures.cancel(ticket)
-        self._similarity_tickets.clear()
-        self._similarities.clear()
-        self._bits.clear()
+        self.measures.clear()
+        self.closeup.clear()
         self._failed.clear()
         self.shown.clear()
+        self.requests.clear()
         self.points.clear()
         self.desk.want([])
         self.desk.cache.clear()
@@ -150,13 +157,7 @@ class Session:
     def _replan(self) -> None:
         """Compare what is wanted with what is there, and ask for the rest."""
         if self.picture is not None:
-            picture = self.picture
-            self.requests = plan(
-                self.state,
-                picture.raster,
-                self.desk.cache.get,
-                picture.metadata_bytes(self.state.keep_metadata),
-            )
+            self.requests = self._plan(self.picture)
             self.failures.clear()
             for number, request in self.requests.items():
                 coded = self.desk.cache.get(request) if request else None
@@ -167,23 +168,61 @@ class Session:
             for number in list(self.shown):
                 stale = self.shown[number].codec
                 version = self.state.version(number)
-                if version is None or version.codec != stale or number in self.failures:
+                failed = self.failures.get(number, STOPPED) != STOPPED
+                if version is None or version.codec != stale or failed:
                     del self.shown[number]
-            wanted = [r for r in self.requests.values() if r and r not in self._failed]
-            self.desk.want(wanted)
+            self.desk.want(self._wanted())
             self.progress = {
-                number: self.progress.get(number, 0.0)
+                number: self.progress.get(number) or Progress()
                 for number, request in self.requests.items()
                 if request in self.desk.progressing()
             }
             self._measure()
         self._changed()
 
+    def _plan(self, picture: Picture) -> dict[int, Request | None]:
+        if not self.comparing:
+            return {}
+        metadata_bytes = picture.metadata_bytes(self.state.keep_metadata)
+        known = self.desk.cache.get
+        # A large picture's codecs show what they do on the part in view.
+        eager = picture.pixels <= LARGE
+        return plan(self.state, picture.raster, known, metadata_bytes, eager=eager)
+
+    def _wanted(self) -> list[Request]:
+        """Requests that are to be met; those for the whole follow those for the part in view."""
+        assert self.picture is not None
+        whole = [r for r in self.requests.values() if r and r not in self._failed]
+        missing = [r for r in whole if self.desk.cache.get(r) is None]
+        part: list[Request] = []
+        if self.comparing and missing:
+            part = self.closeup.plan(self.state, self.picture)
+            part = [r for r in part if r not in self._failed]
+        if any(self.desk.cache.get(r) is None for r in part):
+            return part
+        return part + whole
+
+    def look(self, box: Box) -> None:
+        """This part of the picture is in view: if it is large, this is encoded first."""
+        if self.picture is not None and self.comparing and self._unfinished():
+            self.closeup.look(self.picture, box)
+
+    def part_of(self, number: int) -> CodedPicture | None:
+        """A version of the part in view, where the whole is not there yet."""
+        return None if number in self.shown else self.closeup.shown.get(number)
+
+    def compare(self) -> None:
+        """Make versions of a .mlic file, too."""
+        self.comparing = True
+        self._replan()
+
     def _numbers(self, request: Request) -> list[int]:
         return [number for number, r in self.requests.items() if r == request]
 
     def _outcome(self, request: Request, coded: CodedPicture) -> None:
-        if coded.codec != choices.FILE and not request.effort.refine:  # curves are of plain files
+        assert self.picture is not None
+        plain = coded.codec != choices.FILE and not request.effort.refine
+        if plain and request.source == self.picture.raster:  # curves are of plain, whole files
             self.points.add(coded.codec, coded.quality, coded.bpp, coded.psnr)
         for number in self._numbers(request):
             self.progress.pop(number, None)
@@ -195,10 +234,79 @@ class Session:
             self.progress.pop(number, None)
         self._replan()
 
-    def _progress(self, request: Request, share: float) -> None:
+    def _progress(self, request: Request, stage: Stage) -> None:
         for number in self._numbers(request):
-            self.progress[number] = share
+            self.progress[number].hear(stage)
         self._changed()
+
+    def warm_up(self, ready: Callable[[list[str]], None]) -> None:
+        """Load the model before it is needed, what drafts need first; `ready` is called with the
+        devices there are."""
+        loading = self.loading = Progress()
+
+        model: dict[str, Any] = {
+            "codec": self.state.reference.codec,
+            "device": self.state.device,
+        }
+
+        def done(devices: list[str]) -> None:
+            self.loading = None
+            ready(devices)
+            self._changed()
+            self.workers.neural.submit(jobs.warm_up, priority=LATER, **model)
+
+        def failed(reason: str) -> None:
+            self.loading = None
+            self.say(f".mlic cannot be used: {reason}", True)
+            self._changed()
+
+        def heard(stage: Stage) -> None:
+            loading.hear(stage)
+            self._changed()
+
+        self.workers.neural.submit(
+            jobs.warm_up,
+            priority=-2,
+            done=done,
+            failed=failed,
+            progress=heard,
+            draft=True,
+            **model,
+        )
+
+    # ---- stopping --------------------------------------------------------------------------------
+
+    def stop(self) -> bool:
+        """Stop the nearest thing that runs: opening, saving, encoding, measuring.
+
+        -> whether there was any. What was stopped starts again with other settings, or `resume`.
+        """
+        if self.opening is not None:
+            self.cancel_opening()
+            return True
+        if self.saves.running:
+            return self.saves.stop()
+        unfinished = self._unfinished()
+        self._failed |= dict.fromkeys(self.closeup.requests.values(), STOPPED)
+        for number in unfinished:
+            self.stop_version(number)
+        if unfinished or not self.curves.left:
+            return bool(unfinished)
+        self.curves.stop()
+        self._changed()
+        return True
+
+    def stop_version(self, number: int) -> None:
+        """Stop making one version."""
+        request = self.requests.get(number)
+        if request is not None and not self.current(number):
+            self._failed[request] = STOPPED
+            self._replan()
+
+    def resume(self) -> None:
+        """Try again what failed or was stopped."""
+        self._failed.clear()
+        self._replan()
 
     def current(self, number: int) -> bool:
         """Whether the shown outcome of a version is the wanted one."""
@@ -209,71 +317,37 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether anything shown is about to be replaced."""
-        return self.opening is not None or any(
-            request is not None and not self.current(number) and number not in self.failures
+        return self.opening is not None or bool(self._unfinished())
+
+    def _unfinished(self) -> list[int]:
+        return [
+            number
             for number, request in self.requests.items()
-        )
+            if request is not None and not self.current(number) and number not in self.failures
+        ]
 
     # ---- further measures ------------------------------------------------------------------------
 
     def _measure(self) -> None:
         """Request MS-SSIM of the shown versions, and bit maps if they are shown."""
         assert self.picture is not None
-        current = {c.raster.path: c for n, c in self.shown.items() if self.current(n)}
-        for path in list(self._similarity_tickets):
-            if path not in current:
-                self.workers.pictures.cancel(self._similarity_tickets.pop(path))
-        for path, coded in current.items():
-            if path not in self._similarities and path not in self._similarity_tickets:
-                self._similarity_tickets[path] = self.workers.pictures.submit(
-                    jobs.similarity,
-                    priority=LATER,
-                    done=partial(self._similar, path),
-                    failed=partial(self._dissimilar, path),
-                    first=self.picture.raster,
-                    second=coded.raster,
-                )
-            if self.state.lens == Lens.BITS and self.has_bits(coded) and path not in self._bits:
-                self._bits[path] = None
-                self.workers.neural.submit(
-                    jobs.bit_map,
-                    priority=LATER,
-                    done=partial(self._mapped, path),
-                    failed=lambda reason: self._say(f"no bit map: {reason}", True),
-                    data=coded.data,
-                    device=self.state.device,
-                )
-
-    @staticmethod
-    def has_bits(coded: CodedPicture) -> bool:
-        """Whether a version has a bit map: .mlic files have."""
-        return is_mlic_file(coded.data)
-
-    def _similar(self, path: Path, value: float | None) -> None:
-        self._similarity_tickets.pop(path, None)
-        self._similarities[path] = value
-        self._changed()
-
-    def _dissimilar(self, path: Path, reason: str) -> None:
-        del reason  # a dash says enough
-        self._similar(path, None)
-
-    def _mapped(self, path: Path, bits: NDArray[np.float32]) -> None:
-        self._bits[path] = bits
-        self._changed()
-
-    def similarity(self, coded: CodedPicture) -> float | None:
-        """MS-SSIM of a version, if it is known."""
-        return self._similarities.get(coded.raster.path)
+        original = self.picture.raster
+        current = [coded for number, coded in self.shown.items() if self.current(number)]
+        pairs = [(original, coded) for coded in current]
+        if self.closeup.part is not None and self._unfinished():
+            pairs += [(self.closeup.part.raster, coded) for coded in self.closeup.shown.values()]
+        self.measures.want(pairs)
+        if self.state.lens == Lens.BITS:
+            self.measures.want_bits(current, self.state.device)
 
     def bits(self, number: int) -> NDArray[np.float32] | None:
         """The bit map of a version, if it is known."""
         coded = self.shown.get(number)
-        return self._bits.get(coded.raster.path) if coded is not None else None
+        return self.measures.bits(coded) if coded is not None else None
 
     def start_curves(self) -> None:
         """Measure every codec in use at its ladder of qualities, behind all other work."""
-        if self.picture is not None:
+        if self.picture is not None and self.comparing:
             used = [v.codec for v in self.state.versions if v.path is None]
             self.curves.start(self.picture, used, self.state.device)
 
@@ -283,48 +357,12 @@ class Session:
         """Whether there is a file of that version at the wanted quality."""
         return number != ORIGINAL and self.current(number)
 
-    def suggested_name(self, number: int) -> str:
-        """A file name for a version: photo.mlic."""
-        assert self.picture is not None
-        coded = self.shown[number]
-        version = self.state.version(number)
-        if version is not None and version.path is not None:
-            return Path(version.path).name
-        return Path(self.picture.name).stem + choices.choice(coded.codec).suffix
-
-    def save(self, number: int, target: Path) -> None:
-        """Write a version as a file, with metadata if they are kept."""
-        assert self.picture is not None
-        coded = self.shown[number]
-        is_file = coded.codec == choices.FILE
-        request = self.requests.get(number)
-
-        def done(size: int) -> None:
-            self.saves_running -= 1
-            self._say(f"Saved {target.name}: {words.bytes_text(size)}", False)
-            self._changed()
-
-        def failed(reason: str) -> None:
-            self.saves_running -= 1
-            self._say(f"{target.name} was not saved: {reason}", True)
-            self._changed()
-
-        self.saves_running += 1
-        self.desk.worker_for(coded.codec).submit(
-            jobs.save,
-            priority=-1,
-            done=done,
-            failed=failed,
-            source=self.picture.raster,
-            coded=coded.data,
-            codec=coded.codec,
-            quality=coded.quality,
-            device=self.state.device,
-            metadata={} if is_file else self.picture.metadata(self.state.keep_metadata),
-            target=target,
-            effort=request.effort if request is not None else jobs.NO_EFFORT,
-        )
-        self._changed()
+    def raster(self, number: int) -> Raster | None:
+        """The pixels of a version, or of the original, if they are there."""
+        if number == ORIGINAL:
+            return self.picture.raster if self.picture is not None else None
+        coded = self.shown.get(number)
+        return coded.raster if coded is not None else None
 
     # ---- words -----------------------------------------------------------------------------------
 
@@ -337,45 +375,25 @@ class Session:
             return Path(version.path).name
         return choices.choice(version.codec).label
 
-    def headline(self) -> tuple[str, list[tuple[int, str]]]:
-        """How the versions compare: "At the same 41 kB", and for each its number and words.
-
-        While the reference is not known both are empty.
-        """
-        reference = self.shown.get(self.state.reference.number)
-        if reference is None:
-            return "", []
-        parts = []
-        for version in self.state.versions:
-            coded = self.shown.get(version.number)
-            if coded is not None and self.current(version.number):
-                parts.append((version.number, self._comparison(coded, reference)))
-        if self.state.match == Match.SIZE:
-            return f"At the same {words.bytes_text(reference.size)}", parts
-        if self.state.match == Match.PSNR:
-            return f"At the same {words.psnr(reference.psnr)}", parts
-        return "", parts
-
-    def _comparison(self, coded: CodedPicture, reference: CodedPicture) -> str:
-        size, psnr = words.bytes_text(coded.size), words.psnr(coded.psnr)
-        if self.state.match == Match.SIZE:
-            near = abs(coded.size - reference.size) <= 0.05 * reference.size
-            return psnr if near else f"{psnr} at {size}"
-        if self.state.match == Match.PSNR:
-            near = abs(coded.psnr - reference.psnr) <= 0.3 or coded is reference
-            return size if near else f"{size} at {psnr}"
-        return f"{size}, {psnr}"
-
-    def goal_words(self, number: int) -> str:
-        """How a version's file was chosen: its quality, or the goal of the search."""
-        version = self.state.version(number)
-        if version is None or version.path is not None:
+    def waiting_words(self, number: int) -> str:
+        """Why a version is not there yet: refining 3 of 30, 12 %, 40 s left."""
+        request = self.requests.get(number)
+        if not self.comparing:
             return ""
-        if number == self.state.reference.number or self.state.match == Match.FREE:
-            goal = version.goal
-            if goal.kind == GoalKind.MAX_BYTES:
-                return f"at most {words.bytes_text(goal.value)}"
-            if goal.kind == GoalKind.PSNR:
-                return f"for {goal.value:g} dB"
-            return ""
-        return "same size" if self.state.match == Match.SIZE else "same PSNR"
+        if request is None:
+            return f"waits for {self.name(self.state.reference.number)}"
+        progress = self.progress.get(number)
+        if progress is not None and progress.started:
+            return progress.text()
+        worker = self.desk.worker_for(request.codec)
+        if self.loading is not None and worker is self.workers.neural:
+            return LOADING
+        for other, work in self.progress.items():
+            theirs = self.requests.get(other)
+            if work.started and theirs and self.desk.worker_for(theirs.codec) is worker:
+                return f"after {self.name(other)}"
+        if self.closeup.part is not None and any(
+            self.desk.cache.get(r) is None for r in self.closeup.requests.values()
+        ):
+            return "after the part in view"
+        return "starting"

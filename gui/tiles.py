@@ -89,7 +89,10 @@ class Painter:
         return bool(self._transforms)
 
     def paint(self, pixels: RasterPixels) -> tuple[bytes, bool]:
-        """(h, w, C) -> BGRX or premultiplied BGRA, 4 bytes a pixel, and whether it has alpha."""
+        """(h, w, C) -> premultiplied BGRA, 4 bytes a pixel, and whether anything shows through.
+
+        The fourth byte is 255 without alpha: Qt uses it when it scales or mixes RGB32.
+        """
         channels = pixels.shape[2]
         mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
         image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
@@ -98,7 +101,7 @@ class Painter:
             image = ImageCms.applyTransform(image, transform) or image
         if image.mode == "RGBA":
             return image.convert("RGBa").tobytes("raw", "BGRa"), True
-        return image.convert("RGB").tobytes("raw", "BGRX"), False
+        return image.convert("RGBA").tobytes("raw", "BGRA"), False
 
     def colour(self, pixel: RasterPixels) -> tuple[int, int, int]:
         """The screen colour of one pixel (C,), for a swatch."""

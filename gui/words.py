@@ -66,6 +66,13 @@ def change(before: int, after: int) -> str:
     return f"{abs(share):.0%} {'smaller' if share <= 0 else 'larger'}"
 
 
+def signed(share: float) -> str:
+    """By how much something is off: +2.3 %, −12 %."""
+    percent = 100 * share
+    text = f"{abs(percent):.1f}" if abs(percent) < 10 else f"{abs(percent):.0f}"
+    return f"{'−' if share < 0 else '+'}{text} %"
+
+
 __all__ = [
     "BPP",
     "MS_SSIM",
@@ -77,6 +84,7 @@ __all__ = [
     "psnr",
     "quality",
     "seconds",
+    "signed",
     "similarity",
     "zoom",
 ]

@@ -21,13 +21,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image, UnidentifiedImageError
 
+from .progress import Stage
+
 Post = Callable[[Callable[[], None]], None]
-Report = Callable[[float], None]
-"""Given to every job: called with the share done, 0..1; raises CancelledError if unwanted."""
+
+
+class Report(Protocol):
+    """Given to every job: called with the share done, 0..1, and what is being done (by default as
+    before); raises CancelledError if unwanted."""
+
+    def __call__(self, share: float, phase: str = "", /) -> None:
+        """Tell."""
+        ...
+
+
 JobFunction = Callable[..., Any]
 """A function of a module, so that the process can import it; it is given a `Report` first."""
 
@@ -52,7 +63,7 @@ class Ticket:
     priority: int
     done: Callable[[Any], None]
     failed: Callable[[str], None]
-    progress: Callable[[float], None]
+    progress: Callable[[Stage], None]
     cancelled: bool = False
     finished: bool = False
 
@@ -95,7 +106,7 @@ class Worker:
         priority: int = 0,
         done: Callable[[Any], None] = _nothing,
         failed: Callable[[str], None] = _nothing,
-        progress: Callable[[float], None] = _nothing,
+        progress: Callable[[Stage], None] = _nothing,
         **arguments: Any,
     ) -> Ticket:
         """Ask for a job; lower priorities go first, equal ones in the order of asking."""
@@ -284,17 +295,17 @@ def serve(line: Connection, environ: Mapping[str, str]) -> None:
 
 
 def _reporter(number: int, desk: _Desk, send: Callable[..., None]) -> Report:
-    last = 0.0
+    last, doing = 0.0, ""
 
-    def report(share: float) -> None:
-        nonlocal last
+    def report(share: float, phase: str = "", /) -> None:
+        nonlocal last, doing
         desk.going.wait()
         if number in desk.unwanted:
             raise CancelledError
         now = time.monotonic()
-        if now - last > 0.05:
-            last = now
-            send("progress", number, share)
+        if now - last > 0.05 or phase not in ("", doing):
+            last, doing = now, phase or doing
+            send("progress", number, Stage(share, doing))
 
     return report
 

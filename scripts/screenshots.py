@@ -1,16 +1,14 @@
 """Drive the real window on a virtual screen, and take the pictures of the documentation.
 
-    python scripts/screenshots.py PHOTO [--out docs/images]
+    python scripts/screenshots.py PHOTO [--out docs/images] [--only waiting]
     python scripts/screenshots.py --keys        # only the table of keys in docs/viewer.md
 
 Needs Linux with Xvfb. Take a Kodak picture as PHOTO: for these the chart has published curves.
 """
 
 import argparse
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,10 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
+from virtual_screen import virtual_screen
+
+import pillow_mlic  # noqa: F401  (registers the format)
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "viewer.md"
-LARGEST = 200_000
+LARGEST = 150_000
 """Bytes of a picture in the documentation."""
 
 
@@ -34,21 +35,6 @@ def write_keys() -> None:
     table = actions.markdown().strip()
     text = re.sub(region, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.S)
     PAGE.write_text(text, encoding="utf-8")
-
-
-def virtual_screen() -> "subprocess.Popen[bytes]":
-    """Start Xvfb on a free display and point Qt to it."""
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    with os.fdopen(read) as answer:
-        os.environ["DISPLAY"] = ":" + answer.readline().strip()
-    os.environ["QT_QPA_PLATFORM"] = "xcb"
-    return server
 
 
 class Studio:
@@ -109,8 +95,8 @@ class Studio:
         print(f"{path}: {size[0]} x {size[1]}, {path.stat().st_size} bytes")
 
 
-def scenes(studio: Studio, photo: Path, folder: Path) -> None:
-    """Every picture of the documentation, in one sitting."""
+def scenes(studio: Studio, photo: Path, _folder: Path) -> None:
+    """What a comparison looks like, and before it the empty window."""
     window, canvas = studio.window, studio.window.canvas
     studio.do("theme-light")
     studio.shoot("viewer-empty")
@@ -132,6 +118,10 @@ def scenes(studio: Studio, photo: Path, folder: Path) -> None:
     studio.shoot("viewer-keys")
     studio.do("help", "theme-light")
 
+
+def batch_scene(studio: Studio, photo: Path, folder: Path) -> None:
+    """Many files, seven of which are done."""
+    window = studio.window
     copies = folder / "holiday"
     copies.mkdir()
     for beside in sorted(photo.parent.glob(f"*{photo.suffix}"))[:12]:
@@ -151,8 +141,40 @@ def scenes(studio: Studio, photo: Path, folder: Path) -> None:
     batch.close()
 
 
+def waiting_scenes(studio: Studio, photo: Path, folder: Path) -> None:
+    """A large photograph while it is encoded, and a .mlic file that is opened."""
+    window, session = studio.window, studio.window.session
+    studio.do("theme-light", "split", "picture")
+    if session.state.slots[0] == 0:
+        studio.do("original")
+    large = folder / "photo.jpg"
+    image = Image.open(photo).convert("RGB")
+    scale = (24e6 / (image.width * image.height)) ** 0.5
+    size = (round(image.width * scale), round(image.height * scale))
+    image.resize(size, Image.Resampling.LANCZOS).save(large, quality=95)
+    window.open([large])
+    studio.wait(lambda: session.picture is not None and session.picture.path == large)
+    studio.wait(lambda: window.canvas.isVisible() and window.canvas.view.fitted)
+    window.canvas.zoom_to(0.71)
+    studio.wait(lambda: all(session.part_of(n) for n in session.state.shown))
+    studio.wait(lambda: any(p.left is not None for p in session.progress.values()))
+    studio.shoot("viewer-part")
+    window.stop()
+    window.banner.hide()
+
+    coded = folder / "photo.mlic"
+    image.save(coded, quality=3)
+    window.open([coded])
+    studio.wait(lambda: session.picture is not None and session.picture.path == coded)
+    studio.do("zoom-fit")
+    studio.shoot("viewer-opened")
+
+
 LOOK = (40, 130)
 """How far the picture is moved for the first screenshot, to its most interesting part."""
+
+
+SCENES = {"comparison": scenes, "waiting": waiting_scenes, "batch": batch_scene}
 
 
 def main() -> None:
@@ -160,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("photo", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--only", choices=SCENES, help="take these pictures alone")
     parser.add_argument("--keys", action="store_true", help="only update docs/viewer.md")
     args = parser.parse_args()
     if args.keys:
@@ -171,7 +194,8 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as name:
             studio = Studio(Path(name), args.out)
-            scenes(studio, args.photo.resolve(), Path(name))
+            for part in [args.only] if args.only else SCENES:
+                SCENES[part](studio, args.photo.resolve(), Path(name))
             studio.window.close()
     finally:
         server.terminate()

@@ -46,6 +46,7 @@ NOT_HERE = {
     r"scripts/measure_batch\.py": "it compares whole runs, with Ray; tests/test_bulk.py does that",
     r"scripts/compare_speed\.py": "it wants a checkout of an earlier version",
     r"scripts/check_gpu\.py": "it wants a GPU; tests/test_check_gpu.py has an emulated one",
+    r"scripts/measure_viewer\.py": "it wants Xvfb, and a machine that does nothing else",
     r"scripts/limits\.py": "it wants six certain pictures; the model card shows its result",
 }
 """What is not run, and why."""

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt, QUrl
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QMessageBox
+from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox
 
 from pillow_mlic import __version__
 from pillow_mlic.evaluation import codecs
@@ -13,15 +13,13 @@ from pillow_mlic.evaluation import codecs
 from .. import choices
 from ..choices import FILE
 from ..opened_files import OpenedFiles
-from ..session import Session
 from ..state import GAINS, MAX_PANES, ORIGINAL, Goal, GoalKind, Layout, Match, State
 from . import drops, icons
-from .bars import Banner
 from .batch_window import BatchWindow
-from .canvas import Canvas
 from .controls import Panel
 from .help import Help
 from .memory import ViewerMemory
+from .save_handlers import SaveHandlers
 from .theme import Colours
 from .welcome import Welcome
 from .workers import WorkerProcesses
@@ -30,29 +28,20 @@ PAN = 80
 """Logical pixels that a key moves the picture."""
 
 
-class ActionHandlers(QMainWindow):
+class ActionHandlers(SaveHandlers):
     """The half of the window that acts."""
 
-    session: Session
     workers: WorkerProcesses
     memory: ViewerMemory
     opened_files: OpenedFiles
-    canvas: Canvas
     panel: Panel
     welcome: Welcome
-    banner: Banner
     help: Help
     colours: Colours
     batch_window: BatchWindow | None
     _recent: QMenu
     _download: drops.Download
     _left_before: int
-    _save_folder: Path | None
-
-    @property
-    def state(self) -> State:
-        """The settings as they are."""
-        return self.session.state
 
     def dress(self) -> None:
         """Take over the colours of the theme, everywhere."""
@@ -61,10 +50,6 @@ class ActionHandlers(QMainWindow):
     def _changed(self) -> None:
         """Something that is shown has changed."""
         raise NotImplementedError
-
-    def say(self, text: str, bad: bool) -> None:
-        """A message for the user."""
-        self.banner.say(text, bad)
 
     # ---- settings --------------------------------------------------------------------------------
 
@@ -98,6 +83,8 @@ class ActionHandlers(QMainWindow):
             menu.addSeparator()
             save = menu.addAction(f"Save {self.session.name(number)}…", partial(self._save, number))
             save.setEnabled(self.session.can_save(number))
+            stop = menu.addAction("Stop", partial(self.session.stop_version, number))
+            stop.setEnabled(number in self.session.progress)
             remove = menu.addAction("Remove", partial(self._remove, number))
             remove.setEnabled(number != self.state.reference.number)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -172,12 +159,6 @@ class ActionHandlers(QMainWindow):
         if name:
             self.open([Path(name)])
 
-    def _start_folder(self) -> str:
-        picture = self.session.picture
-        if picture is not None and picture.path is not None:
-            return str(picture.path.parent)
-        return ""
-
     def do_previous(self) -> None:
         self._step(-1)
 
@@ -189,37 +170,11 @@ class ActionHandlers(QMainWindow):
         if path is not None:
             self._show_file(path)
 
-    def do_save(self) -> None:
-        number = self.state.selected
-        self._save(self.state.reference.number if number == ORIGINAL else number)
-
-    def _save(self, number: int) -> None:
-        if not self.session.can_save(number):
-            return
-        suggestion = self.session.suggested_name(number)
-        suffix = Path(suggestion).suffix
-        folder = self._save_folder or Path(self._start_folder())
-        name, _ = QFileDialog.getSaveFileName(
-            self,
-            f"Save {self.session.name(number)}",
-            str(folder / suggestion),
-            f"{suffix} files (*{suffix})",
-        )
-        if not name:
-            return
-        target = Path(name)
-        if target.suffix.lower() != suffix:
-            target = target.with_name(target.name + suffix)
-            if target.exists():
-                self.say(f"{target.name} exists already; choose another name", True)
-                return
-        self._save_folder = target.parent
-        self.session.save(number, target)
-
     def do_batch(self) -> None:
         if self.batch_window is None:
             self.batch_window = BatchWindow(self.workers.batch, self)
             self.batch_window.dress(self.colours)
+            self.batch_window.take_over(self.state.edited.codec, self.state.edited.goal)
         if (
             self.opened_files.paths
             and not self.batch_window.batch.items
@@ -242,10 +197,6 @@ class ActionHandlers(QMainWindow):
     def do_redo(self) -> None:
         self.session.redo()
         self.dress()
-
-    def do_copy(self) -> None:
-        QApplication.clipboard().setPixmap(self.canvas.grab())
-        self.say("Copied the view", False)
 
     def do_paste(self) -> None:
         self.take(drops.contents(QApplication.clipboard().mimeData()))
@@ -366,6 +317,12 @@ class ActionHandlers(QMainWindow):
 
     def do_published(self) -> None:
         self._set("published", not self.state.published)
+
+    def do_compare(self) -> None:
+        self.session.compare()
+
+    def do_again(self) -> None:
+        self.session.resume()
 
     # ---- actions: help ---------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSocketNotifier, QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QObject, QSocketNotifier, QTimer
+from PySide6.QtWidgets import QApplication, QWidget
 
 from .memory import ViewerMemory
 from .window import Window
@@ -24,27 +24,38 @@ def run(paths: Sequence[Path], settings: Path | None = None) -> int:
     app.setApplicationName("pillow-mlic")
     app.setDesktopFileName("pillow-mlic")
     window = Window(WorkerProcesses(), ViewerMemory(settings))
-    _close_on_signals(window)
+    watch = SignalWatch(window)
     window.show()
     if paths:
         window.open(paths)
     QTimer.singleShot(0, window.warm_up)  # once the window is on the screen
-    return int(app.exec())
+    status = int(app.exec())
+    watch.stop()
+    return status
 
 
-def _close_on_signals(window: Window) -> None:
-    """Close the window on Ctrl+C in the terminal and on SIGTERM, as its button does.
+class SignalWatch(QObject):
+    """Closes the window on Ctrl+C in the terminal and on SIGTERM, as its button does.
 
     Python runs a signal's handler between two of its own instructions. A byte on a socket wakes
-    Qt's loop, so that Python gets to run some.
+    Qt's loop, so that Python gets to run some. Both ends are kept for as long as the window: an end
+    that is collected closes, and a closed line is readable for ever.
     """
-    here, there = socket.socketpair()
-    for end in (here, there):
-        end.setblocking(False)
-    signal.set_wakeup_fd(there.fileno())
-    notifier = QSocketNotifier(here.fileno(), QSocketNotifier.Type.Read, window)
-    notifier.activated.connect(lambda *_: here.recv(64))
-    window.destroyed.connect(here.close)
-    window.destroyed.connect(there.close)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close())
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self._here, self._there = socket.socketpair()
+        for end in (self._here, self._there):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._there.fileno())
+        self._notifier = QSocketNotifier(self._here.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(lambda *_: self._here.recv(64))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: window.close())
+
+    def stop(self) -> None:
+        """Before the interpreter ends: no wake-ups into a socket that is about to close."""
+        signal.set_wakeup_fd(-1)
+        self._notifier.setEnabled(False)
+        self._here.close()
+        self._there.close()

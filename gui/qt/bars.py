@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from .. import words
+from ..headline import headline, opened_words, progress_of
 from ..session import Session
 from ..state import GAINS, Lens
 from .panes import colour_of
@@ -129,6 +130,17 @@ class Headline(QWidget):
         self.label.setWordWrap(True)
         self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.label.setAccessibleName("Comparison")
+        self.left = QLabel()
+        self.left.setObjectName("soft")
+        self.left.setAccessibleName("Time left")
+        self.stop = QToolButton()
+        self.stop.setText("Stop")
+        self.stop.setToolTip("Stop what is running (Esc)")
+        self.stop.setAccessibleName("Stop what is running")
+        self.compare = QToolButton()
+        self.compare.setText("Compare codecs")
+        self.compare.setToolTip("Encode these pixels again, with .mlic and other codecs (K)")
+        self.compare.setAccessibleName("Compare codecs")
         self.bar = QProgressBar(textVisible=False)
         self.bar.setObjectName("thin")
         self.bar.setRange(0, 1000)
@@ -138,43 +150,44 @@ class Headline(QWidget):
         layout.setSpacing(0)
         row = QHBoxLayout()
         row.setContentsMargins(16, 8, 16, 6)
-        row.addWidget(self.label)
+        row.addWidget(self.label, 1)
+        row.addWidget(self.left)
+        row.addWidget(self.stop)
+        row.addWidget(self.compare)
         layout.addLayout(row)
         layout.addWidget(self.bar)
+        self._clock = QTimer(self, interval=500)  # time passes between reports, too
+        self._clock.timeout.connect(self.refresh)
 
     def refresh(self) -> None:
         """Something in the session has changed."""
         session = self.session
         self.setVisible(session.picture is not None or session.opening is not None)
         self.label.setText(self.markup())
-        share = self.share()
-        self.bar.setValue(round(1000 * share) if share < 1 else 0)
-
-    def share(self) -> float:
-        """The finished share of the wanted work; 1 if nothing is awaited."""
-        session = self.session
-        if session.opening is not None or not session.busy:
-            return 1.0 if session.opening is None else 0.05
-        shares = [
-            1.0
-            if session.current(number) or number in session.failures
-            else session.progress.get(number, 0.0)
-            for number in session.requests
-        ]
-        return max(sum(shares) / len(shares), 0.02) if shares else 1.0
+        self.compare.setVisible(session.picture is not None and not session.comparing)
+        share, left, text = progress_of(session)
+        self.bar.setValue(round(1000 * max(share, 0.02)) if text else 0)
+        self.left.setText(f"{text}, {words.duration(left)} left" if left is not None else text)
+        self.left.setVisible(bool(text))
+        self.stop.setVisible(bool(text))
+        if bool(text) != self._clock.isActive():
+            self._clock.start() if text else self._clock.stop()
 
     def markup(self) -> str:
         """The sentence with colours."""
         session = self.session
         if session.opening is not None:
             return f"Opening {html.escape(session.opening)} …"
-        head, parts = session.headline()
+        picture = session.picture
+        if picture is not None and not session.comparing:
+            return f"<b>{html.escape(picture.name)}</b>: {html.escape(opened_words(picture))}"
+        head, parts = headline(session)
         if not parts:
-            return f"<span style='color:{self.colours.soft}'>Encoding …</span>"
+            return f"<span style='color:{self.colours.soft}'>Nothing to compare yet</span>"
         entries = [
             f"<span style='color:{colour_of(session, number)}'>●</span>&nbsp;"
             + f"{html.escape(session.name(number))}&nbsp;".replace(" ", "&nbsp;")
-            + f"<b>{html.escape(text)}</b>".replace(" ", "&nbsp;")
+            + f"<b>{html.escape(text)}</b>".replace(" ", "&nbsp;").replace("-", "&#8209;")
             for number, text in parts
         ]
         gap = "&nbsp;&nbsp;&nbsp; "

@@ -294,6 +294,14 @@ class BatchWindow(QDialog):
             self.value.setSuffix(" dB")
             self.value.setValue(35)
 
+    def take_over(self, codec: str, goal: Goal) -> None:
+        """The codec, aim and value of the main window."""
+        self.codec.setCurrentIndex(max(self.codec.findData(codec), 0))
+        self.aim.setCurrentIndex(max(self.aim.findData(goal.kind), 0))
+        self._show_range()
+        kilo = 1000 if goal.kind == GoalKind.MAX_BYTES else 1
+        self.value.setValue(goal.value / kilo)
+
     def order(self) -> ConversionOrder:
         """What is chosen."""
         kind = GoalKind(self.aim.currentData())
@@ -336,7 +344,7 @@ class BatchWindow(QDialog):
         for widget in (self.codec, self.aim, self.value, self.where, self.existing, self.metadata):
             widget.setEnabled(idle)
         self.clear.setEnabled(idle and bool(batch.items))
-        self.start.setEnabled(idle and any(i.status != Status.DONE for i in batch.items))
+        self.start.setEnabled(idle and bool(batch.items))
         self.pause.setEnabled(batch.running)
         self.pause.setText("Go on" if batch.paused else "Pause")
         self.cancel.setEnabled(batch.running)

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from functools import partial
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QColor,
-    QImage,
     QKeyEvent,
     QMouseEvent,
     QNativeGestureEvent,
@@ -17,12 +16,16 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from .. import bitmap, tiles, words
+from pillow_mlic.format.geometry import Box
+
+from .. import words
+from ..parts import part_in_view
 from ..raster import Raster
 from ..session import Session
-from ..state import MAX_PANES, ORIGINAL, Layout, Lens
+from ..state import MAX_PANES, ORIGINAL, Layout
 from ..view_transform import STEP, ScreenBox, View, fit, next_zoom, panes
 from . import marks
+from .artist import Artist
 from .panes import PaneButton, colour_of, dot
 from .theme import LIGHT, Colours
 from .tile_images import TileImages
@@ -30,6 +33,8 @@ from .tile_images import TileImages
 HANDLE = 9
 """How near to the split line, in logical pixels, it can be dragged."""
 GAP = 2
+REST_MS = 400
+"""Rest after the last move of the view, before the part in view is encoded."""
 MARGIN = 16
 
 
@@ -38,6 +43,7 @@ class Canvas(QWidget):
 
     zoomed = Signal(float)
     hovered = Signal(object)  # (x, y) in picture pixels, or None
+    rested = Signal()  # the view has come to rest on another place
     slot_chosen = Signal(int, int)  # pane, version
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -53,6 +59,8 @@ class Canvas(QWidget):
         self._drag: QPointF | None = None
         self._drag_split = False
         self._pointer: QPointF | None = None
+        self._rest = QTimer(self, singleShot=True, interval=REST_MS)
+        self._rest.timeout.connect(self.rested)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -74,6 +82,9 @@ class Canvas(QWidget):
             self.images = TileImages(picture.icc if picture is not None else None)
             self.flicked = 0
             self.fit()
+            self.rested.emit()
+        elif self.view.fitted:
+            self.fit()  # panes may have become smaller or larger
         self._place_buttons()
         self.update()
 
@@ -110,10 +121,17 @@ class Canvas(QWidget):
         self.flicked = 1 - self.flicked
         self.refresh()
 
+    def part_in_view(self) -> Box | None:
+        """What of the picture is looked at."""
+        if self._picture is None:
+            return None
+        return part_in_view(self._picture.size, self.view, self._pane_boxes()[0])
+
     def _look(self, view: View) -> None:
         if view != self.view:
             changed = view.zoom != self.view.zoom
             self.view = view
+            self._rest.start()
             if changed:
                 self.zoomed.emit(view.zoom)
             self.update()
@@ -126,12 +144,16 @@ class Canvas(QWidget):
     def _pane_boxes(self) -> list[ScreenBox]:
         state = self.session.state
         width, height = self._device(self.width()), self._device(self.height())
+        if not self.session.comparing:
+            return [ScreenBox(0, 0, width, height)]
         return panes(state.layout, state.panes, width, height, self._device(GAP))
 
     def panes(self) -> Iterator[tuple[int, int, ScreenBox, ScreenBox]]:
         """Slot, version, pane, and the part of the pane that the version has, in device pixels."""
         state, boxes = self.session.state, self._pane_boxes()
-        if state.layout == Layout.SIDE:
+        if not self.session.comparing:
+            yield 0, ORIGINAL, boxes[0], boxes[0]
+        elif state.layout == Layout.SIDE:
             for slot, box in enumerate(boxes):
                 yield slot, state.slots[slot], box, box
         elif state.layout == Layout.FLICKER:
@@ -141,6 +163,10 @@ class Canvas(QWidget):
             line = round(box.width * self.split)
             yield 0, state.slots[0], box, ScreenBox(0, 0, line, box.height)
             yield 1, state.slots[1], box, ScreenBox(line, 0, box.width - line, box.height)
+
+    @property
+    def _has_split(self) -> bool:
+        return self.session.comparing and self.session.state.layout == Layout.SPLIT
 
     def _spot(self, at: QPointF | None) -> tuple[ScreenBox, float, float]:
         """The pane at a point of the window (the first without one), and the point on screen."""
@@ -164,7 +190,7 @@ class Canvas(QWidget):
 
     def _place_buttons(self) -> None:
         shown = {}
-        if self._picture is not None:
+        if self._picture is not None and self.session.comparing:
             shown = {slot: (number, clip) for slot, number, _, clip in self.panes()}
         ratio = self.devicePixelRatioF()
         for button in self.buttons:
@@ -175,8 +201,7 @@ class Canvas(QWidget):
             button.set_words(self._words(number), colour_of(self.session, number))
             left = clip.left / ratio + 12
             right = (clip.left + clip.width) / ratio - 12 - button.width()
-            split = self.session.state.layout == Layout.SPLIT
-            if split:
+            if self._has_split:
                 left = 12 if button.slot_number == 0 else self.width() - 12 - button.width()
                 hidden = (
                     left + button.width() > self.split * self.width() - 4
@@ -226,105 +251,24 @@ class Canvas(QWidget):
         if self._picture is None:
             return
         painter.scale(1 / ratio, 1 / ratio)
+        artist = Artist(painter, self.session, self.images, self.view, ratio)
         for _, number, pane, clip in self.panes():
             painter.setClipRect(QRectF(*clip))
-            self._paint_version(painter, number, pane, clip)
+            artist.version(number, pane, clip)
         painter.setClipping(False)
         painter.resetTransform()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.session.state.layout == Layout.SPLIT:
+        if self._has_split:
             x = round(self._device(self.split * self.width())) / ratio
             marks.split_line(painter, x, self.height())
-        self._paint_legend(painter)
-
-    def _paint_version(
-        self, painter: QPainter, number: int, pane: ScreenBox, clip: ScreenBox
-    ) -> None:
-        session = self.session
-        assert session.picture is not None
-        original = session.picture.raster
-        coded = session.shown.get(number)
-        raster = original if number == ORIGINAL else coded.raster if coded is not None else None
-        if raster is None:
-            painter.setOpacity(0.35)
-            self._paint_raster(painter, original, None, pane, clip)
-            painter.setOpacity(1.0)
-            reason = session.failures.get(number)
-            self._paint_note(painter, reason or "Encoding …", clip)
-            return
-        lens = session.state.lens
-        if lens == Lens.DIFFERENCE:
-            self._paint_raster(painter, raster, original, pane, clip)
-        else:
-            self._paint_raster(painter, raster, None, pane, clip)
-        bits = session.bits(number)
-        if lens == Lens.BITS and bits is not None:
-            data = bitmap.overlay(bits, self._most_bits()).tobytes()
-            rows, columns = bits.shape
-            image = QImage(
-                data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32_Premultiplied
-            )
-            left, top = self.view.origin(pane)
-            side = 16 * self.view.zoom
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
-            painter.save()
-            width, height = raster.width * self.view.zoom, raster.height * self.view.zoom
-            painter.setClipRect(QRectF(left, top, width, height), Qt.ClipOperation.IntersectClip)
-            painter.drawImage(QRectF(left, top, columns * side, rows * side), image)
-            painter.restore()
-        elif lens == Lens.BITS and number != ORIGINAL and coded and session.has_bits(coded):
-            self._paint_note(painter, "Counting bits …", clip)
-
-    def _most_bits(self) -> float:
-        maps = [self.session.bits(number) for _, number, _, _ in self.panes()]
-        return max((bitmap.most(bits) for bits in maps if bits is not None), default=1.0)
-
-    def _paint_raster(
-        self,
-        painter: QPainter,
-        raster: Raster,
-        other: Raster | None,
-        pane: ScreenBox,
-        clip: ScreenBox,
-    ) -> None:
-        """A picture, or its difference from `other`."""
-        if raster.channels == 4 and other is None:
-            left, top = self.view.origin(pane)
-            size = (raster.width * self.view.zoom, raster.height * self.view.zoom)
-            marks.checkers(painter, QRectF(left, top, *size), round(self._device(8)))
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.view.zoom < 1)
-        gain = self.session.state.gain
-        for tile in tiles.visible(raster, self.view, pane, clip):
-            painter.drawImage(QRectF(*tile.target), self.images.image(raster, tile, other, gain))
-
-    def _paint_note(self, painter: QPainter, text: str, clip: ScreenBox) -> None:
-        """A sentence in the middle of a pane, in logical pixels."""
-        painter.save()
-        ratio = self.devicePixelRatioF()
-        painter.scale(ratio, ratio)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        marks.note(painter, text, QRectF(*(v / ratio for v in clip)))
-        painter.restore()
-
-    def _paint_legend(self, painter: QPainter) -> None:
-        """What the colours of a lens mean."""
-        state = self.session.state
-        if state.lens == Lens.DIFFERENCE:
-            text = f"Difference from the original × {state.gain}"
-            marks.legend(painter, text, self.height(), scale=False)
-        elif state.lens == Lens.BITS:
-            known = any(self.session.bits(number) is not None for _, number, _, _ in self.panes())
-            text = f"{self._most_bits():.0f} bits a 16×16 block"
-            if not known:
-                text = "Bit maps are there for .mlic versions"
-            marks.legend(painter, text, self.height(), scale=known)
+        artist.legend([number for _, number, _, _ in self.panes()], self.height())
 
     # ---- mouse -----------------------------------------------------------------------------------
 
     def _on_split(self, x: float) -> bool:
         return (
             self._picture is not None
-            and self.session.state.layout == Layout.SPLIT
+            and self._has_split
             and abs(x - self.split * self.width()) <= HANDLE
         )
 

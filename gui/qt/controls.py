@@ -106,6 +106,8 @@ class CompareControls(QWidget):
     def refresh(self) -> None:
         """Something in the session has changed."""
         self.match.choose(self.session.state.match)
+        for widget in (self.match, self.add):
+            widget.setEnabled(self.session.comparing)
         self.list.refresh()
 
     def _open_menu(self) -> None:
@@ -164,5 +166,5 @@ class Panel(QScrollArea):
         self.compare.refresh()
         left = self._session.curves.left
         self.curves.setText(f"Stop ({left} left)" if left else "Measure curves")
-        self.curves.setEnabled(self._session.picture is not None)
+        self.curves.setEnabled(self._session.picture is not None and self._session.comparing)
         self.chart.update()

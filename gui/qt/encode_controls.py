@@ -268,9 +268,13 @@ class EncodeControls(QWidget):
         number = session.state.selected
         if number == ORIGINAL:
             number = session.state.reference.number
-        self.save.setText(f"Save {session.name(number)}…")
-        ready = session.picture is not None and session.can_save(number)
-        self.save.setEnabled(ready and not session.saves_running)
+        if session.comparing:
+            self.save.setText(f"Save {session.name(number)}…")
+            ready = session.picture is not None and session.can_save(number)
+        else:
+            self.save.setText("Save as…")
+            ready = True
+        self.save.setEnabled(ready)
         picture = session.picture
         extra = picture.metadata_bytes(True) if picture is not None else 0
         note = f" ({words.bytes_text(extra)})" if extra else ""

@@ -1,11 +1,15 @@
 """What is painted over the pictures, and under them where they are transparent."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap
 
 from .. import bitmap
 
+Mark = Callable[[QPainter, str, QRectF], None]
+"""Writes words into an area, in logical pixels."""
 INK = QColor("#ffffff")
 PLATE = QColor(18, 18, 22, 215)
 EDGE = QColor(255, 255, 255, 45)
@@ -34,6 +38,29 @@ def note(painter: QPainter, text: str, area: QRectF) -> None:
     painter.drawRoundedRect(needed, 8, 8)
     painter.setPen(INK)
     painter.drawText(area, flags, text)
+
+
+def label(painter: QPainter, text: str, area: QRectF) -> None:
+    """A few words in the middle of the lower edge."""
+    metrics = painter.fontMetrics()
+    width = min(metrics.horizontalAdvance(text) + 24, max(area.width() - 16, 0))
+    box = QRectF(area.center().x() - width / 2, area.bottom() - 40, width, 26)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(PLATE)
+    painter.drawRoundedRect(box, 13, 13)
+    painter.setPen(INK)
+    inside = box.adjusted(10, 0, -10, 0)
+    shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(inside.width()))
+    painter.drawText(inside, Qt.AlignmentFlag.AlignCenter, shown)
+
+
+def frame(painter: QPainter, area: QRectF, width: float) -> None:
+    """Around a part of the picture, light on dark."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, grown in ((QColor(0, 0, 0, 120), 1.5), (INK, 0.5)):
+        painter.setPen(QPen(colour, width))
+        more = grown * width
+        painter.drawRect(area.adjusted(-more, -more, more, more))
 
 
 def split_line(painter: QPainter, x: float, height: float) -> None:

@@ -41,7 +41,9 @@ class Model(QAbstractListModel):
 
     def refresh(self) -> None:
         """Something in the session has changed."""
-        numbers = [ORIGINAL, *(v.number for v in self.session.state.versions)]
+        numbers = [ORIGINAL]
+        if self.session.comparing:
+            numbers += [v.number for v in self.session.state.versions]
         if numbers != self.numbers:
             self.beginResetModel()
             self.numbers = numbers
@@ -76,22 +78,24 @@ class Model(QAbstractListModel):
         if number in session.failures:
             return (name, "", ""), (session.failures[number], "")
         coded = session.shown.get(number)
+        part = session.part_of(number)
+        if part is not None and session.picture is not None:
+            size = words.bytes_text(session.closeup.estimate(number, session.picture) or 0)
+            text = f"part in view · {session.waiting_words(number)}"
+            return (name, f"≈ {size}", words.psnr(part.psnr)), (text, "")
         if coded is None:
-            waiting = session.picture is not None
-            reference = session.name(session.state.reference.number)
-            text = "waits for its turn" if waiting else ""
-            if waiting and session.requests.get(number) is None:
-                text = f"waits for {reference}"
-            if number in session.progress and session.progress[number] > 0:
-                text = "encoding"
+            text = session.waiting_words(number) if session.picture is not None else ""
             return (name, "", ""), (text, "")
         details = [words.quality(coded.quality), words.bpp(coded.bpp)]
-        similarity = session.similarity(coded)
+        similarity = session.measures.similarity(coded)
         if similarity is not None:
             details.append(f"MS-SSIM {words.similarity(similarity)}")
         times = f"{words.seconds(coded.encode_seconds)} / {words.seconds(coded.decode_seconds)}"
+        head = (name, words.bytes_text(coded.size), words.psnr(coded.psnr))
+        if not session.current(number):
+            return head, (session.waiting_words(number), "")
         return (
-            (name, words.bytes_text(coded.size), words.psnr(coded.psnr)),
+            head,
             (" · ".join(d for d in details if d), times),
         )
 
@@ -173,9 +177,11 @@ class Delegate(QStyledItemDelegate):
         text = painter.fontMetrics().elidedText(details, Qt.TextElideMode.ElideRight, int(space))
         painter.drawText(low, starts, text)
         painter.drawText(low, ends, times)
-        share = session.progress.get(number)
-        if share:
-            line = QRectF(left, area.bottom() - 3, (right - left) * min(share, 1), 2)
+        progress = session.progress.get(number)
+        if progress is not None:
+            line = QRectF(left, area.bottom() - 3, right - left, 2)
+            painter.fillRect(line, QColor(c.line))
+            line.setWidth(line.width() * min(progress.share, 1))
             painter.fillRect(line, QColor(c.accent))
         painter.restore()
 

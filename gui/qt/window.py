@@ -22,12 +22,13 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
+    QMessageBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from .. import actions, jobs
+from .. import actions
 from ..opened_files import OpenedFiles
 from ..session import Session
 from ..state import (
@@ -181,6 +182,9 @@ class Window(ActionHandlers):
         compare.list.put_left.connect(lambda n: self._put(0, n))
         compare.list.menu_wanted.connect(self._version_menu)
         self.panel.curves.clicked.connect(self.do_curves)
+        self.headline.compare.clicked.connect(self.do_compare)
+        self.headline.stop.clicked.connect(self.session.stop)
+        self.canvas.rested.connect(self._look)
         self.canvas.slot_chosen.connect(self._put)
         self.canvas.hovered.connect(self.inspector.look)
         self.canvas.zoomed.connect(lambda zoom: self.tools.refresh(self.session, zoom))
@@ -246,10 +250,17 @@ class Window(ActionHandlers):
         self.actions_["curves"].setChecked(bool(session.curves.left))
         self.actions_["panel"].setChecked(self.panel.isVisible())
         self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
-        for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "curves"):
+        for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export"):
             self.actions_[name].setEnabled(there)
-        self.actions_["compare-file"].setEnabled(there)
+        for name in ("compare-file", "curves"):
+            self.actions_[name].setEnabled(there and session.comparing)
+        self.actions_["compare"].setEnabled(there and not session.comparing)
         self._show_facts()
+
+    def _look(self) -> None:
+        box = self.canvas.part_in_view()
+        if box is not None:
+            self.session.look(box)
 
     def _show_facts(self) -> None:
         picture = self.session.picture
@@ -297,10 +308,7 @@ class Window(ActionHandlers):
         """Esc: the nearest thing that can be stopped or closed."""
         if self.banner.isVisible():
             self.banner.hide()
-        elif self.session.opening is not None:
-            self.session.cancel_opening()
-        elif self.session.curves.left:
-            self.session.curves.stop()
+        elif self.session.stop():
             self._changed()
         elif self.isFullScreen():
             self.do_full_screen()
@@ -312,23 +320,35 @@ class Window(ActionHandlers):
 
     def warm_up(self) -> None:
         """Load the model before it is needed."""
-        encode = self.panel.encode
 
         def ready(devices: list[str]) -> None:
-            encode.devices = devices
-            self._changed()
+            self.panel.encode.devices = devices
 
-        self.workers.neural.submit(
-            jobs.warm_up,
-            priority=-2,
-            done=ready,
-            failed=lambda reason: self.say(f".mlic cannot be used: {reason}", True),
-            codec=self.state.reference.codec,
-            device=self.state.device,
-        )
+        self.session.warm_up(ready)
         self.workers.pictures.start()
 
+    def _may_close(self) -> bool:
+        """Ask, if files are still being written."""
+        doing = [self.session.saves.text()]
+        if self.batch_window is not None and self.batch_window.batch.running:
+            doing.append(f"Converting: {self.batch_window.batch.summary()}")
+        text = "\n".join(part for part in doing if part)
+        if not text:
+            return True
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self,
+            "Quit?",
+            f"{text}\n\nQuit, and leave that unwritten?",
+            buttons.Discard | buttons.Cancel,
+            buttons.Cancel,
+        )
+        return answer == buttons.Discard
+
     def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._may_close():
+            event.ignore()
+            return
         self.memory.save_state(self.state)
         self.memory.save("geometry", self.saveGeometry())
         self.memory.save_text("panel", "hidden" if self.panel.isHidden() else "shown")

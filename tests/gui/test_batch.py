@@ -8,6 +8,7 @@ import pytest
 
 from pillow_mlic_gui.batch import Batch, ConversionOrder, Existing, Status, expand
 from pillow_mlic_gui.opened_files import OpenedFiles
+from pillow_mlic_gui.progress import Stage
 from pillow_mlic_gui.state import Goal, GoalKind
 from pillow_mlic_gui.worker import JobFunction
 
@@ -104,7 +105,7 @@ def test_time_left_and_pauses(batch: Batch, slow: Slow, clock: Time) -> None:
     batch.start(ORDER)
     assert batch.time_left is None
     clock.at = 10
-    slow.jobs[0]["progress"](0.5)
+    slow.jobs[0]["progress"](Stage(0.5))
     assert batch.progress == pytest.approx(1 / 6)
     assert batch.time_left == pytest.approx(50)
     batch.pause(True)
@@ -115,6 +116,29 @@ def test_time_left_and_pauses(batch: Batch, slow: Slow, clock: Time) -> None:
     clock.at = 1010
     slow.jobs[0]["done"]((1000, 10))
     assert batch.time_left == pytest.approx(40)
+
+
+def test_cancelled_is_not_done_and_a_second_run_starts_afresh(
+    batch: Batch, slow: Slow, clock: Time
+) -> None:
+    for item in batch.items:
+        item.before = 1000
+    batch.start(ORDER)
+    slow.jobs[0]["done"]((1000, 10))
+    batch.cancel()
+    assert batch.progress == pytest.approx(1 / 3)
+    assert batch.summary().endswith("; 2 cancelled")
+    batch.start(ORDER)  # goes on where it was
+    assert len(slow.jobs) == 3
+    clock.at = 10
+    slow.jobs[2]["done"]((1000, 10))
+    assert batch.time_left == pytest.approx(10)  # what was done before took no time
+    slow.jobs[3]["done"]((1000, 10))
+    assert not batch.running
+    batch.start(ConversionOrder("webp", Goal(GoalKind.QUALITY, 30), existing=Existing.REPLACE))
+    assert batch.running
+    assert batch.progress == 0
+    assert len(slow.jobs) == 5
 
 
 def test_cancelling_keeps_what_is_done(batch: Batch, slow: Slow) -> None:

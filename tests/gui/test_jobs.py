@@ -1,5 +1,6 @@
 """What the worker processes do, called directly."""
 
+import dataclasses
 import io
 import math
 from pathlib import Path
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pillow_mlic_gui import jobs, pictures
+from pillow_mlic_gui import file_jobs, jobs, pictures
 from pillow_mlic_gui import raster as rasters
+from pillow_mlic_gui.progress import LOADING
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.state import Goal, GoalKind
 from pillow_mlic_gui.worker import CancelledError
@@ -18,7 +20,7 @@ from ..conftest import photograph
 from .test_view import profile_with_swapped_primaries
 
 
-def silent(_: float) -> None:
+def silent(*_: object) -> None:
     """Nobody looks."""
 
 
@@ -71,6 +73,31 @@ def test_refined_files(small_weights: Path, raster: Raster, tmp_path: Path) -> N
     assert found.size <= plain.size
 
 
+@pytest.mark.parametrize(
+    ("goal", "steps", "phases"),
+    [
+        (quality(3), 0, ["encoding", "decoding"]),
+        (quality(3), 2, ["refining 1 of 2", "refining 2 of 2", "decoding"]),
+        (Goal(GoalKind.NEAR_BYTES, 700), 0, ["searching a size", "decoding"]),
+    ],
+)
+def test_what_is_done_is_told(
+    small_weights: Path, raster: Raster, tmp_path: Path, goal: Goal, steps: int, phases: list[str]
+) -> None:
+    heard: list[tuple[float, str]] = []
+    effort = jobs.Effort(refine=steps)
+    jobs._warmed.clear()
+    jobs.encode(
+        lambda share, phase="": heard.append((share, phase)),
+        raster, "mlic", goal, "cpu", tmp_path / "a", effort,
+    )  # fmt: skip
+    told = list(dict.fromkeys(phase for _, phase in heard if phase))
+    assert told == [LOADING, *phases]
+    shares = [share for share, _ in heard]
+    assert shares == sorted(shares)
+    assert 0.85 < shares[-1] <= 1 or goal.kind != GoalKind.QUALITY
+
+
 def test_impossible_sizes_are_refused(raster: Raster, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot make this picture smaller than"):
         jobs.encode(silent, raster, "jpeg", Goal(GoalKind.MAX_BYTES, 10), None, tmp_path / "x")
@@ -98,7 +125,7 @@ def test_grey_pictures_stay_grey(small_weights: Path, tmp_path: Path) -> None:
 def test_being_unwanted_stops_an_encode(
     small_weights: Path, raster: Raster, tmp_path: Path
 ) -> None:
-    def unwanted(share: float) -> None:
+    def unwanted(share: float, _: str = "") -> None:
         if share > 0.2:
             raise CancelledError
 
@@ -130,6 +157,10 @@ def test_files_of_the_same_picture(raster: Raster, tmp_path: Path) -> None:
         jobs.load_version(silent, raster, tmp_path / "w.webp", tmp_path / "y")
 
 
+def made(raster: Raster, codec: str, data: bytes = b"") -> jobs.CodedPicture:
+    return jobs.CodedPicture(codec, 50, data, 30.0, 0.1, 0.1, raster)
+
+
 class TestSaving:
     def test_metadata_are_written_or_not(
         self, small_weights: Path, raster: Raster, tmp_path: Path
@@ -139,9 +170,7 @@ class TestSaving:
         exif[0x010F] = "maker"
         kept = {"exif": exif.tobytes()}
         for metadata in ({}, kept):
-            size = jobs.save(
-                silent, raster, coded.data, "mlic", 3.0, "cpu", metadata, tmp_path / "o.mlic"
-            )
+            size = file_jobs.save(silent, raster, coded, "cpu", metadata, tmp_path / "o.mlic")
             with Image.open(tmp_path / "o.mlic") as image:
                 assert bool(image.getexif()) == bool(metadata)
                 image.load()
@@ -149,7 +178,7 @@ class TestSaving:
 
     def test_a_folder_that_is_not_there_is_made(self, raster: Raster, tmp_path: Path) -> None:
         target = tmp_path / "new" / "x.jpg"
-        jobs.save(silent, raster, b"bytes", "jpeg", 50, None, {}, target)
+        file_jobs.save(silent, raster, made(raster, "jpeg", b"bytes"), None, {}, target)
         assert target.read_bytes() == b"bytes"
 
     def test_colour_profiles_are_not_lost(self, raster: Raster, tmp_path: Path) -> None:
@@ -157,14 +186,35 @@ class TestSaving:
         target = tmp_path / "x.jxl"
         wide = {"icc_profile": profile_with_swapped_primaries()}
         with pytest.raises(ValueError, match="cannot write this picture's colour profile"):
-            jobs.save(silent, raster, b"", "jxl", 50, None, wide, target)
+            file_jobs.save(silent, raster, made(raster, "jxl"), None, wide, target)
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-        assert jobs.save(silent, raster, b"", "jxl", 50, None, {"icc_profile": srgb}, target)
+        coded = made(raster, "jxl", b"file")
+        assert file_jobs.save(silent, raster, coded, None, {"icc_profile": srgb}, target) == 4
+
+    def test_what_is_encoded_again_has_the_pixels_of_the_screen(
+        self, raster: Raster, tmp_path: Path
+    ) -> None:
+        coded = jobs.encode(silent, raster, "avif", quality(40), None, tmp_path / "c")
+        exif = Image.Exif()
+        exif[0x010F] = "maker"
+        kept = {"exif": exif.tobytes()}
+        heard: list[str] = []
+        file_jobs.save(
+            lambda _, phase="": heard.append(phase),
+            raster, coded, None, kept, tmp_path / "o.avif",
+        )  # fmt: skip
+        assert "encoding again, with metadata" in heard
+        with Image.open(tmp_path / "o.avif") as image:
+            assert np.array_equal(np.asarray(image.convert("RGB")), coded.raster.level(0))
+        other = dataclasses.replace(coded, quality=70)
+        with pytest.raises(ValueError, match="makes other pixels"):
+            file_jobs.save(silent, raster, other, None, kept, tmp_path / "p.avif")
+        assert not (tmp_path / "p.avif").exists()
 
 
 class TestConverting:
     def test_one_file(self, small_weights: Path, small_photo: Path, tmp_path: Path) -> None:
-        sizes = jobs.convert(
+        sizes = file_jobs.convert(
             silent, small_photo, "mlic", quality(3), "cpu", True, tmp_path / "o.mlic"
         )
         assert sizes == (small_photo.stat().st_size, (tmp_path / "o.mlic").stat().st_size)
@@ -175,11 +225,11 @@ class TestConverting:
         source = tmp_path / "s.jpg"
         photograph(96, 64).save(source, quality=95, exif=exif)
         limit = Goal(GoalKind.MAX_BYTES, 2500)
-        _, size = jobs.convert(silent, source, "webp", limit, None, True, tmp_path / "o.webp")
+        _, size = file_jobs.convert(silent, source, "webp", limit, None, True, tmp_path / "o.webp")
         assert 1200 < size <= 2500
         with Image.open(tmp_path / "o.webp") as image:
             assert image.getexif()[0x010E].startswith("words")
-        jobs.convert(silent, source, "webp", limit, None, False, tmp_path / "bare.webp")
+        file_jobs.convert(silent, source, "webp", limit, None, False, tmp_path / "bare.webp")
         with Image.open(tmp_path / "bare.webp") as image:
             assert not image.getexif()
 

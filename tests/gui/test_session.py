@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from pillow_mlic.packs import Pack
+from pillow_mlic_gui import outputs
+from pillow_mlic_gui.headline import headline, opened_words, progress_of
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
-from pillow_mlic_gui.matching import plan
+from pillow_mlic_gui.matching import plan, plan_part
+from pillow_mlic_gui.progress import Progress, Stage
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
-from pillow_mlic_gui.session import Session
+from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import (
     ORIGINAL,
     Goal,
@@ -38,10 +42,29 @@ def coded(
 
 
 class TestPlan:
-    def test_peers_wait_for_the_reference(self) -> None:
+    def test_peers_start_at_their_defaults(self) -> None:
         wanted = plan(default_state(), SOURCE, lambda _: None)
         assert wanted[1] == Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, 3))
-        assert all(request is None for number, request in wanted.items() if number != 1)
+        avif = next(r for r in wanted.values() if r.codec == "avif")
+        assert avif.goal == Goal(GoalKind.QUALITY, 60)
+        lazy = plan(default_state(), SOURCE, lambda _: None, eager=False)
+        assert all(request is None for number, request in lazy.items() if number != 1)
+
+    def test_every_codec_obeys_a_limit(self) -> None:
+        state = default_state().aim(1, Goal(GoalKind.MAX_BYTES, 5000))
+        wanted = plan(state, SOURCE, lambda _: coded(size=4321), 700)
+        assert {r.goal for r in wanted.values()} == {Goal(GoalKind.MAX_BYTES, 4300)}
+
+    def test_a_part_is_a_draft_with_its_share_of_a_limit(self) -> None:
+        state = default_state().replace(refine=30, texture=0.5)
+        state = state.aim(1, Goal(GoalKind.MAX_BYTES, 5000))
+        whole = Raster(Path("whole"), 960, 640, 3)
+        wanted = plan_part(state, SOURCE, whole, lambda _: None)
+        assert wanted[1].effort == Effort(0, 0.5, draft=True)
+        assert wanted[1].effort.options()["optimize"] is False
+        assert "optimize" not in Effort(30).options()
+        assert wanted[1].goal == Goal(GoalKind.MAX_BYTES, 50)
+        assert wanted[2].effort == NO_EFFORT
 
     def test_same_size_and_same_psnr(self) -> None:
         model = coded(size=1234, psnr=31.456)
@@ -163,11 +186,13 @@ def test_a_photo_at_the_same_size(crew: Crew, session: Session, photo: Path) -> 
     reference = session.shown[1]
     for number, version in session.shown.items():
         assert version.size == pytest.approx(reference.size, rel=0.1), number
-    head, parts = session.headline()
+    head, parts = headline(session)
     assert head.startswith("At the same ")
     assert [number for number, _ in parts] == [v.number for v in session.state.versions]
     assert all("dB" in text for _, text in parts)
-    crew.pump(lambda: all(session.similarity(c) is not None for c in session.shown.values()))
+    crew.pump(
+        lambda: all(session.measures.similarity(c) is not None for c in session.shown.values())
+    )
     assert session.points.of("mlic")
 
 
@@ -181,8 +206,7 @@ def test_the_same_psnr(crew: Crew, session: Session, small_photo: Path) -> None:
     reference = session.shown[1]
     near = [c for c in session.shown.values() if abs(c.psnr - reference.psnr) < 1]
     assert len(near) == 3
-    assert session.headline()[0].startswith("At the same ")
-    assert session.goal_words(2) == "same PSNR"
+    assert headline(session)[0].startswith("At the same ")
 
 
 def test_what_was_there_stays_until_the_new_is(
@@ -201,6 +225,58 @@ def test_what_was_there_stays_until_the_new_is(
     assert session.shown[1] is before  # from the cache, at once
     session.redo()
     assert session.shown[1] is not before
+
+
+def done(session: Session) -> int:
+    return sum(session.current(version.number) for version in session.state.versions)
+
+
+def test_what_runs_is_told_and_can_be_stopped(
+    crew: Crew, session: Session, photo: Path, tmp_path: Path
+) -> None:
+    session.change(session.state.replace(refine=300))
+    session.open(photo)
+    crew.pump(lambda: 1 in session.progress and session.progress[1].share > 0)
+    assert session.waiting_words(1).startswith("refining ")
+    assert " of 300, " in session.waiting_words(1)
+    assert progress_of(session)[2] == f"{done(session)} of {len(session.state.versions)} versions"
+    assert session.stop()
+    assert session.failures[1] == STOPPED
+    assert not session.busy
+    assert progress_of(session) == (1.0, None, "")
+    assert not session.stop()
+    session.resume()
+    assert session.busy
+    assert session.stop()
+    session.change(session.state.replace(refine=0))
+    settle(crew, session)
+    assert not session.failures
+    assert session.shown[1].codec == "mlic"
+
+
+def test_stopping_one_version_leaves_what_was_there(
+    crew: Crew, session: Session, small_photo: Path
+) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    before = session.shown[1]
+    session.change(session.state.aim(1, Goal(GoalKind.QUALITY, 5)), "aim")
+    session.stop_version(1)
+    assert session.shown[1] is before
+    assert not session.can_save(1)
+
+
+def test_loading_and_waiting_are_told(session: Session, photo: Path) -> None:
+    request = Request(SOURCE, "mlic")
+    session.requests = {1: request, 2: None, 3: Request(SOURCE, "webp")}
+    session.loading = Progress()
+    assert session.waiting_words(1) == "loading the network"
+    assert session.waiting_words(2) == "waits for .mlic"
+    session.progress = {2: Progress()}
+    session.requests[2] = Request(SOURCE, "avif")
+    session.progress[2].hear(Stage(0.5, "searching a size"))
+    assert session.waiting_words(2) == "searching a size, 50 %"
+    assert session.waiting_words(3) == "after AVIF"
 
 
 def test_a_codec_that_fails_says_why(crew: Crew, session: Session, tmp_path: Path) -> None:
@@ -253,7 +329,7 @@ def test_bits_and_files_and_curves(
     settle(crew, session)
     number = session.state.selected
     assert session.shown[number].data == (tmp_path / "v.webp").read_bytes()
-    assert session.name(number) == session.suggested_name(number) == "v.webp"
+    assert session.name(number) == outputs.suggested_name(session, number) == "v.webp"
 
     session.start_curves()
     assert session.curves.left > 20
@@ -266,24 +342,107 @@ def test_saving(crew: Crew, session: Session, small_photo: Path, tmp_path: Path)
     session.open(small_photo)
     settle(crew, session)
     assert not session.can_save(ORIGINAL)
-    assert session.suggested_name(1) == "small.mlic"
-    session.save(1, tmp_path / "o.mlic")
-    crew.pump(lambda: not session.saves_running)
+    assert outputs.suggested_name(session, 1) == "small.mlic"
+    outputs.save(session, 1, tmp_path / "o.mlic")
+    crew.pump(lambda: not session.saves.running)
     assert (tmp_path / "o.mlic").read_bytes() == session.shown[1].data
     assert session.said[-1][0].startswith("Saved o.mlic: ")
     (tmp_path / "blocked").write_text("")
-    session.save(1, tmp_path / "blocked" / "o.mlic")
-    crew.pump(lambda: not session.saves_running)
+    outputs.save(session, 1, tmp_path / "blocked" / "o.mlic")
+    crew.pump(lambda: not session.saves.running)
     assert session.said[-1][0].startswith("o.mlic was not saved: ")
     assert session.said[-1][1]
 
 
-def test_a_mlic_file_can_be_opened(crew: Crew, session: Session, small_photo, tmp_path) -> None:
+def test_saving_with_metadata_writes_what_is_on_screen(
+    small_weights: Path, crew: Crew, session: Session, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    photograph(96, 64).save(tmp_path / "photo.jpg", exif=exif, quality=30)
+    session.open(tmp_path / "photo.jpg")
+    settle(crew, session)
+    for version in [v for v in session.state.versions if v.codec != "jxl"]:
+        assert version.number in session.shown, session.failures
+        number, coded = version.number, session.shown[version.number]
+        target = tmp_path / outputs.suggested_name(session, number)
+        assert target.name != "photo.jpg"
+        outputs.save(session, number, target)
+        crew.pump(lambda: not session.saves.running)
+        assert target.exists(), session.said
+        with Image.open(target) as image:
+            assert image.getexif()[0x010E] == "a description"
+            assert (np.asarray(image.convert("RGB")) == coded.raster.level(0)).all()
+    outputs.save(session, 1, tmp_path / "photo.jpg")
+    assert session.said[-1] == ("photo.jpg is the original; choose another name", True)
+
+
+def test_a_larger_file_is_told(crew: Crew, session: Session, tmp_path: Path) -> None:
+    Image.new("RGB", (96, 64), "red").save(tmp_path / "plain.png", optimize=True)
+    jpeg = next(v.number for v in session.state.versions if v.codec == "jpeg")
+    session.change(session.state.replace(match=Match.FREE))
+    session.open(tmp_path / "plain.png")
+    settle(crew, session)
+    outputs.save(session, jpeg, tmp_path / "o.jpg")
+    crew.pump(lambda: not session.saves.running)
+    text, bad = session.said[-1]
+    assert bad, text
+    assert text.endswith("larger than the original")
+
+
+def test_saving_can_be_stopped(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path
+) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    outputs.save(session, 1, tmp_path / "o.mlic")
+    assert progress_of(session)[2] == "Saving o.mlic"
+    assert session.stop()
+    assert not session.saves.running
+    assert session.said[-1][0] == "o.mlic was not saved: stopped"
+
+
+def test_a_mlic_file_is_shown_and_not_encoded_again(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path
+) -> None:
     session.open(small_photo)
     settle(crew, session)
     (tmp_path / "o.mlic").write_bytes(session.shown[1].data)
     pixels = session.shown[1].raster.level(0).copy()
     session.open(tmp_path / "o.mlic")
     settle(crew, session)
-    assert session.picture.format == "MLIC"
-    assert (session.picture.raster.level(0) == pixels).all()
+    picture = session.picture
+    assert picture.coded
+    assert (picture.raster.level(0) == pixels).all()
+    assert session.shown == session.requests == {}
+    assert not session.desk.progressing()
+    assert progress_of(session) == (1.0, None, "")
+    assert "quality 3, mlicv2-lite" in opened_words(picture)
+    session.start_curves()
+    assert not session.curves.left
+    session.compare()
+    settle(crew, session)
+    assert session.shown[1].codec == "mlic"
+    session.open(small_photo)
+    crew.pump(lambda: session.opening is None)
+    assert session.comparing
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "avif", "jpg"])
+def test_pixels_are_exported(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path, suffix: str
+) -> None:
+    session.open(small_photo)
+    crew.pump(lambda: session.picture is not None)
+    target = tmp_path / f"o.{suffix}"
+    outputs.export(session, ORIGINAL, target)
+    crew.pump(lambda: not session.saves.running)
+    assert session.said[-1][0].startswith(f"Saved o.{suffix}: ")
+    original = session.picture.raster.level(0).astype(int)
+    with Image.open(target) as image:
+        apart = abs(np.asarray(image.convert("RGB")).astype(int) - original)
+    assert apart.mean() < (4 if suffix in ("avif", "jpg") else 1e-9)
+    outputs.export(session, ORIGINAL, tmp_path / "o.gif")
+    crew.pump(lambda: not session.saves.running)
+    assert "choose one of .png" in session.said[-1][0]
+    assert not (tmp_path / "o.gif").exists()

@@ -23,7 +23,7 @@ class Bench:
         self.worker = Worker(self.posted.put, **options)
         self.results: list[Any] = []
         self.failures: list[str] = []
-        self.shares: list[float] = []
+        self.shares: list[tuple[float, str]] = []
 
     def ask(self, job: JobFunction, **arguments: Any) -> Any:
         return self.worker.submit(

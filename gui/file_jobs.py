@@ -1,0 +1,129 @@
+"""What the worker processes do for files of the user's: save, export, convert (see jobs.py)."""
+
+from pathlib import Path
+from typing import Any
+
+from pillow_mlic.evaluation import codecs
+from pillow_mlic.files import whole_file
+
+from . import choices, pictures
+from .jobs import NO_EFFORT, CodedPicture, Coder, Effort, check, meet_goal, warm
+from .raster import Raster
+from .splice import splice
+from .state import Goal, GoalKind
+from .tiles import Painter
+from .worker import Report
+
+
+def _writable(chosen: choices.CodecChoice, metadata: dict[str, bytes]) -> dict[str, bytes]:
+    """The metadata that the codec can write; ValueError if colours would change thereby."""
+    if chosen.profiles or "icc_profile" not in metadata:
+        return metadata
+    if Painter(metadata["icc_profile"]).managed:
+        msg = (
+            f"Pillow's {chosen.label} plugin cannot write this picture's colour profile, without "
+            "which its colours would change; choose another codec"
+        )
+        raise ValueError(msg)
+    return {name: data for name, data in metadata.items() if name != "icc_profile"}  # it is sRGB
+
+
+def save(
+    report: Report,
+    source: Raster,
+    coded: CodedPicture,
+    device: str | None,
+    metadata: dict[str, bytes],
+    target: Path,
+    effort: Effort = NO_EFFORT,
+) -> int:
+    """Write a version's file, with metadata if given; -> its size. Its pixels are those of
+    `coded`: kinds of files that take no metadata afterwards are encoded again and compared."""
+    report(0.0, "writing")
+    data: bytes | None = coded.data
+    if metadata and coded.codec != choices.FILE:
+        metadata = _writable(choices.choice(coded.codec), metadata)
+        data = splice(coded.data, codecs.create(coded.codec).format, metadata)
+    if data is None:
+        data = _again(report, source, coded, device, metadata, effort)
+    with whole_file(target) as file:
+        file.write(data)
+    report(1.0)
+    return len(data)
+
+
+def _again(
+    report: Report,
+    source: Raster,
+    coded: CodedPicture,
+    device: str | None,
+    metadata: dict[str, bytes],
+    effort: Effort,
+) -> bytes:
+    """The file of a version with metadata, encoded once more; ValueError if pixels differ."""
+    assert coded.quality is not None
+    report(0.0, "encoding again, with metadata")
+    coder = Coder(source.image(), coded.codec, device, report, effort, metadata)
+    coder.take_on(GoalKind.QUALITY)
+    data = coder.encode(coded.quality)
+    if coder.decode(data).tobytes() != coded.raster.level(0).tobytes():
+        msg = "with metadata the codec makes other pixels; uncheck Keep metadata, or try again"
+        raise ValueError(msg)
+    return data
+
+
+def export(report: Report, pixels: Raster, metadata: dict[str, bytes], target: Path) -> int:
+    """Write pixels in the format that the name stands for; -> the file's size."""
+    report(0.0, "writing")
+    suffix = target.suffix.lower()
+    if suffix not in EXPORTS:
+        msg = f"pixels are not exported as {suffix or 'files without an ending'}; choose one of "
+        raise ValueError(msg + ", ".join(EXPORTS))
+    name, options = EXPORTS[suffix]
+    if pixels.channels == 4 and name == "JPEG":
+        msg = "JPEG cannot hold transparency; choose PNG, TIFF, WebP or AVIF"
+        raise ValueError(msg)
+    entries = {key: data for key, data in metadata.items() if name != "TIFF" or key != "xmp"}
+    with whole_file(target) as file:
+        pixels.image().save(file, format=name, **options, **entries)
+    report(1.0)
+    return target.stat().st_size
+
+
+EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".webp": ("WEBP", {"lossless": True}),
+    ".avif": ("AVIF", {"quality": 90}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+}
+"""Formats that pixels are written in, by the file's ending, with options of `Image.save`."""
+
+
+def convert(
+    report: Report,
+    source: Path,
+    codec: str,
+    goal: Goal,
+    device: str | None,
+    keep_metadata: bool,
+    target: Path,
+) -> tuple[int, int]:
+    """One file of a batch -> bytes before and after."""
+    warm(report, codec, device)
+    report(0.0, "reading")
+    image, _ = pictures.load(source)
+    plain, icc, _ = pictures.to_plain(image)
+    chosen = choices.choice(codec)
+    exif, xmp = pictures.exif_and_xmp(image) if keep_metadata else (None, None)
+    entries = {"icc_profile": icc, "exif": exif, "xmp": xmp}
+    metadata = {name: data for name, data in entries.items() if data}
+    check(chosen, plain.mode)
+    metadata = _writable(chosen, metadata)
+    coder = Coder(plain, codec, device, report, metadata=metadata)
+    _, data = meet_goal(goal, coder, chosen)
+    with whole_file(target) as file:
+        file.write(data)
+    return source.stat().st_size, len(data)

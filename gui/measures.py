@@ -1,0 +1,111 @@
+"""What is measured of versions after they are there: MS-SSIM, and bit maps if they are shown."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pillow_mlic.format.container import is_mlic
+
+from . import jobs
+from .jobs import CodedPicture
+from .raster import Raster
+from .requests import Workers
+from .worker import Ticket, Worker
+
+LATER = 1
+"""Priority: behind what the user waits for."""
+
+
+class Measures:
+    """Kept by the file of a version's pixels. `changed` is called with every new one."""
+
+    def __init__(
+        self, workers: Workers, changed: Callable[[], None], say: Callable[[str, bool], None]
+    ) -> None:
+        self._workers = workers
+        self._changed = changed
+        self._say = say
+        self._similarities: dict[Path, float | None] = {}
+        self._bits: dict[Path, NDArray[np.float32] | None] = {}
+        self._tickets: dict[tuple[str, Path], tuple[Worker, Ticket]] = {}
+
+    def want(self, pairs: Iterable[tuple[Raster, CodedPicture]]) -> None:
+        """MS-SSIM of these versions, each with its original, and of no others."""
+        wanted = {coded.raster.path: (original, coded) for original, coded in pairs}
+        for kind, path in list(self._tickets):
+            if kind == "similarity" and path not in wanted:
+                self._cancel(kind, path)
+        for path, (original, coded) in wanted.items():
+            if path not in self._similarities and ("similarity", path) not in self._tickets:
+                ticket = self._workers.pictures.submit(
+                    jobs.similarity,
+                    priority=LATER,
+                    done=partial(self._similar, path),
+                    failed=partial(self._dissimilar, path),
+                    first=original,
+                    second=coded.raster,
+                )
+                self._tickets["similarity", path] = self._workers.pictures, ticket
+
+    def want_bits(self, versions: Iterable[CodedPicture], device: str | None) -> None:
+        """Bit maps of those that have one."""
+        for coded in versions:
+            path = coded.raster.path
+            if self.has_bits(coded) and path not in self._bits:
+                self._bits[path] = None
+                ticket = self._workers.neural.submit(
+                    jobs.bit_map,
+                    priority=LATER,
+                    done=partial(self._mapped, path),
+                    failed=lambda reason: self._say(f"no bit map: {reason}", True),
+                    data=coded.data,
+                    device=device,
+                )
+                self._tickets["bits", path] = self._workers.neural, ticket
+
+    @staticmethod
+    def has_bits(coded: CodedPicture) -> bool:
+        """Whether a version has a bit map: .mlic files have."""
+        return is_mlic(coded.data)
+
+    def similarity(self, coded: CodedPicture) -> float | None:
+        """MS-SSIM of a version, if it is known."""
+        return self._similarities.get(coded.raster.path)
+
+    def bits(self, coded: CodedPicture) -> NDArray[np.float32] | None:
+        """The bit map of a version, if it is known."""
+        return self._bits.get(coded.raster.path)
+
+    def stop(self) -> None:
+        """Measure nothing more."""
+        for kind, path in list(self._tickets):
+            self._cancel(kind, path)
+            if kind == "bits":
+                self._bits.pop(path, None)
+
+    def clear(self) -> None:
+        """Stop, and forget all."""
+        self.stop()
+        self._similarities.clear()
+        self._bits.clear()
+
+    def _cancel(self, kind: str, path: Path) -> None:
+        worker, ticket = self._tickets.pop((kind, path))
+        worker.cancel(ticket)
+
+    def _similar(self, path: Path, value: float | None) -> None:
+        self._tickets.pop(("similarity", path), None)
+        self._similarities[path] = value
+        self._changed()
+
+    def _dissimilar(self, path: Path, reason: str) -> None:
+        del reason  # a dash says enough
+        self._similar(path, None)
+
+    def _mapped(self, path: Path, bits: NDArray[np.float32]) -> None:
+        self._tickets.pop(("bits", path), None)
+        self._bits[path] = bits
+        self._changed()
