@@ -7,7 +7,7 @@ from pillow_mlic.format.geometry import Box
 from . import jobs, parts
 from .jobs import CodedPicture
 from .matching import plan_part
-from .parts import Part
+from .parts import PartInView
 from .pictures import Picture
 from .requests import Desk, Request
 from .state import State
@@ -18,7 +18,7 @@ class CloseUp:
     """`changed` is called when another part is there."""
 
     def __init__(self, worker: Worker, desk: Desk, changed: Callable[[], None]) -> None:
-        self.part: Part | None = None
+        self.part: PartInView | None = None
         self.requests: dict[int, Request] = {}
         self.shown: dict[int, CodedPicture] = {}
         self._worker = worker
@@ -43,7 +43,7 @@ class CloseUp:
         )
         self._cutting = box, ticket
 
-    def _cut(self, part: Part) -> None:
+    def _cut(self, part: PartInView) -> None:
         self._cutting = None
         self._drop()
         self.part = part

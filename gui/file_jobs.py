@@ -7,7 +7,7 @@ from pillow_mlic.evaluation import codecs
 from pillow_mlic.files import whole_file
 
 from . import choices, pictures
-from .jobs import NO_EFFORT, CodedPicture, Coder, Effort, check, meet_goal, warm
+from .jobs import NO_EFFORT, CodedPicture, Effort, PictureCoder, check, meet_goal, warm
 from .raster import Raster
 from .splice import splice
 from .state import Goal, GoalKind
@@ -63,7 +63,7 @@ def _again(
     """The file of a version with metadata, encoded once more; ValueError if pixels differ."""
     assert coded.quality is not None
     report(0.0, "encoding again, with metadata")
-    coder = Coder(source.image(), coded.codec, device, report, effort, metadata)
+    coder = PictureCoder(source.image(), coded.codec, device, report, effort, metadata)
     coder.take_on(GoalKind.QUALITY)
     data = coder.encode(coded.quality)
     if coder.decode(data).tobytes() != coded.raster.level(0).tobytes():
@@ -122,7 +122,7 @@ def convert(
     metadata = {name: data for name, data in entries.items() if data}
     check(chosen, plain.mode)
     metadata = _writable(chosen, metadata)
-    coder = Coder(plain, codec, device, report, metadata=metadata)
+    coder = PictureCoder(plain, codec, device, report, metadata=metadata)
     _, data = meet_goal(goal, coder, chosen)
     with whole_file(target) as file:
         file.write(data)

@@ -21,7 +21,7 @@ from pillow_mlic.format.geometry import Box
 from pillow_mlic.opener import available_devices
 
 from . import choices, pictures, raster
-from .parts import Part
+from .parts import PartInView
 from .pictures import Picture
 from .progress import LOADING
 from .raster import Raster
@@ -69,13 +69,13 @@ def open_picture(report: Report, source: Path | bytes, name: str, target: Path) 
     return pictures.open_picture(source, name, target)
 
 
-def cut(report: Report, source: Raster, box: Box, target: Path) -> Part:
+def cut(report: Report, source: Raster, box: Box, target: Path) -> PartInView:
     """A part of a picture as a picture of its own."""
     report(0.0, "cutting")
     left, top, right, bottom = box
     pixels = source.level(0)[top:bottom, left:right]
     plain = pixels[..., 0] if source.channels == 1 else pixels
-    return Part(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
+    return PartInView(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
 
 
 def similarity(report: Report, first: Raster, second: Raster) -> float | None:
@@ -103,7 +103,7 @@ def warm(report: Report, codec: str, device: str | None, draft: bool = False) ->
     if codecs.is_mlic(codec) and (codec, device, draft) not in _warmed:
         report(0.0, LOADING)
         grey, effort = Image.new("RGB", (64, 64), "gray"), Effort(draft=draft)
-        coder = Coder(grey, codec, device, lambda *_: None, effort)
+        coder = PictureCoder(grey, codec, device, lambda *_: None, effort)
         coder.decode(coder.encode(3.0))
         _warmed.add((codec, device, draft))
 
@@ -135,7 +135,7 @@ ENCODING, REFINING, SEARCHING = 0.65, 0.97, 0.4
 refined; and one trial of a search, the number of which is not known."""
 
 
-class Coder:
+class PictureCoder:
     """One picture through one codec, timed; see matching.Coder."""
 
     def __init__(
@@ -227,7 +227,7 @@ def encode(
     chosen = choices.choice(codec)
     check(chosen, source.mode)
     warm(report, codec, device, effort.draft)
-    coder = Coder(source.image(), codec, device, report, effort)
+    coder = PictureCoder(source.image(), codec, device, report, effort)
     quality, data = meet_goal(goal, coder, chosen)
     start = time.perf_counter()
     decoded = coder.decode(data)
@@ -255,7 +255,7 @@ def point(
 ) -> tuple[int, float]:
     """Bytes and PSNR of a picture at one quality."""
     warm(report, codec, device)
-    coder = Coder(source.image(), codec, device, report)
+    coder = PictureCoder(source.image(), codec, device, report)
     data = coder.encode(quality)
     return len(data), _psnr(coder.image, coder.decode(data))
 
@@ -297,7 +297,7 @@ def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float
     return bits.bit_map(io.BytesIO(data), device, report)
 
 
-def meet_goal(goal: Goal, coder: Coder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
+def meet_goal(goal: Goal, coder: PictureCoder, chosen: choices.CodecChoice) -> tuple[float, bytes]:
     """The quality that meets the goal (or is the goal), and its file."""
     coder.take_on(goal.kind)
     if goal.kind == GoalKind.QUALITY:

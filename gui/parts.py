@@ -16,7 +16,7 @@ STEP = 64
 """Its borders are multiples of this, so that it covers whole pixels at every zoom."""
 
 
-class Part(NamedTuple):
+class PartInView(NamedTuple):
     """A part of the picture, and its pixels."""
 
     box: Box

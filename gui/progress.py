@@ -18,7 +18,7 @@ class Stage(NamedTuple):
     phase: str = ""
 
 
-class Progress:
+class JobProgress:
     """What was heard of one job. Loading a network does not count as work."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -64,7 +64,7 @@ class Progress:
         return ", ".join(parts)
 
 
-def joint(works: "list[Progress]") -> tuple[float, float | None]:
+def joint(works: "list[JobProgress]") -> tuple[float, float | None]:
     """Share and seconds left of jobs that run beside each other or wait: the slowest counts."""
     if not works:
         return 1.0, None

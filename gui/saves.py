@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import words
-from .progress import Progress
+from .progress import JobProgress
 from .worker import JobFunction, Ticket, Worker
 
 
@@ -14,7 +14,7 @@ class Saves:
     """`changed` is called at every step, `say` with the outcome and whether it is a failure."""
 
     def __init__(self, changed: Callable[[], None], say: Callable[[str, bool], None]) -> None:
-        self.running: dict[Path, Progress] = {}
+        self.running: dict[Path, JobProgress] = {}
         self._tickets: dict[Path, tuple[Worker, Ticket]] = {}
         self._changed = changed
         self._say = say
@@ -26,7 +26,7 @@ class Saves:
         if target in self.running:
             self._say(f"{target.name} is being written already", True)
             return
-        self.running[target] = Progress()
+        self.running[target] = JobProgress()
         ticket = worker.submit(
             job,
             priority=-1,

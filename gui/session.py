@@ -20,7 +20,7 @@ from .matching import plan
 from .measures import LATER, Measures
 from .parts import LARGE
 from .pictures import Picture
-from .progress import LOADING, Progress, Stage
+from .progress import LOADING, JobProgress, Stage
 from .raster import Raster
 from .rd_points import RdPoints
 from .requests import Desk, Request, Workers
@@ -53,7 +53,7 @@ class Session:
         self.requests: dict[int, Request | None] = {}
         self.shown: dict[int, CodedPicture] = {}
         self.failures: dict[int, str] = {}
-        self.progress: dict[int, Progress] = {}
+        self.progress: dict[int, JobProgress] = {}
         self.points = RdPoints()
         self.desk = Desk(workers, folder, self._outcome, self._failure, self._progress)
         self.desk.cache.in_use = self.shown.values
@@ -65,7 +65,7 @@ class Session:
         self._opening: tuple[Ticket, bool] | None = None
         self.measures = Measures(workers, changed, say)
         self.saves = Saves(changed, say)
-        self.loading: Progress | None = None
+        self.loading: JobProgress | None = None
         """While the network is loaded."""
         self._failed: dict[Request, str] = {}
 
@@ -173,7 +173,7 @@ class Session:
                     del self.shown[number]
             self.desk.want(self._wanted())
             self.progress = {
-                number: self.progress.get(number) or Progress()
+                number: self.progress.get(number) or JobProgress()
                 for number, request in self.requests.items()
                 if request in self.desk.progressing()
             }
@@ -242,7 +242,7 @@ class Session:
     def warm_up(self, ready: Callable[[list[str]], None]) -> None:
         """Load the model before it is needed, what drafts need first; `ready` is called with the
         devices there are."""
-        loading = self.loading = Progress()
+        loading = self.loading = JobProgress()
 
         model: dict[str, Any] = {
             "codec": self.state.reference.codec,

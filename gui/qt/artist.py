@@ -62,19 +62,20 @@ class Artist(NamedTuple):
     def _original_instead(self, number: int, pane: ScreenBox, clip: ScreenBox) -> None:
         session = self.session
         assert session.picture is not None
-        reason = session.failures.get(number)
-        if reason:
-            self.painter.setOpacity(0.35)
+        reason, part = session.failures.get(number), session.part_of(number)
+        pale = reason is not None and part is None
+        self.painter.setOpacity(0.35 if pale else 1.0)
         self._raster(session.picture.raster, None, pane, clip)
         self.painter.setOpacity(1.0)
-        if reason:
-            self._note(reason, clip)
+        if pale:
+            self._note(reason or "", clip)
+            return
+        text = reason or session.waiting_words(number)
+        if part is not None:
+            self._part(number, pane, clip)
+            self._label(f"{session.name(number)} in the frame – {text}", clip)
         else:
-            words = f"Original – {session.name(number)}: {session.waiting_words(number)}"
-            if session.part_of(number) is not None:
-                self._part(number, pane, clip)
-                words = f"{session.name(number)} in the frame – {session.waiting_words(number)}"
-            self._label(words, clip)
+            self._label(f"Original – {session.name(number)}: {text}", clip)
 
     def _part(self, number: int, pane: ScreenBox, clip: ScreenBox) -> None:
         """A version of the part in view, in a frame, over the original."""

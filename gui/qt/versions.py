@@ -75,14 +75,14 @@ class Model(QAbstractListModel):
             size = words.bytes_text(picture.file_bytes) if picture.file_bytes else ""
             shape = f"{picture.raster.width} × {picture.raster.height}"
             return (name, size, ""), (f"{picture.format} · {shape}", "")
-        if number in session.failures:
-            return (name, "", ""), (session.failures[number], "")
-        coded = session.shown.get(number)
         part = session.part_of(number)
         if part is not None and session.picture is not None:
             size = words.bytes_text(session.closeup.estimate(number, session.picture) or 0)
-            text = f"part in view · {session.waiting_words(number)}"
-            return (name, f"≈ {size}", words.psnr(part.psnr)), (text, "")
+            text = session.failures.get(number) or session.waiting_words(number)
+            return (name, f"≈ {size}", words.psnr(part.psnr)), (f"part in view · {text}", "")
+        if number in session.failures:
+            return (name, "", ""), (session.failures[number], "")
+        coded = session.shown.get(number)
         if coded is None:
             text = session.waiting_words(number) if session.picture is not None else ""
             return (name, "", ""), (text, "")

@@ -1,6 +1,6 @@
 """What is said of jobs that run."""
 
-from pillow_mlic_gui.progress import LOADING, Progress, Stage, joint
+from pillow_mlic_gui.progress import LOADING, JobProgress, Stage, joint
 
 
 class Clock:
@@ -12,7 +12,7 @@ class Clock:
 
 def test_time_left_is_estimated_from_the_speed() -> None:
     clock = Clock()
-    work = Progress(clock)
+    work = JobProgress(clock)
     assert (work.started, work.left, work.text()) == (False, None, "working")
     work.hear(Stage(0.0, "encoding"))
     clock.at = 0.5
@@ -26,7 +26,7 @@ def test_time_left_is_estimated_from_the_speed() -> None:
 
 def test_loading_does_not_count() -> None:
     clock = Clock()
-    work = Progress(clock)
+    work = JobProgress(clock)
     work.hear(Stage(0.0, LOADING))
     clock.at = 100
     assert work.text() == LOADING
@@ -38,7 +38,7 @@ def test_loading_does_not_count() -> None:
 
 def test_codecs_that_tell_nothing_show_the_time_spent() -> None:
     clock = Clock()
-    work = Progress(clock)
+    work = JobProgress(clock)
     work.hear(Stage(0.0, "encoding"))
     clock.at = 5
     assert work.text() == "encoding, for 5 s"
@@ -46,7 +46,7 @@ def test_codecs_that_tell_nothing_show_the_time_spent() -> None:
 
 def test_the_slowest_of_several_counts() -> None:
     clock = Clock()
-    works = [Progress(clock) for _ in range(3)]
+    works = [JobProgress(clock) for _ in range(3)]
     for work in works[:2]:
         work.hear(Stage(0.0))
     clock.at = 4

@@ -13,7 +13,7 @@ from pillow_mlic_gui import outputs
 from pillow_mlic_gui.headline import headline, opened_words, progress_of
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
 from pillow_mlic_gui.matching import plan, plan_part
-from pillow_mlic_gui.progress import Progress, Stage
+from pillow_mlic_gui.progress import JobProgress, Stage
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
 from pillow_mlic_gui.session import STOPPED, Session
@@ -269,10 +269,10 @@ def test_stopping_one_version_leaves_what_was_there(
 def test_loading_and_waiting_are_told(session: Session, photo: Path) -> None:
     request = Request(SOURCE, "mlic")
     session.requests = {1: request, 2: None, 3: Request(SOURCE, "webp")}
-    session.loading = Progress()
+    session.loading = JobProgress()
     assert session.waiting_words(1) == "loading the network"
     assert session.waiting_words(2) == "waits for .mlic"
-    session.progress = {2: Progress()}
+    session.progress = {2: JobProgress()}
     session.requests[2] = Request(SOURCE, "avif")
     session.progress[2].hear(Stage(0.5, "searching a size"))
     assert session.waiting_words(2) == "searching a size, 50 %"
