@@ -72,7 +72,7 @@ def _models() -> list[CodecChoice]:
     found = [_mlic(MLIC, ".mlic", _MLIC_COLOURS[0], fixed=False, refinable=True)]
     names = []
     for pack in packs.installed():
-        if pack.name not in names and pack.name != packs.DEFAULT_MODEL:
+        if pack.name not in names and pack.name != packs.DEFAULT_PACK:
             names.append(pack.name)
     for number, name in enumerate(names):
         colour = _MLIC_COLOURS[1 + number % (len(_MLIC_COLOURS) - 1)]

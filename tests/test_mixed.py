@@ -237,7 +237,7 @@ def test_bit_map_and_info(mixed: bytes, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_header_still_names_the_pack(mixed: bytes) -> None:
     header = container.read_header(io.BytesIO(mixed))
-    assert packs.find_header(header).name == packs.DEFAULT_MODEL
+    assert packs.find_header(header).name == packs.DEFAULT_PACK
 
 
 def test_colours_are_not_merged_where_that_is_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def add_to(subparsers: Any) -> None:
     )
     parser.add_argument("--bits", action="store_true", help="only the map of bits")
     parser.add_argument(
-        "--model", help=f"model or weight pack for pictures; default {packs.DEFAULT_MODEL}"
+        "--model", help=f"model or weight pack for pictures; default {packs.DEFAULT_PACK}"
     )
     parser.add_argument(
         "-q",

@@ -66,7 +66,7 @@ def add_quality(group: Any) -> None:
 
 def add_encoding(parser: argparse.ArgumentParser) -> None:
     """The other options of encoding."""
-    parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_MODEL}")
+    parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_PACK}")
     parser.add_argument(
         "--strip",
         action="store_true",

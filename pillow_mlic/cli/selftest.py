@@ -27,7 +27,7 @@ def add_to(subparsers: Any) -> None:
         default="2,5,8",
         help="qualities from 1 to 8, comma-separated; default %(default)s",
     )
-    parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="model or weight pack")
+    parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_PACK}")
     parser.add_argument("-o", "--output", type=Path, help="write the table to this file, too")
     parser.set_defaults(run=run)
 

@@ -30,7 +30,7 @@ def add_to(subparsers: Any) -> None:
         default=save_settings.DEFAULT_QUALITY,
         help="default: %(default)g",
     )
-    parser.add_argument("--model", default=packs.DEFAULT_MODEL, help="model or weight pack")
+    parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_PACK}")
     parser.add_argument(
         "--threads",
         type=common.positive,

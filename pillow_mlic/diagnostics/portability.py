@@ -107,7 +107,7 @@ class PortabilitySummary(NamedTuple):
 def run(
     pictures: Sequence[Path],
     qualities: Sequence[float],
-    model: str,
+    model: str | None,
     say: Callable[[str], object],
 ) -> PortabilitySummary:
     """Encode `pictures` at `qualities` and decode them in every setting."""

@@ -4,6 +4,7 @@ from .file import INTEGERS, SUFFIX, PackFile, inspect, write
 from .pack import Pack
 from .store import (
     DEFAULT_MODEL,
+    DEFAULT_PACK,
     chosen,
     find,
     find_hash,
@@ -16,6 +17,7 @@ from .store import (
 
 __all__ = [
     "DEFAULT_MODEL",
+    "DEFAULT_PACK",
     "INTEGERS",
     "SUFFIX",
     "Pack",

@@ -21,6 +21,9 @@ from .file import SUFFIX, PackFile, inspect, read
 from .pack import Pack
 
 DEFAULT_MODEL = "mlicv2-lite"
+"""The bundled model, and its pack for squared error."""
+DEFAULT_PACK = "mlicv2-lite"
+"""The pack that pictures are saved with where nothing else is asked for."""
 
 
 def folders() -> list[Path]:
@@ -81,15 +84,19 @@ def _packs_in(folder: Path) -> Iterator[PackFile]:
             continue
 
 
-def find(name: str = DEFAULT_MODEL, quality: float = 3.0) -> PackFile:
+def find(name: str | None = None, quality: float = 3.0) -> PackFile:
     """The pack of this name; for a model's name its first one, or the one nearest to `quality`.
 
+    None: the pack that is used where nothing is asked for, `DEFAULT_PACK`; in MLIC_WEIGHTS, or
+    where it is missing, another one of `DEFAULT_MODEL`.
     Raises ValueError for a name that is neither, WeightsError where a model has no weights here.
     """
+    wanted = (DEFAULT_PACK, DEFAULT_MODEL) if name is None else (name,)
+    name = wanted[-1]
     first, others = chosen(), _kept()
     # What MLIC_WEIGHTS names goes before a pack that only has the better name.
     for candidates in (first, others):
-        named = [pack for pack in candidates if pack.name == name]
+        named = [pack for want in wanted for pack in candidates if pack.name == want]
         of_model = [pack for pack in candidates if pack.model == name]
         if named:
             return named[0]
@@ -144,7 +151,7 @@ def find_hash(prefix: bytes, version: int = VERSION) -> PackFile:
     """
 
     def unlikely(pack: PackFile) -> tuple[bool, bool]:
-        return not (prefix and pack.claim.startswith(prefix)), pack.name != DEFAULT_MODEL
+        return not (prefix and pack.claim.startswith(prefix)), pack.name != DEFAULT_PACK
 
     for look in (chosen, _near, _kept):
         for pack in sorted(look(), key=unlikely):
