@@ -281,6 +281,12 @@ class Batch:
         return "\n".join(lines)
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a name ends as those of files do that Pillow reads."""
+    Image.init()
+    return path.suffix.lower() in Image.registered_extensions()
+
+
 def expand(paths: Iterable[Path]) -> list[InputFile]:
     """Files, and the pictures in folders below.
 

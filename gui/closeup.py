@@ -74,6 +74,7 @@ class CloseUp:
 
     def _drop(self) -> None:
         if self.part is not None:
+            self._desk.cache.drop(self.part.raster)
             self.part.raster.delete()
         self.part = None
         self.requests, self.shown = {}, {}

@@ -66,6 +66,13 @@ class Cache:
             if id(self._kept[old]) not in shown:
                 self._kept.pop(old).raster.delete()
 
+    def drop(self, source: Raster) -> list[CodedPicture]:
+        """Drop all that was made of a picture; -> what that was."""
+        gone = [self._kept.pop(r) for r in list(self._kept) if r.source == source]
+        for coded in gone:
+            coded.raster.delete()
+        return gone
+
     def clear(self) -> None:
         """Drop everything."""
         for coded in self._kept.values():
@@ -120,6 +127,12 @@ class Desk:
         """Who does the work of this codec."""
         return self._workers.neural if codecs.is_mlic(codec) else self._workers.peers
 
+    def worker_of(self, request: Request) -> Worker:
+        """Who meets a request."""
+        if request.path is not None:
+            return self.reader_for(Path(request.path))
+        return self.worker_for(request.codec)
+
     def reader_for(self, path: Path) -> Worker:
         """Who opens a file: .mlic needs a network."""
         return self._workers.neural if path.suffix.lower() == ".mlic" else self._workers.pictures
@@ -142,11 +155,10 @@ class Desk:
         arguments: dict[str, Any]
         if request.path is not None:
             job, arguments = jobs.load_version, {"path": Path(request.path)}
-            worker = self.reader_for(arguments["path"])
         else:
             job, arguments = jobs.encode, {"codec": request.codec, "goal": request.goal}
             arguments |= {"device": request.device, "effort": request.effort}
-            worker = self.worker_for(request.codec)
+        worker = self.worker_of(request)
         ticket = worker.submit(
             job,
             done=done,

@@ -78,6 +78,12 @@ class View:
             self, x=self.x - right / self.zoom, y=self.y - down / self.zoom, fitted=False
         )
 
+    def carried(self, before: tuple[int, int], after: tuple[int, int]) -> "View":
+        """The same zoom at the same place of another picture, by sizes (width, height)."""
+        return dataclasses.replace(
+            self, x=self.x * after[0] / before[0], y=self.y * after[1] / before[1]
+        )
+
     def kept(self, size: tuple[int, int]) -> "View":
         """The view moved so that the middle of the pane is inside the picture."""
         return dataclasses.replace(

@@ -60,6 +60,7 @@ class ActionHandlers(SaveHandlers):
         self._change(self.state.replace(**{field: value}))
         if field == "theme":
             self.dress()
+        self.opened_files.sort(self.state.order)
 
     def _put(self, slot: int, number: int) -> None:
         self._change(self.state.put(slot, number))
@@ -105,10 +106,11 @@ class ActionHandlers(SaveHandlers):
         else:
             self._show_file(first)
 
-    def _show_file(self, path: Path) -> None:
+    def _show_file(self, path: Path, keeps_view: bool = False) -> None:
         if not path.is_file():
             self.say(f"{path.name} is not there (any more)", True)
             return
+        self.canvas.keeps_view = keeps_view
         self.session.open(path)
         self.memory.add_recent(path.absolute())
         self.welcome.set_recent(self.memory.recent())
@@ -168,19 +170,18 @@ class ActionHandlers(SaveHandlers):
     def _step(self, by: int) -> None:
         path = self.opened_files.step(by)
         if path is not None:
-            self._show_file(path)
+            self._show_file(path, keeps_view=True)
+        elif self.opened_files.paths:
+            self.say("This is the last picture" if by > 0 else "This is the first picture", False)
 
     def do_batch(self) -> None:
         if self.batch_window is None:
             self.batch_window = BatchWindow(self.workers.batch, self)
             self.batch_window.dress(self.colours)
             self.batch_window.take_over(self.state.edited.codec, self.state.edited.goal)
-        if (
-            self.opened_files.paths
-            and not self.batch_window.batch.items
-            and len(self.opened_files.paths) > 1
-        ):
-            self.batch_window.batch.add(self.opened_files.paths)
+        chosen = self.opened_files.chosen
+        if len(chosen) > 1 and not self.batch_window.batch.items:
+            self.batch_window.batch.add(chosen)
         self.batch_window.show()
         self.batch_window.raise_()
         self.batch_window.activateWindow()
@@ -322,7 +323,11 @@ class ActionHandlers(SaveHandlers):
         self.session.compare()
 
     def do_again(self) -> None:
-        self.session.resume()
+        self.opened_files.look_again()
+        self.canvas.keeps_view = True
+        if not self.session.reread():
+            self.canvas.keeps_view = False
+            self.session.resume()
 
     # ---- actions: help ---------------------------------------------------------------------------
 

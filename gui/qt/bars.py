@@ -26,6 +26,7 @@ from .panes import colour_of
 from .theme import LIGHT, Colours
 
 MESSAGE_MS = 6000
+ERROR_MS = 15_000
 ROOM = 1260
 """Width in pixels that the tool bar needs to show texts beside its icons."""
 
@@ -125,6 +126,8 @@ class Headline(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.session = session
         self.colours: Colours = LIGHT
+        self.hidden = False
+        """Whether it is not shown in any case."""
         self.label = QLabel()
         self.label.setTextFormat(Qt.TextFormat.RichText)
         self.label.setWordWrap(True)
@@ -162,7 +165,8 @@ class Headline(QWidget):
     def refresh(self) -> None:
         """Something in the session has changed."""
         session = self.session
-        self.setVisible(session.picture is not None or session.opening is not None)
+        there = (session.picture, session.opening, session.broken) != (None, None, None)
+        self.setVisible(there and not self.hidden)
         self.label.setText(self.markup())
         self.compare.setVisible(session.picture is not None and not session.comparing)
         share, left, text = progress_of(session)
@@ -178,6 +182,8 @@ class Headline(QWidget):
         session = self.session
         if session.opening is not None:
             return f"Opening {html.escape(session.opening)} …"
+        if session.broken is not None:
+            return f"<b>{html.escape(session.broken.name)}</b> cannot be shown"
         picture = session.picture
         if picture is not None and not session.comparing:
             return f"<b>{html.escape(picture.name)}</b>: {html.escape(opened_words(picture))}"
@@ -196,7 +202,8 @@ class Headline(QWidget):
 
 
 class Banner(QFrame):
-    """A message at the lower edge of its parent; failures stay until they are closed."""
+    """A message at the lower edge of its parent, gone after a while; failures stay longer, and none
+    goes while the pointer is on it."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -214,8 +221,8 @@ class Banner(QFrame):
         layout.setContentsMargins(16, 10, 8, 10)
         layout.addWidget(self.label)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
-        self._timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
-        self._timer.timeout.connect(self.hide)
+        self._timer = QTimer(self, singleShot=True)
+        self._timer.timeout.connect(self._fade)
         parent.installEventFilter(self)
         self.hide()
 
@@ -229,12 +236,16 @@ class Banner(QFrame):
         for child in self.findChildren(QWidget):
             self.style().unpolish(child)
             self.style().polish(child)
-        self._timer.stop()
-        if not bad:
-            self._timer.start()
+        self._timer.start(ERROR_MS if bad else MESSAGE_MS)
         self.show()
         self._place()
         self.raise_()
+
+    def _fade(self) -> None:
+        if self.underMouse():
+            self._timer.start(MESSAGE_MS)
+        else:
+            self.hide()
 
     def _place(self) -> None:
         """In the middle of the lower edge."""

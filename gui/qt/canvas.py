@@ -55,7 +55,10 @@ class Canvas(QWidget):
         self.flicked = 0
         """Which of A and B flicker shows."""
         self.images = TileImages()
+        self.keeps_view = False
+        """Whether the next picture is shown at the place and zoom of this one."""
         self._picture: Raster | None = None
+        self._size_before = (1, 1)
         self._drag: QPointF | None = None
         self._drag_split = False
         self._pointer: QPointF | None = None
@@ -78,15 +81,27 @@ class Canvas(QWidget):
         picture = self.session.picture
         raster = picture.raster if picture is not None else None
         if raster != self._picture:
-            self._picture = raster
+            before, self._picture = self._picture, raster
             self.images = TileImages(picture.icc if picture is not None else None)
-            self.flicked = 0
-            self.fit()
+            self._turn(before)
             self.rested.emit()
         elif self.view.fitted:
             self.fit()  # panes may have become smaller or larger
         self._place_buttons()
         self.update()
+
+    def _turn(self, before: Raster | None) -> None:
+        """Another picture is shown: as a whole, or as the one before was."""
+        if before is not None:
+            self._size_before = before.size
+        if self._picture is None:
+            return  # a broken file between others changes nothing
+        if self.keeps_view and not self.view.fitted:
+            self._look(self.view.carried(self._size_before, self._picture.size))
+        else:
+            self.flicked = 0
+            self.fit()
+        self.keeps_view = False
 
     def fit(self) -> None:
         """The whole picture."""
@@ -248,7 +263,11 @@ class Canvas(QWidget):
         painter = QPainter(self)
         ratio = self.devicePixelRatioF()
         painter.fillRect(self.rect(), QColor(self.colours.canvas))
-        if self._picture is None:
+        if self._picture is None or self.session.picture is None:
+            broken = self.session.broken
+            if broken is not None:
+                text = f"{broken.name} cannot be shown: {broken.reason}"
+                marks.note(painter, text, QRectF(self.rect()))
             return
         painter.scale(1 / ratio, 1 / ratio)
         artist = Artist(painter, self.session, self.images, self.view, ratio)

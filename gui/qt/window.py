@@ -36,6 +36,7 @@ from ..state import (
     Layout,
     Lens,
     Match,
+    Order,
     Theme,
 )
 from . import drops, icons, theme
@@ -60,8 +61,12 @@ class Window(ActionHandlers):
         self.memory = memory
         self.opened_files = OpenedFiles()
         self.session = Session(workers, workers.folder, memory.state(), self._changed, self.say)
+        self.session.next_file = lambda: self.opened_files.peek(1)
+        self.opened_files.sort(self.state.order)
         self.colours = theme.LIGHT
         self.batch_window: BatchWindow | None = None
+        self._panel_before = True
+        """Whether the panel is shown again after full screen."""
         self._left_before = self.session.state.reference.number
         self._save_folder: Path | None = None
         self._refresh = QTimer(self, singleShot=True, interval=0)
@@ -114,6 +119,7 @@ class Window(ActionHandlers):
             "layout": lambda: self._set("layout", Layout(entry.name)),
             "lens": lambda: self._set("lens", Lens(entry.name)),
             "match": lambda: self._set("match", Match(entry.name.removeprefix("match-"))),
+            "order": lambda: self._set("order", Order(entry.name.removeprefix("order-"))),
             "theme": lambda: self._set("theme", Theme(entry.name.removeprefix("theme-"))),
         }
         do = settings.get(entry.group) or getattr(self, "do_" + entry.name.replace("-", "_"))
@@ -234,7 +240,7 @@ class Window(ActionHandlers):
         """Show everything as it is now."""
         session = self.session
         there = session.picture is not None
-        if there and self.stack.currentWidget() is not self.canvas:
+        if (there or session.broken is not None) and self.stack.currentWidget() is not self.canvas:
             self.stack.setCurrentWidget(self.canvas)
             self.canvas.setFocus()
         self.canvas.refresh()
@@ -246,6 +252,7 @@ class Window(ActionHandlers):
             self.actions_[chosen.value].setChecked(True)
         self.actions_[f"match-{self.state.match}"].setChecked(True)
         self.actions_[f"theme-{self.state.theme}"].setChecked(True)
+        self.actions_[f"order-{self.state.order}"].setChecked(True)
         self.actions_["published"].setChecked(self.state.published)
         self.actions_["curves"].setChecked(bool(session.curves.left))
         self.actions_["panel"].setChecked(self.panel.isVisible())
@@ -263,7 +270,10 @@ class Window(ActionHandlers):
             self.session.look(box)
 
     def _show_facts(self) -> None:
-        picture = self.session.picture
+        picture, broken = self.session.picture, self.session.broken
+        if broken is not None:
+            self.facts.setText("   ".join([broken.name, self.opened_files.words(), "broken"]))
+            self.setWindowTitle(f"{broken.name} – pillow-mlic")
         if picture is None:
             return
         facts = [
@@ -316,7 +326,20 @@ class Window(ActionHandlers):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.WindowStateChange and "full-screen" in self.actions_:
-            self.actions_["full-screen"].setChecked(self.isFullScreen())
+            self._bare(self.isFullScreen())
+
+    def _bare(self, bare: bool) -> None:
+        """Show nothing but the pictures, or everything again."""
+        if bare == self.actions_["full-screen"].isChecked() == self.headline.hidden:
+            return
+        self.actions_["full-screen"].setChecked(bare)
+        self.headline.hidden = bare
+        if bare:
+            self._panel_before = not self.panel.isHidden()
+        for part in (self.menuBar(), self.tools, self.statusBar()):
+            part.setVisible(not bare)
+        self.panel.setVisible(self._panel_before and not bare)
+        self._changed()
 
     def warm_up(self) -> None:
         """Load the model before it is needed."""
@@ -351,11 +374,13 @@ class Window(ActionHandlers):
             return
         self.memory.save_state(self.state)
         self.memory.save("geometry", self.saveGeometry())
-        self.memory.save_text("panel", "hidden" if self.panel.isHidden() else "shown")
+        shown = self._panel_before if self.headline.hidden else not self.panel.isHidden()
+        self.memory.save_text("panel", "shown" if shown else "hidden")
         self.memory.save_text("split", json.dumps(self.canvas.split))
         self.memory.sync()
         if self.batch_window is not None:
             self.batch_window.batch.cancel()
             self.batch_window.close()
+        self.session.close()
         self.workers.close()
         super().closeEvent(event)

@@ -118,8 +118,7 @@ def window(
     window.show()
     qtbot.waitExposed(window)
     yield window
-    window.session._forget()
-    window.session.cancel_opening()
+    window.session.close()
     if window.batch_window is not None:
         window.batch_window.batch.cancel()
     window.close()

@@ -1,6 +1,6 @@
-"""The queue of files."""
+"""The queue of files, and the files that can be paged through."""
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from pillow_mlic_gui.batch import Batch, ConversionOrder, Existing, Status, expand
 from pillow_mlic_gui.opened_files import OpenedFiles
 from pillow_mlic_gui.progress import Stage
-from pillow_mlic_gui.state import Goal, GoalKind
+from pillow_mlic_gui.state import Goal, GoalKind, Order
 from pillow_mlic_gui.worker import JobFunction
 
 from ..conftest import photograph
@@ -228,5 +228,26 @@ def test_opened_files(folder: Path) -> None:
     empty.mkdir()
     assert opened_files.fill([empty]) is None
     assert len(opened_files.paths) == 3
-    step: Callable[[int], Path | None] = opened_files.step
-    assert step(0) == opened_files.paths[2]
+    assert opened_files.step(0) == opened_files.paths[2]
+
+
+def test_one_file_stands_for_its_folder(folder: Path) -> None:
+    place = folder / "in"
+    for name in ("10.png", "2.PNG"):
+        photograph(40, 30).save(place / name)
+    files = OpenedFiles()
+    assert files.fill([place / "a.png"]) == place / "a.png"
+    assert [path.name for path in files.paths] == ["2.PNG", "10.png", "a.png", "b.png"]
+    assert files.chosen == [place / "a.png"]
+    assert files.words() == "3 of 4"
+    assert files.peek(1) == place / "b.png"
+    for age, name in enumerate(("a.png", "10.png", "b.png", "2.PNG")):
+        os.utime(place / name, (1000 + age, 1000 + age))
+    files.sort(Order.DATE)
+    assert [path.name for path in files.paths] == ["a.png", "10.png", "b.png", "2.PNG"]
+    assert files.words() == "1 of 4"
+    (place / "10.png").unlink()
+    files.look_again()
+    assert files.peek(1) == place / "b.png"
+    assert files.fill([place / "b.png", place / "a.png"]) == place / "b.png"
+    assert files.words() == "1 of 2"

@@ -61,7 +61,7 @@ def session(crew: Crew, tmp_path: Path) -> Iterator[Session]:
     session.open(tmp_path / "large.png")
     crew.pump(lambda: session.picture is not None)
     yield session
-    session._forget()
+    session.close()
 
 
 def test_the_part_in_view_comes_first(crew: Crew, session: Session) -> None:

@@ -97,6 +97,41 @@ class TestOpening:
         key(qtbot, window, Qt.Key.Key_PageUp)
         qtbot.waitUntil(lambda: window.session.picture.name == "a.png", timeout=20_000)
 
+    def test_paging_keeps_zoom_and_place(self, window: Window, qtbot, tmp_path: Path) -> None:
+        for name, size in (("a", (640, 480)), ("b", (640, 480)), ("d", (320, 240))):
+            photograph(*size).save(tmp_path / f"{name}.png")
+        (tmp_path / "c.png").write_text("no picture")
+        window.session.desk.want = lambda requests: None
+        window.open([tmp_path / "a.png"])
+        qtbot.waitUntil(lambda: window.session.picture is not None, timeout=20_000)
+        window.refresh()
+        assert window.opened_files.words() == "1 of 4"
+        window.canvas.zoom_to(4.0)
+        window.canvas.pan(-90, 50)
+        view = window.canvas.view
+
+        def page(down: bool) -> None:
+            key(qtbot, window, Qt.Key.Key_PageDown if down else Qt.Key.Key_PageUp)
+            qtbot.waitUntil(lambda: window.session.opening is None, timeout=20_000)
+            window.refresh()
+
+        page(True)
+        assert window.session.picture.name == "b.png"
+        assert window.canvas.view == view
+        page(True)
+        assert window.session.broken.name == "c.png"
+        window.canvas.grab()
+        page(True)
+        assert (window.canvas.view.zoom, window.canvas.view.x) == (view.zoom, view.x / 2)
+        page(True)
+        assert "last picture" in window.banner.label.text()
+        for _ in range(3):
+            page(False)
+        assert window.canvas.view.y == pytest.approx(view.y)
+        photograph(50, 40).save(tmp_path / "a.png")
+        key(qtbot, window, Qt.Key.Key_F5)
+        qtbot.waitUntil(lambda: window.session.picture.raster.width == 50, timeout=20_000)
+
     def test_drop_pixels_from_a_browser(self, window: Window, qtbot) -> None:
         mime = QMimeData()
         image = QImage(40, 30, QImage.Format.Format_RGB32)
@@ -156,19 +191,25 @@ class TestOpening:
 
     def test_errors_are_shown_in_the_window(self, window: Window, qtbot, tmp_path: Path) -> None:
         (tmp_path / "no.jpg").write_text("no picture")
-        window.open([tmp_path / "no.jpg"])
-        qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
-        assert "no picture of a kind" in window.banner.label.text()
+        window.open([tmp_path / "gone.jpg"])
+        assert "not there" in window.banner.label.text()
         assert window.banner.property("bad")
+        assert window.welcome.isVisible()
         key(qtbot, window, Qt.Key.Key_Escape)
         window.stop()
         assert not window.banner.isVisible()
-        window.open([tmp_path / "gone.jpg"])
-        assert "not there" in window.banner.label.text()
         (tmp_path / "empty").mkdir()
         window.open([tmp_path / "empty"])
         assert "holds no picture" in window.banner.label.text()
-        assert window.welcome.isVisible()
+        window.banner._timer.timeout.emit()
+        assert not window.banner.isVisible(), "errors fade"
+        window.open([tmp_path / "no.jpg"])
+        qtbot.waitUntil(lambda: window.session.broken is not None, timeout=20_000)
+        window.refresh()
+        assert window.canvas.isVisible()
+        assert "no.jpg" in window.headline.label.text()
+        assert "broken" in window.facts.text()
+        assert "no.jpg" in window.windowTitle()
 
     def test_esc_stops_opening(self, window: Window, qtbot, photo: Path) -> None:
         window.session.open(photo)
@@ -612,10 +653,13 @@ class TestWindow:
         boxes[0].close()
 
     def test_full_screen_and_panel(self, window: Window) -> None:
+        around = (window.menuBar(), window.tools, window.statusBar(), window.panel)
         window.actions_["full-screen"].trigger()
         assert window.isFullScreen()
+        assert not any(part.isVisible() for part in around)
         window.stop()
         assert not window.isFullScreen()
+        assert all(part.isVisible() for part in around)
         window.actions_["panel"].trigger()
         assert not window.panel.isVisible()
 
