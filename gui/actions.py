@@ -89,6 +89,9 @@ ACTIONS = (
     Action("again", "Compare", "Start again", ("F5",), "Read the file again if it has changed; make versions that were stopped or failed."),
     Action("remove", "Compare", "Remove version", ("Delete",), "Take the selected version off the list.", local=True),
     Action("curves", "Compare", "Measure whole curves", ("R",), "Measure every codec at a range of qualities for the chart.", "", True),
+    Action("blind", "Compare", "Blind test", ("T",), "Choose the better of two unnamed versions of equal size, again and again; then see which codec won.", "", True),
+    Action("blind-better", "Compare", "This one is better", ("Return",), "Blind test: the version that is shown looks better.", local=True),
+    Action("blind-same", "Compare", "No difference", ("Backspace",), "Blind test: neither looks better.", local=True),
     Action("published", "Compare", "Published curves", (), "Draw published curves of learned codecs (means over Kodak) as context.", "", True),
     Action("help", "Help", "Keys and gestures", ("?", "F1"), "Show all that the keyboard and the mouse can do.", "help"),
     Action("about", "Help", "About", (), "Versions of the program and its codecs."),
@@ -100,8 +103,8 @@ GESTURES = (
     Gesture("Wheel, pinch", "Zoom about the pointer"),
     Gesture("Double click", "Fit to the window, or 100 %"),
     Gesture("Click a version", "Show it on the right; with Shift on the left"),
-    Gesture("Drop", "Open files, folders, pictures from a browser"),
-    Gesture("Shift+Drop", "Compare files with the open picture"),
+    Gesture("Drop", "Open files, folders, pictures from a browser; on the right: compare files"),
+    Gesture("Shift+Drop", "Compare files with the open picture, in any place"),
     Gesture("Esc", "Close messages and help; stop what runs: opening, saving, encoding, measuring"),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .batch import expand, is_picture
-from .state import Order
+from .state import FolderOrder
 
 
 class OpenedFiles:
@@ -20,7 +20,7 @@ class OpenedFiles:
         self.chosen: list[Path] = []
         """What was opened itself, without its neighbours."""
         self._given: list[Path] = []
-        self._order = Order.NAME
+        self._order = FolderOrder.NAME
 
     def fill(self, paths: Iterable[Path]) -> Path | None:
         """Replace the files; a folder stands for its pictures. -> the first, if there is one."""
@@ -36,7 +36,7 @@ class OpenedFiles:
             self.paths = found
         return found[0]
 
-    def sort(self, order: Order) -> None:
+    def sort(self, order: FolderOrder) -> None:
         """The order of the files of a folder; the place stays at the file that is shown."""
         if order != self._order:
             self._order = order
@@ -78,7 +78,7 @@ class OpenedFiles:
         return self._sorted(found) if len(given) == 1 else found
 
     def _sorted(self, paths: Iterable[Path]) -> list[Path]:
-        if self._order == Order.DATE:
+        if self._order == FolderOrder.DATE:
             return sorted(paths, key=lambda path: (_modified(path), _natural(path)))
         return sorted(paths, key=_natural)
 

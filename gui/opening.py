@@ -99,7 +99,7 @@ class _Reading(NamedTuple):
     ticket: Ticket
 
 
-class Opening:
+class PictureOpener:
     """`opened` is called with the picture that was asked for last, `failed` with one that cannot be
     read, `drop` with pictures that are kept no longer."""
 

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pillow_mlic.format.geometry import Box
 
 from . import choices
+from .blind import BlindTest
 from .closeup import CloseUp
 from .curves import Curves
 from .jobs import CodedPicture
 from .loading import NetworkLoading
 from .matching import plan
 from .measures import Measures
-from .opening import BrokenFile, Opening
+from .opening import BrokenFile, PictureOpener
 from .parts import LARGE
 from .pictures import Picture
 from .progress import JobProgress, Stage
@@ -58,6 +59,8 @@ class Session:
         self.failures: dict[int, str] = {}
         self.progress: dict[int, JobProgress] = {}
         self.points = RdPoints()
+        self.blind: BlindTest | None = None
+        """While versions are shown without their names."""
         self.desk = Desk(workers, folder, self._outcome, self._failure, self._progress)
         self.desk.cache.in_use = self.shown.values
         self.closeup = CloseUp(workers.pictures, self.desk, self._replan)
@@ -65,7 +68,7 @@ class Session:
         self._changed = changed
         self.say = say
         self._history = History()
-        self._opening = Opening(
+        self._opening = PictureOpener(
             self.desk, workers.pictures, self._opened, self._cannot_open, self._drop
         )
         self.measures = Measures(workers, changed, say)

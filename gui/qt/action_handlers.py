@@ -16,10 +16,9 @@ from ..opened_files import OpenedFiles
 from ..state import GAINS, MAX_PANES, ORIGINAL, Goal, GoalKind, Layout, Match, State
 from . import drops, icons
 from .batch_window import BatchWindow
+from .blind_handlers import BlindHandlers
 from .controls import Panel
 from .help import Help
-from .memory import ViewerMemory
-from .save_handlers import SaveHandlers
 from .theme import Colours
 from .welcome import Welcome
 from .workers import WorkerProcesses
@@ -28,11 +27,10 @@ PAN = 80
 """Logical pixels that a key moves the picture."""
 
 
-class ActionHandlers(SaveHandlers):
+class ActionHandlers(BlindHandlers):
     """The half of the window that acts."""
 
     workers: WorkerProcesses
-    memory: ViewerMemory
     opened_files: OpenedFiles
     panel: Panel
     welcome: Welcome
@@ -41,14 +39,15 @@ class ActionHandlers(SaveHandlers):
     batch_window: BatchWindow | None
     _recent: QMenu
     _download: drops.Download
+    panel_wanted: bool
     _left_before: int
+
+    def _clothe(self) -> None:
+        """Show what is around the pictures, or less."""
+        raise NotImplementedError
 
     def dress(self) -> None:
         """Take over the colours of the theme, everywhere."""
-        raise NotImplementedError
-
-    def _changed(self) -> None:
-        """Something that is shown has changed."""
         raise NotImplementedError
 
     # ---- settings --------------------------------------------------------------------------------
@@ -167,6 +166,9 @@ class ActionHandlers(SaveHandlers):
     def do_next(self) -> None:
         self._step(1)
 
+    def _has_next(self) -> bool:
+        return self.opened_files.peek(1) is not None
+
     def _step(self, by: int) -> None:
         path = self.opened_files.step(by)
         if path is not None:
@@ -259,13 +261,16 @@ class ActionHandlers(SaveHandlers):
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def do_panel(self) -> None:
-        self.panel.setVisible(not self.panel.isVisible())
-        self._changed()
+        self.panel_wanted = not self.panel_wanted
+        self._clothe()
 
     # ---- actions: comparing ----------------------------------------------------------------------
 
     def do_swap(self) -> None:
-        if self.state.layout == Layout.FLICKER:
+        if self.session.blind is not None:
+            self.session.blind.swap()
+            self.canvas.update()
+        elif self.state.layout == Layout.FLICKER:
             self.canvas.flick()
         else:
             self._change(self.state.swap())

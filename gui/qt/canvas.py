@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QWidget
 from pillow_mlic.format.geometry import Box
 
 from .. import words
+from ..blind import words as blind_words
 from ..parts import part_in_view
 from ..raster import Raster
 from ..session import Session
@@ -159,15 +160,17 @@ class Canvas(QWidget):
     def _pane_boxes(self) -> list[ScreenBox]:
         state = self.session.state
         width, height = self._device(self.width()), self._device(self.height())
-        if not self.session.comparing:
+        if not self.session.comparing or self.session.blind is not None:
             return [ScreenBox(0, 0, width, height)]
         return panes(state.layout, state.panes, width, height, self._device(GAP))
 
     def panes(self) -> Iterator[tuple[int, int, ScreenBox, ScreenBox]]:
         """Slot, version, pane, and the part of the pane that the version has, in device pixels."""
         state, boxes = self.session.state, self._pane_boxes()
-        if not self.session.comparing:
-            yield 0, ORIGINAL, boxes[0], boxes[0]
+        blind = self.session.blind
+        if not self.session.comparing or blind is not None:
+            number = blind.shown if blind is not None else None
+            yield 0, ORIGINAL if number is None else number, boxes[0], boxes[0]
         elif state.layout == Layout.SIDE:
             for slot, box in enumerate(boxes):
                 yield slot, state.slots[slot], box, box
@@ -181,7 +184,8 @@ class Canvas(QWidget):
 
     @property
     def _has_split(self) -> bool:
-        return self.session.comparing and self.session.state.layout == Layout.SPLIT
+        named = self.session.comparing and self.session.blind is None
+        return named and self.session.state.layout == Layout.SPLIT
 
     def _spot(self, at: QPointF | None) -> tuple[ScreenBox, float, float]:
         """The pane at a point of the window (the first without one), and the point on screen."""
@@ -205,7 +209,8 @@ class Canvas(QWidget):
 
     def _place_buttons(self) -> None:
         shown = {}
-        if self._picture is not None and self.session.comparing:
+        named = self.session.comparing and self.session.blind is None
+        if self._picture is not None and named:
             shown = {slot: (number, clip) for slot, number, _, clip in self.panes()}
         ratio = self.devicePixelRatioF()
         for button in self.buttons:
@@ -280,6 +285,8 @@ class Canvas(QWidget):
         if self._has_split:
             x = round(self._device(self.split * self.width())) / ratio
             marks.split_line(painter, x, self.height())
+        if self.session.blind is not None:
+            marks.label(painter, blind_words(self.session.blind), QRectF(self.rect()))
         artist.legend([number for _, number, _, _ in self.panes()], self.height())
 
     # ---- mouse -----------------------------------------------------------------------------------

@@ -10,9 +10,6 @@ from PySide6.QtGui import (
     QAction,
     QActionGroup,
     QCloseEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
@@ -32,19 +29,19 @@ from .. import actions
 from ..opened_files import OpenedFiles
 from ..session import Session
 from ..state import (
-    MAX_PANES,
+    FolderOrder,
     Layout,
     Lens,
     Match,
-    Order,
     Theme,
 )
 from . import drops, icons, theme
-from .action_handlers import ActionHandlers
 from .bars import Banner, Headline, Tools
 from .batch_window import BatchWindow
+from .blind_handlers import ALLOWED
 from .canvas import Canvas
 from .controls import Panel
+from .drop_handlers import DropHandlers, DropZones
 from .help import Help
 from .inspector import Inspector
 from .memory import ViewerMemory
@@ -52,7 +49,7 @@ from .welcome import Welcome
 from .workers import WorkerProcesses
 
 
-class Window(ActionHandlers):
+class Window(DropHandlers):
     """See the module."""
 
     def __init__(self, workers: WorkerProcesses, memory: ViewerMemory) -> None:
@@ -65,8 +62,8 @@ class Window(ActionHandlers):
         self.opened_files.sort(self.state.order)
         self.colours = theme.LIGHT
         self.batch_window: BatchWindow | None = None
-        self._panel_before = True
-        """Whether the panel is shown again after full screen."""
+        self.panel_wanted = True
+        self._locked = False
         self._left_before = self.session.state.reference.number
         self._save_folder: Path | None = None
         self._refresh = QTimer(self, singleShot=True, interval=0)
@@ -85,6 +82,7 @@ class Window(ActionHandlers):
         self.inspector = Inspector(self.session)
         self.facts = QLabel()
         self._lay_out()
+        self.zones = DropZones(self.stack)
         self.banner = Banner(self.stack)
         self.help = Help(self)
         self._make_menus()
@@ -119,7 +117,7 @@ class Window(ActionHandlers):
             "layout": lambda: self._set("layout", Layout(entry.name)),
             "lens": lambda: self._set("lens", Lens(entry.name)),
             "match": lambda: self._set("match", Match(entry.name.removeprefix("match-"))),
-            "order": lambda: self._set("order", Order(entry.name.removeprefix("order-"))),
+            "order": lambda: self._set("order", FolderOrder(entry.name.removeprefix("order-"))),
             "theme": lambda: self._set("theme", Theme(entry.name.removeprefix("theme-"))),
         }
         do = settings.get(entry.group) or getattr(self, "do_" + entry.name.replace("-", "_"))
@@ -206,7 +204,8 @@ class Window(ActionHandlers):
         if geometry is None or not self.restoreGeometry(geometry):
             space = self.screen().availableGeometry()
             self.resize(min(1440, space.width() - 40), min(920, space.height() - 40))
-        self.panel.setVisible(self.memory.text("panel") != "hidden")
+        self.panel_wanted = self.memory.text("panel") != "hidden"
+        self.panel.setVisible(self.panel_wanted)
         with contextlib.suppress(ValueError):
             self.canvas.set_split(float(self.memory.text("split") or 0.5))
         self.welcome.set_recent(self.memory.recent())
@@ -221,7 +220,7 @@ class Window(ActionHandlers):
             if entry.icon:
                 self.actions_[entry.name].setIcon(icons.icon(entry.icon, c.text, c.line))
                 self.actions_[entry.name].setIconVisibleInMenu(False)
-        for part in (self.canvas, self.headline, self.inspector, self.panel.chart):
+        for part in (self.canvas, self.headline, self.inspector, self.panel.chart, self.zones):
             part.colours = c
             part.update()
         self.panel.compare.list.painter_.colours = c
@@ -239,6 +238,7 @@ class Window(ActionHandlers):
     def refresh(self) -> None:
         """Show everything as it is now."""
         session = self.session
+        self.follow_blind()
         there = session.picture is not None
         if (there or session.broken is not None) and self.stack.currentWidget() is not self.canvas:
             self.stack.setCurrentWidget(self.canvas)
@@ -255,13 +255,14 @@ class Window(ActionHandlers):
         self.actions_[f"order-{self.state.order}"].setChecked(True)
         self.actions_["published"].setChecked(self.state.published)
         self.actions_["curves"].setChecked(bool(session.curves.left))
-        self.actions_["panel"].setChecked(self.panel.isVisible())
+        self.actions_["panel"].setChecked(self.panel_wanted)
         self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
         for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export"):
             self.actions_[name].setEnabled(there)
-        for name in ("compare-file", "curves"):
+        for name in ("compare-file", "curves", "blind"):
             self.actions_[name].setEnabled(there and session.comparing)
         self.actions_["compare"].setEnabled(there and not session.comparing)
+        self._lock()
         self._show_facts()
 
     def _look(self) -> None:
@@ -285,27 +286,6 @@ class Window(ActionHandlers):
         self.facts.setText("   ".join(fact for fact in facts if fact))
         self.setWindowTitle(f"{picture.name} – pillow-mlic")
 
-    # ---- drops -----------------------------------------------------------------------------------
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if drops.acceptable(event.mimeData()):
-            event.acceptProposedAction()
-            self.welcome.set_hot(True)
-
-    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
-        self.welcome.set_hot(False)
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        self.welcome.set_hot(False)
-        event.acceptProposedAction()
-        drop = drops.contents(event.mimeData())
-        compare = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        if compare and drop is not None and drop.paths and self.session.picture is not None:
-            for path in drop.paths[:MAX_PANES]:
-                self.compare_with(path)
-        else:
-            self.take(drop)
-
     # ---- the window itself -----------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -318,6 +298,8 @@ class Window(ActionHandlers):
         """Esc: the nearest thing that can be stopped or closed."""
         if self.banner.isVisible():
             self.banner.hide()
+        elif self.session.blind is not None:
+            self.end_blind()
         elif self.session.stop():
             self._changed()
         elif self.isFullScreen():
@@ -326,20 +308,33 @@ class Window(ActionHandlers):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.WindowStateChange and "full-screen" in self.actions_:
-            self._bare(self.isFullScreen())
+            self._clothe()
 
-    def _bare(self, bare: bool) -> None:
-        """Show nothing but the pictures, or everything again."""
-        if bare == self.actions_["full-screen"].isChecked() == self.headline.hidden:
-            return
-        self.actions_["full-screen"].setChecked(bare)
-        self.headline.hidden = bare
-        if bare:
-            self._panel_before = not self.panel.isHidden()
+    def _clothe(self) -> None:
+        """What is around the pictures: nothing in full screen, no names in a blind test."""
+        full, blind = self.isFullScreen(), self.session.blind is not None
+        self.actions_["full-screen"].setChecked(full)
         for part in (self.menuBar(), self.tools, self.statusBar()):
-            part.setVisible(not bare)
-        self.panel.setVisible(self._panel_before and not bare)
+            part.setVisible(not full)
+        self.inspector.setVisible(not blind)
+        self.panel.setVisible(self.panel_wanted and not full and not blind)
+        self.headline.hidden = full or blind
         self._changed()
+
+    def _lock(self) -> None:
+        """In a blind test only what gives nothing away can be done."""
+        blind = self.session.blind
+        if (blind is not None) != self._locked:
+            self._locked = not self._locked
+            for action in self.actions_.values():
+                action.setEnabled(True)
+            self._clothe()
+        if blind is not None:
+            for name, action in self.actions_.items():
+                action.setEnabled(name in ALLOWED)
+        for name in ("blind-better", "blind-same"):
+            self.actions_[name].setEnabled(blind is not None and blind.pair is not None)
+        self.actions_["blind"].setChecked(blind is not None)
 
     def warm_up(self) -> None:
         """Load the model before it is needed."""
@@ -374,8 +369,7 @@ class Window(ActionHandlers):
             return
         self.memory.save_state(self.state)
         self.memory.save("geometry", self.saveGeometry())
-        shown = self._panel_before if self.headline.hidden else not self.panel.isHidden()
-        self.memory.save_text("panel", "shown" if shown else "hidden")
+        self.memory.save_text("panel", "shown" if self.panel_wanted else "hidden")
         self.memory.save_text("split", json.dumps(self.canvas.split))
         self.memory.sync()
         if self.batch_window is not None:

@@ -9,7 +9,7 @@ import pytest
 from pillow_mlic_gui.batch import Batch, ConversionOrder, Existing, Status, expand
 from pillow_mlic_gui.opened_files import OpenedFiles
 from pillow_mlic_gui.progress import Stage
-from pillow_mlic_gui.state import Goal, GoalKind, Order
+from pillow_mlic_gui.state import FolderOrder, Goal, GoalKind
 from pillow_mlic_gui.worker import JobFunction
 
 from ..conftest import photograph
@@ -243,7 +243,7 @@ def test_one_file_stands_for_its_folder(folder: Path) -> None:
     assert files.peek(1) == place / "b.png"
     for age, name in enumerate(("a.png", "10.png", "b.png", "2.PNG")):
         os.utime(place / name, (1000 + age, 1000 + age))
-    files.sort(Order.DATE)
+    files.sort(FolderOrder.DATE)
     assert [path.name for path in files.paths] == ["a.png", "10.png", "b.png", "2.PNG"]
     assert files.words() == "1 of 4"
     (place / "10.png").unlink()

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QWheelEvent
+from PySide6.QtGui import (
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QImage,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -233,6 +240,33 @@ class TestOpening:
 
 
 class TestComparing:
+    def test_drop_zones(self, opened: Window, qtbot, tmp_path: Path) -> None:
+        photograph(96, 64).save(tmp_path / "v.webp", quality=10)
+        mime, copy = files(tmp_path / "v.webp"), Qt.DropAction.CopyAction
+
+        def move(x: int) -> QPoint:
+            at = opened.stack.mapTo(opened, QPoint(x, 200))
+            QApplication.sendEvent(opened, QDragEnterEvent(at, copy, mime, LEFT, PLAIN))
+            QApplication.sendEvent(opened, QDragMoveEvent(at, copy, mime, LEFT, PLAIN))
+            return at
+
+        move(40)
+        assert opened.zones.isVisible()
+        assert opened.zones.zone == 0
+        at = move(opened.stack.width() - 40)
+        assert opened.zones.zone == 1
+        opened.zones.grab()
+        QApplication.sendEvent(opened, QDragLeaveEvent())
+        assert not opened.zones.isVisible()
+        move(opened.stack.width() - 40)
+        QApplication.sendEvent(opened, QDropEvent(QPointF(at), copy, mime, LEFT, PLAIN))
+        assert not opened.zones.isVisible()
+        assert opened.session.name(opened.state.selected) == "v.webp"
+        assert opened.session.picture.name == "small.png"
+        at = move(40)
+        QApplication.sendEvent(opened, QDropEvent(QPointF(at), copy, mime, LEFT, PLAIN))
+        qtbot.waitUntil(lambda: opened.session.picture.name == "v.webp", timeout=20_000)
+
     def test_layouts(self, opened: Window, qtbot) -> None:
         key(qtbot, opened, Qt.Key.Key_2)
         assert opened.state.layout == Layout.SIDE
