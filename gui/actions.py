@@ -1,5 +1,6 @@
 """All actions in one table, from which menus, tool bar, shortcuts, help and docs are made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -117,6 +118,31 @@ def action(name: str) -> Action:
 def by_menu(menu: str) -> list[Action]:
     """Actions of a menu, in order."""
     return [a for a in ACTIONS if a.menu == menu]
+
+
+def with_mnemonics(texts: Sequence[str]) -> list[str]:
+    """The texts of a menu with Qt's & before a letter of each, no letter twice while they last.
+
+    Letters that begin a word are taken first.
+    """
+    taken: set[str] = set()
+    marked = []
+    for text in texts:
+        starts = [i for i, c in enumerate(text) if c.isalnum() and (i == 0 or text[i - 1] == " ")]
+        others = [i for i, c in enumerate(text) if c.isalpha() and i not in starts]
+        places = [i for i in (*starts, *others) if text[i].lower() not in taken]
+        if places:
+            taken.add(text[places[0]].lower())
+        marked.append(text[: places[0]] + "&" + text[places[0] :] if places else text)
+    return marked
+
+
+def single_key(entry: Action) -> str:
+    """The first of an action's keys that is pressed alone and hard to see through: a letter, a
+    digit or a sign; nothing where there is none, or where what it does is plain to see."""
+    if entry.name in ("swap", "zoom-in", "zoom-out", "help"):
+        return ""
+    return next((key for key in entry.keys if len(key) == 1), "")
 
 
 def markdown() -> str:

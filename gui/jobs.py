@@ -83,7 +83,7 @@ def similarity(report: Report, first: Raster, second: Raster) -> float | None:
     if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
         return None
     report(0.0, "measuring")
-    return ms_ssim(*(_comparable(r.image()) for r in (first, second)))
+    return ms_ssim(*_alike(first.image(), second.image()))
 
 
 # ---- codecs --------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def load_version(report: Report, source: Raster, path: Path, target: Path) -> Co
             f"{source.width} x {source.height}: only pictures of one size can be compared"
         )
         raise ValueError(msg)
-    plain = pictures.to_plain(image)[0].convert(source.mode)
+    plain = pictures.to_plain(image)[0]  # with its own colours and transparency
     quality = image.info.get("quality") if "weights" in image.info else None
     return CodedPicture(
         codec=choices.FILE,
@@ -314,7 +314,13 @@ def meet_goal(goal: Goal, coder: PictureCoder, chosen: choices.CodecChoice) -> t
 
 
 def _psnr(original: Image.Image, decoded: Image.Image) -> float:
-    return psnr(_comparable(original), _comparable(decoded))
+    return psnr(*_alike(original, decoded))
+
+
+def _alike(*images: Image.Image) -> list[Image.Image]:
+    """Pictures in one mode that can be compared: without transparency, in colour if one is."""
+    plain = [_comparable(image) for image in images]
+    return plain if len({image.mode for image in plain}) == 1 else [i.convert("RGB") for i in plain]
 
 
 def _comparable(image: Image.Image) -> Image.Image:

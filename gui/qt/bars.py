@@ -1,9 +1,9 @@
-"""What surrounds the pictures: tool bar, headline, and messages that come and go."""
+"""What is above the pictures: tool bar and headline."""
 
 import html
 from collections.abc import Mapping
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -25,8 +25,6 @@ from ..state import GAINS, Lens
 from .panes import colour_of
 from .theme import LIGHT, Colours
 
-MESSAGE_MS = 6000
-ERROR_MS = 15_000
 ROOM = 1260
 """Width in pixels that the tool bar needs to show texts beside its icons."""
 
@@ -77,7 +75,7 @@ class Tools(QToolBar):
         assert isinstance(button, QToolButton)
         if text:
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        button.setAccessibleName(action.text().rstrip("…"))
+        button.setAccessibleName(action.iconText())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -99,7 +97,7 @@ class Tools(QToolBar):
             button = QToolButton()
             button.setDefaultAction(action)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setAccessibleName(action.text())
+            button.setAccessibleName(action.iconText())
             layout.addWidget(button)
             self._segments.append(button)
         self.addWidget(frame)
@@ -199,64 +197,3 @@ class Headline(QWidget):
         gap = "&nbsp;&nbsp;&nbsp; "
         start = f"<b>{html.escape(head)}</b>:{gap}" if head else ""
         return start + gap.join(entries)
-
-
-class Banner(QFrame):
-    """A message at the lower edge of its parent, gone after a while; failures stay longer, and none
-    goes while the pointer is on it."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._over = parent
-        self.setObjectName("banner")
-        self.label = QLabel()
-        self.label.setWordWrap(True)
-        self.label.setMaximumWidth(640)
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        close = QToolButton()
-        close.setText("✕")
-        close.setAccessibleName("Close message")
-        close.clicked.connect(self.hide)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(16, 10, 8, 10)
-        layout.addWidget(self.label)
-        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
-        self._timer = QTimer(self, singleShot=True)
-        self._timer.timeout.connect(self._fade)
-        parent.installEventFilter(self)
-        self.hide()
-
-    def say(self, text: str, bad: bool) -> None:
-        """Show a message."""
-        self.label.setText(text)
-        self.setAccessibleName(text)
-        self.setProperty("bad", bad)
-        self.style().unpolish(self)
-        self.style().polish(self)
-        for child in self.findChildren(QWidget):
-            self.style().unpolish(child)
-            self.style().polish(child)
-        self._timer.start(ERROR_MS if bad else MESSAGE_MS)
-        self.show()
-        self._place()
-        self.raise_()
-
-    def _fade(self) -> None:
-        if self.underMouse():
-            self._timer.start(MESSAGE_MS)
-        else:
-            self.hide()
-
-    def _place(self) -> None:
-        """In the middle of the lower edge."""
-        space = self._over.rect()
-        metrics = self.label.fontMetrics()
-        wanted = metrics.horizontalAdvance(self.label.text()) + 12
-        self.label.setFixedWidth(min(wanted, 640, max(space.width() - 120, 160)))
-        self.adjustSize()
-        self.move((space.width() - self.width()) // 2, space.height() - self.height() - 22)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and self.isVisible():
-            self._place()
-        return super().eventFilter(watched, event)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, Qt, QTimer
@@ -36,7 +37,7 @@ from ..state import (
     Theme,
 )
 from . import drops, icons, theme
-from .bars import Banner, Headline, Tools
+from .bars import Headline, Tools
 from .batch_window import BatchWindow
 from .blind_handlers import ALLOWED
 from .canvas import Canvas
@@ -45,6 +46,7 @@ from .drop_handlers import DropHandlers, DropZones
 from .help import Help
 from .inspector import Inspector
 from .memory import ViewerMemory
+from .messages import Banner, TellingAction, Toast
 from .welcome import Welcome
 from .workers import WorkerProcesses
 
@@ -84,6 +86,7 @@ class Window(DropHandlers):
         self._lay_out()
         self.zones = DropZones(self.stack)
         self.banner = Banner(self.stack)
+        self.toast = Toast(self.stack)
         self.help = Help(self)
         self._make_menus()
         self._connect()
@@ -98,7 +101,8 @@ class Window(DropHandlers):
         made: dict[str, QAction] = {}
         groups: dict[str, QActionGroup] = {}
         for entry in actions.ACTIONS:
-            action = QAction(entry.text, self)
+            action = TellingAction(entry.text, self)
+            action.setIconText(entry.text.removesuffix("…"))
             action.setObjectName(entry.name)
             action.setShortcuts([QKeySequence(key) for key in entry.keys])
             keys = f" ({QKeySequence(entry.keys[0]).toString()})" if entry.keys else ""
@@ -109,6 +113,8 @@ class Window(DropHandlers):
                 group = groups.setdefault(entry.group, QActionGroup(self))
                 group.addAction(action)
             action.triggered.connect(self._doer(entry))
+            if actions.single_key(entry):
+                action.pressed.connect(partial(self._tell_key, entry))
             made[entry.name] = action
         return made
 
@@ -122,6 +128,10 @@ class Window(DropHandlers):
         }
         do = settings.get(entry.group) or getattr(self, "do_" + entry.name.replace("-", "_"))
         return lambda *_: do()
+
+    def _tell_key(self, entry: actions.Action) -> None:
+        """A single key was pressed, perhaps by mistake: say what it does."""
+        self.toast.say(f"{entry.text.removesuffix('…')}  ({actions.single_key(entry)})")
 
     def _lay_out(self) -> None:
         self.addToolBar(self.tools)
@@ -155,10 +165,13 @@ class Window(DropHandlers):
     def _make_menus(self) -> None:
         self._recent = QMenu("Recent", self)
         self._recent.aboutToShow.connect(self._fill_recent)
-        for name in actions.MENUS:
-            menu = self.menuBar().addMenu(name)
+        for name, marked in zip(actions.MENUS, actions.with_mnemonics(actions.MENUS), strict=True):
+            menu = self.menuBar().addMenu(marked)
             last = ""
-            for entry in actions.by_menu(name):
+            entries = actions.by_menu(name)
+            texts = actions.with_mnemonics([entry.text for entry in entries])
+            for entry, text in zip(entries, texts, strict=True):
+                self.actions_[entry.name].setText(text)
                 if last != entry.group and (last or entry.group):
                     menu.addSeparator()
                 last = entry.group

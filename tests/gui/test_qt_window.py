@@ -315,6 +315,7 @@ class TestComparing:
 
     def test_each_side_shows_its_version(self, opened: Window, qtbot) -> None:
         canvas = opened.canvas
+        canvas.zoom_to(1.0)
         canvas.set_split(0.5)
         shot = canvas.grab().toImage()
         raster = {n: c.raster for n, c in opened.session.shown.items()}
@@ -326,6 +327,7 @@ class TestComparing:
 
     def test_wheel_zooms_about_the_pointer_to_3200_percent(self, opened: Window, qtbot) -> None:
         canvas = opened.canvas
+        canvas.zoom_to(1.0)
         at = QPointF(canvas.width() // 2 + 30.5, canvas.height() // 2 + 10.5)
         before = canvas.pixel_at(at)
         for _ in range(30):
@@ -366,6 +368,7 @@ class TestComparing:
 
     def test_dragging_pans(self, opened: Window, qtbot) -> None:
         canvas = opened.canvas
+        canvas.zoom_to(1.0)
         x, y = canvas.view.x, canvas.view.y
         qtbot.mousePress(canvas, LEFT, pos=QPoint(100, 200))
         qtbot.mouseMove(canvas, QPoint(130, 190))
@@ -492,6 +495,68 @@ class TestComparing:
         assert opened.state == before
         key(qtbot, opened, Qt.Key.Key_Y, control)
         assert opened.state.layout == Layout.SIDE
+
+    def test_small_pictures_are_enlarged_by_whole_numbers(self, opened: Window, qtbot) -> None:
+        canvas = opened.canvas
+        assert canvas.view.fitted
+        assert canvas.view.zoom == int(canvas.view.zoom) > 1
+        box = canvas._pane_boxes()[0]
+        assert box.width / 2 < 96 * canvas.view.zoom < box.width
+
+    def test_a_single_key_tells_what_it_did(self, opened: Window, qtbot) -> None:
+        key(qtbot, opened, Qt.Key.Key_D)
+        assert opened.toast.isVisible()
+        assert opened.toast.text() == "Difference  (D)"
+        opened.toast._timer.timeout.emit()
+        assert not opened.toast.isVisible()
+        opened.actions_["picture"].trigger()  # from the menu
+        key(qtbot, opened, Qt.Key.Key_Space)
+        key(qtbot, opened, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        assert not opened.toast.isVisible()
+
+    def test_transparency_of_a_file_counts(self, opened: Window, qtbot, tmp_path: Path) -> None:
+        image = Image.open(opened.session.picture.path).convert("RGBA")
+        image.putalpha(Image.new("L", image.size, 128))
+        image.save(tmp_path / "clear.png")
+        image.convert("L").save(tmp_path / "grey.png")
+        for name, mode in (("clear.png", "RGBA"), ("grey.png", "L")):
+            opened.compare_with(tmp_path / name)
+            settle(qtbot, opened)
+            coded = opened.session.shown[opened.state.selected]
+            assert coded.raster.mode == mode
+            assert coded.psnr < 40
+            key(qtbot, opened, Qt.Key.Key_D)
+            opened.canvas.grab()
+            key(qtbot, opened, Qt.Key.Key_P)
+
+    def test_the_chart_stays_in_sight(self, opened: Window, qtbot) -> None:
+        opened.resize(1280, 720)
+        qtbot.wait(50)
+        panel, chart = opened.panel, opened.panel.chart
+        for _ in range(3):
+            opened._add_version("webp")
+            opened.refresh()
+            qtbot.wait(20)
+            low = chart.mapTo(opened, QPoint(0, chart.height())).y()
+            assert chart.height() >= 150
+            assert low <= opened.statusBar().geometry().top()
+        assert panel.height() > 400
+
+    def test_published_curves_stay_in_the_plot(self, opened: Window, monkeypatch) -> None:
+        from pillow_mlic_gui import rd_points
+        from pillow_mlic_gui.rd_points import ChartCurve, Point
+
+        chart = opened.panel.chart
+        far = ChartCurve("x", "X", (Point(1e-4, 5), Point(50, 90)))
+        monkeypatch.setattr(rd_points, "published_apply", lambda size: True)
+        before = chart.grab().toImage()
+        chart._published = [far]
+        assert chart.published == [far]
+        after = chart.grab().toImage()
+        assert not any(text.startswith("X") for _, text in chart._spots)
+        for x in (10, 20, 28):
+            for y in range(10, chart.height() - 40):
+                assert before.pixel(x, y) == after.pixel(x, y)
 
 
 class TestEncoding:
