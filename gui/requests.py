@@ -12,6 +12,7 @@ from pillow_mlic.evaluation import codecs
 
 from . import jobs
 from .jobs import NO_EFFORT, CodedPicture, Effort
+from .parts import LARGE
 from .progress import Stage
 from .raster import Raster
 from .state import Goal
@@ -40,6 +41,9 @@ class Workers(Protocol):
     pictures: Worker
     peers: Worker
     neural: Worker
+    peers_whole: Worker
+    neural_whole: Worker
+    """The last two make large pictures as a whole, while parts in view are made beside them."""
 
 
 class Cache:
@@ -131,7 +135,10 @@ class Desk:
         """Who meets a request."""
         if request.path is not None:
             return self.reader_for(Path(request.path))
-        return self.worker_for(request.codec)
+        if request.source.pixels <= LARGE:
+            return self.worker_for(request.codec)
+        neural = codecs.is_mlic(request.codec)
+        return self._workers.neural_whole if neural else self._workers.peers_whole
 
     def reader_for(self, path: Path) -> Worker:
         """Who opens a file: .mlic needs a network."""

@@ -20,7 +20,6 @@ from .loading import NetworkLoading
 from .matching import plan
 from .measures import Measures
 from .opening import BrokenFile, PictureOpener
-from .parts import LARGE
 from .pictures import Picture
 from .progress import JobProgress, Stage
 from .raster import Raster
@@ -54,7 +53,7 @@ class Session:
         """Which file is likely to be asked for next."""
         self.comparing = True
         """Whether versions are made; not of a .mlic file until that is asked for."""
-        self.requests: dict[int, Request | None] = {}
+        self.requests: dict[int, Request] = {}
         self.shown: dict[int, CodedPicture] = {}
         self.failures: dict[int, str] = {}
         self.progress: dict[int, JobProgress] = {}
@@ -75,6 +74,12 @@ class Session:
         self.saves = Saves(changed, say)
         self._network = NetworkLoading(workers.neural, changed, say)
         self._failed: dict[Request, str] = {}
+        self._starts: dict[int, float] = {}
+        """Qualities of a large picture's versions until they are matched: those of a part of it."""
+        self._first: Request | None = None
+        """What the reference was to be when they were taken."""
+        self._begun = False
+        """Whether the whole of a large picture is being made."""
 
     # ---- pictures --------------------------------------------------------------------------------
 
@@ -114,7 +119,15 @@ class Session:
         self.curves.stop()
         self.measures.stop()
         self.closeup.clear()
-        for kept in (self._failed, self.shown, self.requests, self.failures, self.progress):
+        self._first, self._begun = None, False
+        for kept in (
+            self._failed,
+            self._starts,
+            self.shown,
+            self.requests,
+            self.failures,
+            self.progress,
+        ):
             kept.clear()
         self.desk.want([])
         old, self.picture, self.broken = self.picture, picture, None
@@ -176,7 +189,7 @@ class Session:
             self.requests = self._plan(self.picture)
             self.failures.clear()
             for number, request in self.requests.items():
-                coded = self.desk.cache.get(request) if request else None
+                coded = self.desk.cache.get(request)
                 if coded is not None:
                     self.shown[number] = coded
                 if request in self._failed:
@@ -196,32 +209,43 @@ class Session:
             self._measure()
         self._changed()
 
-    def _plan(self, picture: Picture) -> dict[int, Request | None]:
+    def _plan(self, picture: Picture) -> dict[int, Request]:
         if not self.comparing:
             return {}
         metadata_bytes = picture.metadata_bytes(self.state.keep_metadata)
         known = self.desk.cache.get
-        # A large picture's codecs show what they do on the part in view.
-        eager = picture.pixels <= LARGE
-        return plan(self.state, picture.raster, known, metadata_bytes, eager=eager)
+        wanted = plan(self.state, picture.raster, known, metadata_bytes, starts=self._starts)
+        if wanted[self.state.reference.number] != self._first:
+            self._first = wanted[self.state.reference.number]
+            self._starts, self._begun = {}, False
+        elif not self._starts and not self._begun:
+            self.closeup.plan(self.state, picture)
+            self._starts = self.closeup.qualities(self._failed)
+        return plan(self.state, picture.raster, known, metadata_bytes, starts=self._starts)
 
     def _wanted(self) -> list[Request]:
-        """Requests that are to be met; those for the whole follow those for the part in view."""
+        """Requests that are to be met. Those for the whole begin after those for the part in view;
+        once they have begun, another part is made beside them."""
         assert self.picture is not None
-        whole = [r for r in self.requests.values() if r and r not in self._failed]
+        whole = [r for r in self.requests.values() if r not in self._failed]
         missing = [r for r in whole if self.desk.cache.get(r) is None]
+        if self.closeup.cutting and not self._begun:
+            return []
         part: list[Request] = []
         if self.comparing and missing:
             part = self.closeup.plan(self.state, self.picture)
             part = [r for r in part if r not in self._failed]
-        if any(self.desk.cache.get(r) is None for r in part):
+        if any(self.desk.cache.get(r) is None for r in part) and not self._begun:
             return part
+        self._begun = bool(part)
         return part + whole
 
     def look(self, box: Box) -> None:
         """This part of the picture is in view: if it is large, this is encoded first."""
         if self.picture is not None and self.comparing and self._unfinished():
             self.closeup.look(self.picture, box)
+            if self.closeup.cutting and not self._begun:
+                self._replan()  # what was begun of the whole waits
 
     def part_of(self, number: int) -> CodedPicture | None:
         """A version of the part in view, where the whole is not there yet."""

@@ -10,7 +10,7 @@ def waiting_words(session: Session, number: int) -> str:
     if not session.comparing:
         return ""
     if request is None:
-        return f"waits for {session.name(session.state.reference.number)}"
+        return "starting"
     progress = session.progress.get(number)
     if progress is not None and progress.started:
         return progress.text()
