@@ -131,7 +131,7 @@ def batch_scene(studio: Studio, photo: Path, folder: Path) -> None:
     studio.do("batch")
     batch = window.batch_window
     assert batch is not None
-    batch.set_folder(folder / "small")
+    batch.options.set_folder(folder / "small")
     batch.batch.add([copies])
     batch.start.click()
     finished = 7

@@ -178,9 +178,10 @@ class ActionHandlers(BlindHandlers):
 
     def do_batch(self) -> None:
         if self.batch_window is None:
-            self.batch_window = BatchWindow(self.workers.batch, self)
+            self.batch_window = BatchWindow(self.workers.batch, self.workers.pictures, self)
+            self.batch_window.opened.connect(lambda path: self.open([path]))
             self.batch_window.dress(self.colours)
-            self.batch_window.take_over(self.state.edited.codec, self.state.edited.goal)
+            self.batch_window.options.take_over(self.state.edited.codec, self.state.edited.goal)
         chosen = self.opened_files.chosen
         if len(chosen) > 1 and not self.batch_window.batch.items:
             self.batch_window.batch.add(chosen)

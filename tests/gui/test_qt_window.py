@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import (
+    QDesktopServices,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDragMoveEvent,
@@ -27,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from pillow_mlic_gui import outputs
+from pillow_mlic_gui.batch import Status
 from pillow_mlic_gui.headline import headline
 from pillow_mlic_gui.qt import drops
 from pillow_mlic_gui.qt.memory import ViewerMemory
@@ -829,12 +831,12 @@ class TestBatch:
         copy = Qt.DropAction.CopyAction
         QApplication.sendEvent(batch, QDragEnterEvent(QPoint(9, 9), copy, mime, LEFT, PLAIN))
         QApplication.sendEvent(batch, QDropEvent(QPointF(9, 9), copy, mime, LEFT, PLAIN))
-        assert batch.rows.rowCount() == 4
+        assert batch.table.rows.rowCount() == 4
         assert batch.summary.text().startswith("4 files, ")
-        batch.set_folder(tmp_path / "out")
-        batch.codec.setCurrentIndex(batch.codec.findData("webp"))
-        batch._show_range()
-        assert batch.value.value() == 75
+        batch.options.set_folder(tmp_path / "out")
+        batch.options.codec.setCurrentIndex(batch.options.codec.findData("webp"))
+        batch.options.show_range()
+        assert batch.options.value.value() == 75
         batch.start.click()
         assert not batch.start.isEnabled()
         assert batch.pause.isEnabled()
@@ -862,15 +864,15 @@ class TestBatch:
         assert batch.start.isEnabled()
         assert not list(tmp_path.glob("*.part"))
         batch.clear.click()
-        assert batch.rows.rowCount() == 0
+        assert batch.table.rows.rowCount() == 0
 
     def test_a_second_run_with_other_settings(self, batch, qtbot, tmp_path: Path) -> None:
         photograph(64, 48).save(tmp_path / "a.png")
         batch.batch.add([tmp_path / "a.png"])
-        batch.take_over("webp", Goal(GoalKind.QUALITY, 50))
+        batch.options.take_over("webp", Goal(GoalKind.QUALITY, 50))
         for value in (50, 20):
-            batch.value.setValue(value)
-            batch.set_folder(tmp_path / str(value))
+            batch.options.value.setValue(value)
+            batch.options.set_folder(tmp_path / str(value))
             assert batch.start.isEnabled()
             batch.start.click()
             qtbot.waitUntil(lambda: not batch.batch.running, timeout=60_000)
@@ -880,23 +882,65 @@ class TestBatch:
     def test_it_begins_with_the_settings_of_the_window(self, window: Window) -> None:
         window._aim(Goal(GoalKind.MAX_BYTES, 123_000))
         window.do_batch()
-        order = window.batch_window.order()
+        order = window.batch_window.options.order()
         assert (order.codec, order.goal) == ("mlic", Goal(GoalKind.MAX_BYTES, 123_000))
 
+    def test_all_options_count(
+        self, batch, window: Window, qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        photograph(320, 240).save(tmp_path / "a.png")
+        os.utime(tmp_path / "a.png", (1e9, 1e9))
+        frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green")]
+        frames[0].save(tmp_path / "b.gif", save_all=True, append_images=frames[1:])
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+        batch.add_folder.click()
+        qtbot.waitUntil(lambda: all(item.pixels for item in batch.batch.items), timeout=30_000)
+        assert [item.pixels for item in batch.batch.items] == [320 * 240, 64 * 48]
+        options = batch.options
+        options.take_over("webp", Goal(GoalKind.QUALITY, 30))
+        options.suffix.setText("-small")
+        options.dates.setChecked(True)
+        options.smaller.setChecked(True)
+        options.ratio.setCurrentIndex(1)
+        options.longest.setValue(100)
+        batch.start.click()
+        qtbot.waitUntil(lambda: not batch.batch.running, timeout=60_000)
+        with Image.open(tmp_path / "a-small.webp") as image:
+            assert image.size == (100, 100)
+        assert (tmp_path / "a-small.webp").stat().st_mtime == 1e9
+        said_ = [batch.table.rows.data(batch.table.rows.index(row, 3)) for row in (0, 1)]
+        assert said_[0].endswith("smaller")
+        assert "only the first of 2 frames" in batch.batch.report()
+        urls: list[QUrl] = []
+        monkeypatch.setattr(QDesktopServices, "openUrl", urls.append)
+        batch.results.click()
+        assert urls[0].toLocalFile() == str(tmp_path)
+        batch.table.doubleClicked.emit(batch.table.rows.index(0, 0))
+        qtbot.waitUntil(lambda: window.session.picture is not None, timeout=20_000)
+        assert window.session.picture.name == "a-small.webp"
+
+    def test_reasons_are_shown_whole(self, batch, small_photo: Path) -> None:
+        batch.batch.add([small_photo])
+        low = batch.table.rowHeight(0)
+        item = batch.batch.items[0]
+        item.status, item.reason = Status.FAILED, "a reason that takes many words " * 5
+        batch.batch._changed(item)
+        assert batch.table.rowHeight(0) > 2 * low
+
     def test_goals(self, batch) -> None:
-        batch.aim.setCurrentIndex(1)
-        batch._show_range()
-        batch.value.setValue(50)
-        assert batch.order().goal == Goal(GoalKind.MAX_BYTES, 50_000)
-        batch.aim.setCurrentIndex(2)
-        batch._show_range()
-        assert batch.order().goal.kind == GoalKind.PSNR
+        batch.options.aim.setCurrentIndex(1)
+        batch.options.show_range()
+        batch.options.value.setValue(50)
+        assert batch.options.order().goal == Goal(GoalKind.MAX_BYTES, 50_000)
+        batch.options.aim.setCurrentIndex(2)
+        batch.options.show_range()
+        assert batch.options.order().goal.kind == GoalKind.PSNR
 
     def test_rows_can_be_removed(self, batch, qtbot, small_photo: Path) -> None:
         batch.batch.add([small_photo])
         batch.table.selectRow(0)
         qtbot.keyClick(batch, Qt.Key.Key_Delete)
-        assert batch.rows.rowCount() == 0
+        assert batch.table.rows.rowCount() == 0
 
 
 def test_what_a_drop_holds() -> None:
