@@ -25,6 +25,7 @@ from .parts import PartInView
 from .pictures import Picture
 from .progress import LOADING
 from .raster import Raster
+from .reshape import Reshape
 from .state import Goal, GoalKind
 from .worker import Report
 
@@ -76,6 +77,12 @@ def cut(report: Report, source: Raster, box: Box, target: Path) -> PartInView:
     pixels = source.level(0)[top:bottom, left:right]
     plain = pixels[..., 0] if source.channels == 1 else pixels
     return PartInView(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
+
+
+def reshape(report: Report, source: Raster, shape: Reshape, target: Path) -> Raster:
+    """A picture in another shape."""
+    report(0.0, "reshaping")
+    return raster.write(shape.apply(source.image()), target)
 
 
 def similarity(report: Report, first: Raster, second: Raster) -> float | None:

@@ -31,6 +31,19 @@ class Reshape:
             image = image.resize(self.size, Image.Resampling.LANCZOS)
         return image
 
+    def cut(self, before: tuple[int, int], box: Box) -> "Reshape":
+        """The shape of which only a `box` is left; `before` is the size before any of it."""
+        left, top, right, bottom = self.crop or (0, 0, *before)
+        shown = self.size or (right - left, bottom - top)
+        wide, high = (right - left) / shown[0], (bottom - top) / shown[1]
+        crop = (
+            left + int(box[0] * wide),
+            top + int(box[1] * high),
+            min(left + round(box[2] * wide), right),
+            min(top + round(box[3] * high), bottom),
+        )
+        return Reshape(crop, (box[2] - box[0], box[3] - box[1]) if self.size else None)
+
 
 NO_RESHAPE = Reshape()
 

@@ -17,14 +17,15 @@ from .closeup import CloseUp
 from .curves import Curves
 from .jobs import CodedPicture
 from .loading import NetworkLoading
-from .matching import plan
 from .measures import Measures
 from .opening import BrokenFile, PictureOpener
 from .pictures import Picture
+from .precedence import Precedence
 from .progress import JobProgress, Stage
 from .raster import Raster
 from .rd_points import RdPoints
 from .requests import Desk, Request, Workers
+from .reshaping import Reshaping
 from .saves import Saves
 from .state import ORIGINAL, History, Lens, State
 
@@ -63,10 +64,12 @@ class Session:
         self.desk = Desk(workers, folder, self._outcome, self._failure, self._progress)
         self.desk.cache.in_use = self.shown.values
         self.closeup = CloseUp(workers.pictures, self.desk, self._replan)
+        self._order = Precedence(self.desk, self.closeup)
         self.curves = Curves(self.desk, self.points, changed)
         self._changed = changed
         self.say = say
         self._history = History()
+        self.reshaping = Reshaping(workers.pictures, self.desk.new_file, self._reshaped, say)
         self._opening = PictureOpener(
             self.desk, workers.pictures, self._opened, self._cannot_open, self._drop
         )
@@ -74,12 +77,6 @@ class Session:
         self.saves = Saves(changed, say)
         self._network = NetworkLoading(workers.neural, changed, say)
         self._failed: dict[Request, str] = {}
-        self._starts: dict[int, float] = {}
-        """Qualities of a large picture's versions until they are matched: those of a part of it."""
-        self._first: Request | None = None
-        """What the reference was to be when they were taken."""
-        self._begun = False
-        """Whether the whole of a large picture is being made."""
 
     # ---- pictures --------------------------------------------------------------------------------
 
@@ -100,7 +97,7 @@ class Session:
         self._changed()
 
     def _opened(self, picture: Picture) -> None:
-        self._turn_to(picture)
+        self._begin(picture)
         self.comparing = not picture.coded
         self.state = self.state.without_files()
         for note in picture.notes:
@@ -109,20 +106,31 @@ class Session:
         self._opening.read_ahead(self.next_file())
 
     def _cannot_open(self, broken: BrokenFile) -> None:
-        self._turn_to(None)
+        self._begin(None)
         self.broken = broken
         self._opening.read_ahead(self.next_file())
         self._changed()
+
+    def _begin(self, picture: Picture | None) -> None:
+        """Another picture is open."""
+        before = self.reshaping.base
+        self.reshaping.begin(picture)
+        self._turn_to(picture)
+        if before is not None and before is not picture and not self._opening.shelf.holds(before):
+            self._drop(before)
+
+    def _reshaped(self, picture: Picture) -> None:
+        self._turn_to(picture)
+        self._replan()
 
     def _turn_to(self, picture: Picture | None) -> None:
         """Leave a picture; what is known of it stays if it is kept."""
         self.curves.stop()
         self.measures.stop()
         self.closeup.clear()
-        self._first, self._begun = None, False
+        self._order.clear()
         for kept in (
             self._failed,
-            self._starts,
             self.shown,
             self.requests,
             self.failures,
@@ -133,7 +141,8 @@ class Session:
         old, self.picture, self.broken = self.picture, picture, None
         if picture is not None:
             self.points.turn_to(picture.raster.path)
-        if old is not None and old is not picture and not self._opening.shelf.holds(old):
+        kept_on = old is self.reshaping.base or old is picture
+        if old is not None and not kept_on and not self._opening.shelf.holds(old):
             self._drop(old)
 
     def _drop(self, picture: Picture) -> None:
@@ -156,7 +165,7 @@ class Session:
     def close(self) -> None:
         """Stop all work, and forget all pictures."""
         self._opening.close()
-        self._turn_to(None)
+        self._begin(None)
         self.measures.clear()
         self.desk.cache.clear()
 
@@ -200,7 +209,9 @@ class Session:
                 failed = self.failures.get(number, STOPPED) != STOPPED
                 if version is None or version.codec != stale or failed:
                     del self.shown[number]
-            self.desk.want(self._wanted())
+            self.desk.want(
+                self._order.ordered(self.requests, self.state, self.picture, self._failed)
+            )
             self.progress = {
                 number: self.progress.get(number) or JobProgress()
                 for number, request in self.requests.items()
@@ -210,41 +221,13 @@ class Session:
         self._changed()
 
     def _plan(self, picture: Picture) -> dict[int, Request]:
-        if not self.comparing:
-            return {}
-        metadata_bytes = picture.metadata_bytes(self.state.keep_metadata)
-        known = self.desk.cache.get
-        wanted = plan(self.state, picture.raster, known, metadata_bytes, starts=self._starts)
-        if wanted[self.state.reference.number] != self._first:
-            self._first = wanted[self.state.reference.number]
-            self._starts, self._begun = {}, False
-        elif not self._starts and not self._begun:
-            self.closeup.plan(self.state, picture)
-            self._starts = self.closeup.qualities(self._failed)
-        return plan(self.state, picture.raster, known, metadata_bytes, starts=self._starts)
-
-    def _wanted(self) -> list[Request]:
-        """Requests that are to be met. Those for the whole begin after those for the part in view;
-        once they have begun, another part is made beside them."""
-        assert self.picture is not None
-        whole = [r for r in self.requests.values() if r not in self._failed]
-        missing = [r for r in whole if self.desk.cache.get(r) is None]
-        if self.closeup.cutting and not self._begun:
-            return []
-        part: list[Request] = []
-        if self.comparing and missing:
-            part = self.closeup.plan(self.state, self.picture)
-            part = [r for r in part if r not in self._failed]
-        if any(self.desk.cache.get(r) is None for r in part) and not self._begun:
-            return part
-        self._begun = bool(part)
-        return part + whole
+        return self._order.plan(self.state, picture, self._failed) if self.comparing else {}
 
     def look(self, box: Box) -> None:
         """This part of the picture is in view: if it is large, this is encoded first."""
         if self.picture is not None and self.comparing and self._unfinished():
             self.closeup.look(self.picture, box)
-            if self.closeup.cutting and not self._begun:
+            if self.closeup.cutting and not self._order.begun:
                 self._replan()  # what was begun of the whole waits
 
     def part_of(self, number: int) -> CodedPicture | None:

@@ -13,12 +13,14 @@ from pillow_mlic.evaluation import codecs
 from .. import choices
 from ..choices import FILE
 from ..opened_files import OpenedFiles
+from ..reshape import NO_RESHAPE
 from ..state import GAINS, MAX_PANES, ORIGINAL, Goal, GoalKind, Layout, Match, State
 from . import drops, icons
 from .batch_window import BatchWindow
 from .blind_handlers import BlindHandlers
 from .controls import Panel
 from .help import Help
+from .reshape_dialog import ReshapeDialog
 from .theme import Colours
 from .welcome import Welcome
 from .workers import WorkerProcesses
@@ -40,11 +42,8 @@ class ActionHandlers(BlindHandlers):
     _recent: QMenu
     _download: drops.Download
     panel_wanted: bool
+    reshape_dialog: ReshapeDialog
     _left_before: int
-
-    def _clothe(self) -> None:
-        """Show what is around the pictures, or less."""
-        raise NotImplementedError
 
     def dress(self) -> None:
         """Take over the colours of the theme, everywhere."""
@@ -201,6 +200,25 @@ class ActionHandlers(BlindHandlers):
     def do_redo(self) -> None:
         self.session.redo()
         self.dress()
+
+    def do_cut_view(self) -> None:
+        base, box = self.session.reshaping.base, self.canvas.box_in_view()
+        if base is not None and box is not None:
+            shape = self.session.reshaping.shape.cut(base.raster.size, box)
+            self.session.reshaping.start(shape)
+
+    def do_reshape(self) -> None:
+        base = self.session.reshaping.base
+        if base is None:
+            return
+        dialog = ReshapeDialog(base.raster.size, self.session.reshaping.shape, self)
+        dialog.accepted.connect(lambda: self.session.reshaping.start(dialog.shape()))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.reshape_dialog = dialog
+        dialog.open()
+
+    def do_whole(self) -> None:
+        self.session.reshaping.start(NO_RESHAPE)
 
     def do_paste(self) -> None:
         self.take(drops.contents(QApplication.clipboard().mimeData()))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMessageBox
 
 from .. import blind, choices
@@ -23,12 +24,18 @@ class BlindHandlers(SaveHandlers):
     """The part of the window that tests blindly."""
 
     memory: ViewerMemory
+    actions_: dict[str, QAction]
     blind_result: QMessageBox | None = None
+    _locked = False
     _judged: Path | None = None
     """The pixels of the picture of which there are pairs, or were."""
 
     def _changed(self) -> None:
         """Something that is shown has changed."""
+        raise NotImplementedError
+
+    def _clothe(self) -> None:
+        """Show what is around the pictures, or less."""
         raise NotImplementedError
 
     def do_next(self) -> None:
@@ -91,6 +98,21 @@ class BlindHandlers(SaveHandlers):
         if len(found) < 2:
             self.say("fewer than two versions of this picture have about the same size", True)
         test.begin(session.picture.name, found)
+
+    def _lock(self) -> None:
+        """In a blind test only what gives nothing away can be done."""
+        blind = self.session.blind
+        if (blind is not None) != self._locked:
+            self._locked = not self._locked
+            for action in self.actions_.values():
+                action.setEnabled(True)
+            self._clothe()
+        if blind is not None:
+            for name, action in self.actions_.items():
+                action.setEnabled(name in ALLOWED)
+        for name in ("blind-better", "blind-same"):
+            self.actions_[name].setEnabled(blind is not None and blind.pair is not None)
+        self.actions_["blind"].setChecked(blind is not None)
 
     def end_blind(self) -> None:
         """Say which codec won how often."""

@@ -143,6 +143,22 @@ class Canvas(QWidget):
             return None
         return part_in_view(self._picture.size, self.view, self._pane_boxes()[0])
 
+    def box_in_view(self) -> Box | None:
+        """All that the first pane shows of the picture."""
+        if self._picture is None:
+            return None
+        pane = self._pane_boxes()[0]
+        left, top = self.view.to_picture(pane, pane.left, pane.top)
+        right, bottom = self.view.to_picture(pane, pane.left + pane.width, pane.top + pane.height)
+        width, height = self._picture.size
+        box = (
+            max(int(left), 0),
+            max(int(top), 0),
+            min(round(right), width),
+            min(round(bottom), height),
+        )
+        return box if box[0] < box[2] and box[1] < box[3] else None
+
     def _look(self, view: View) -> None:
         if view != self.view:
             changed = view.zoom != self.view.zoom

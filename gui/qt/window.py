@@ -39,7 +39,6 @@ from ..state import (
 from . import drops, icons, theme
 from .bars import Headline, Tools
 from .batch_window import BatchWindow
-from .blind_handlers import ALLOWED
 from .canvas import Canvas
 from .controls import Panel
 from .drop_handlers import DropHandlers, DropZones
@@ -49,6 +48,12 @@ from .memory import ViewerMemory
 from .messages import Banner, TellingAction, Toast
 from .welcome import Welcome
 from .workers import WorkerProcesses
+
+WITH_PICTURE = (
+    "zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export", "cut-view",
+    "reshape", "whole",
+)  # fmt: skip
+"""Actions that need one."""
 
 
 class Window(DropHandlers):
@@ -65,7 +70,6 @@ class Window(DropHandlers):
         self.colours = theme.LIGHT
         self.batch_window: BatchWindow | None = None
         self.panel_wanted = True
-        self._locked = False
         self._left_before = self.session.state.reference.number
         self._save_folder: Path | None = None
         self._refresh = QTimer(self, singleShot=True, interval=0)
@@ -270,7 +274,7 @@ class Window(DropHandlers):
         self.actions_["curves"].setChecked(bool(session.curves.left))
         self.actions_["panel"].setChecked(self.panel_wanted)
         self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
-        for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export"):
+        for name in WITH_PICTURE:
             self.actions_[name].setEnabled(there)
         for name in ("compare-file", "curves", "blind"):
             self.actions_[name].setEnabled(there and session.comparing)
@@ -290,10 +294,14 @@ class Window(DropHandlers):
             self.setWindowTitle(f"{broken.name} – pillow-mlic")
         if picture is None:
             return
+        base = self.session.reshaping.base
+        of = ""
+        if base is not None and base is not picture:
+            of = f" of {base.raster.width} × {base.raster.height}"
         facts = [
             picture.name,
             self.opened_files.words(),
-            f"{picture.raster.width} × {picture.raster.height}",
+            f"{picture.raster.width} × {picture.raster.height}{of}",
             "colour-managed" if self.canvas.images.managed else "",
         ]
         self.facts.setText("   ".join(fact for fact in facts if fact))
@@ -333,21 +341,6 @@ class Window(DropHandlers):
         self.panel.setVisible(self.panel_wanted and not full and not blind)
         self.headline.hidden = full or blind
         self._changed()
-
-    def _lock(self) -> None:
-        """In a blind test only what gives nothing away can be done."""
-        blind = self.session.blind
-        if (blind is not None) != self._locked:
-            self._locked = not self._locked
-            for action in self.actions_.values():
-                action.setEnabled(True)
-            self._clothe()
-        if blind is not None:
-            for name, action in self.actions_.items():
-                action.setEnabled(name in ALLOWED)
-        for name in ("blind-better", "blind-same"):
-            self.actions_[name].setEnabled(blind is not None and blind.pair is not None)
-        self.actions_["blind"].setChecked(blind is not None)
 
     def warm_up(self) -> None:
         """Load the model before it is needed."""

@@ -191,9 +191,9 @@ def test_files_as_they_are_and_what_is_lost(tmp_path: Path) -> None:
     found = convert(lambda *_: None, tmp_path / "deep.png", how, tmp_path / "o.webp")
     assert found.written
     assert found.notes == ("only 8 bits a channel",)
-    image.save(tmp_path / "small.jpg", quality=1)
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "small.webp", lossless=True)
     close = Conversion("webp", Goal(GoalKind.QUALITY, 100), only_smaller=True)
-    found = convert(lambda *_: None, tmp_path / "small.jpg", close, tmp_path / "p.webp")
+    found = convert(lambda *_: None, tmp_path / "small.webp", close, tmp_path / "p.webp")
     assert not found.written
     assert not (tmp_path / "p.webp").exists()
 

@@ -33,6 +33,7 @@ from pillow_mlic_gui.headline import headline
 from pillow_mlic_gui.qt import drops
 from pillow_mlic_gui.qt.memory import ViewerMemory
 from pillow_mlic_gui.qt.window import Window
+from pillow_mlic_gui.reshape import Reshape
 from pillow_mlic_gui.state import (
     ORIGINAL,
     Goal,
@@ -562,6 +563,36 @@ class TestComparing:
 
 
 class TestEncoding:
+    def test_cut_and_resize(self, opened: Window, qtbot) -> None:
+        session = opened.session
+        opened.canvas.zoom_to(32)
+        opened.actions_["cut-view"].trigger()
+        qtbot.waitUntil(lambda: session.picture is not session.reshaping.base, timeout=20_000)
+        opened.refresh()
+        width, height = session.picture.raster.size
+        assert (width, height) == pytest.approx(
+            (opened.canvas.width() / 32, opened.canvas.height() / 32), abs=2
+        )
+        assert f"{width} × {height} of 96 × 64" in opened.facts.text()
+        assert opened.canvas.view.fitted
+        opened.actions_["reshape"].trigger()
+        dialog = opened.reshape_dialog
+        assert dialog.wide.value() == width
+        dialog.ratio.setCurrentIndex(1)
+        dialog.ratio.activated.emit(1)
+        assert dialog.shape() == Reshape((16, 0, 80, 64))
+        dialog.left.setValue(40)
+        dialog.wide.setValue(80)  # more than there is
+        assert dialog.shape() == Reshape((40, 0, 96, 64))
+        dialog.width_.setValue(28)
+        assert dialog.shape() == Reshape((40, 0, 96, 64), (28, 32))
+        dialog.height_.setValue(16)
+        assert dialog.width_.value() == 14
+        dialog.accept()
+        qtbot.waitUntil(lambda: session.picture.raster.size == (14, 16), timeout=20_000)
+        opened.actions_["whole"].trigger()
+        assert session.picture is session.reshaping.base
+
     def test_the_slider_encodes_after_a_pause(self, opened: Window, qtbot) -> None:
         encode = opened.panel.encode
         before = opened.session.shown[1]

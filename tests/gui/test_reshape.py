@@ -34,6 +34,14 @@ def test_pictures_are_never_enlarged() -> None:
     assert ReshapeRule((1, 1), 10).of((30, 20)) == Reshape((5, 0, 25, 20), (10, 10))
 
 
+def test_a_cut_of_a_cut() -> None:
+    once = Reshape().cut((100, 80), (10, 20, 60, 70))
+    assert once == Reshape((10, 20, 60, 70))
+    assert once.cut((100, 80), (5, 5, 15, 25)) == Reshape((15, 25, 25, 45))
+    halved = Reshape((10, 20, 60, 70), (25, 25))
+    assert halved.cut((100, 80), (5, 5, 15, 25)) == Reshape((20, 30, 40, 70), (10, 20))
+
+
 def test_cutting_keeps_pixels_and_resizing_the_look() -> None:
     image = photograph(96, 64)
     cut = Reshape((10, 20, 50, 60)).apply(image)

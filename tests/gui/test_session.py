@@ -18,6 +18,7 @@ from pillow_mlic_gui.pictures import Picture
 from pillow_mlic_gui.progress import JobProgress, Stage
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
+from pillow_mlic_gui.reshape import NO_RESHAPE, Reshape
 from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import (
     ORIGINAL,
@@ -362,6 +363,37 @@ def test_the_next_picture_is_read_ahead(
     assert session.picture.name == "photo.png"
     session.open(small_photo)
     assert session.picture.name == "small.png", "at once"
+
+
+@pytest.mark.parametrize("pasted", [False, True])
+def test_a_cut_picture_is_compared_instead(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path, pasted: bool
+) -> None:
+    session.open(small_photo.read_bytes() if pasted else small_photo, "p")
+    settle(crew, session)
+    base, before = session.picture, dict(session.shown)
+    session.reshaping.start(Reshape((10, 0, 90, 64), (40, 32)))
+    crew.pump(lambda: session.picture is not base)
+    settle(crew, session)
+    cut = session.picture
+    assert cut.raster.size == session.shown[1].raster.size == (40, 32)
+    outputs.save(session, 1, tmp_path / "o.mlic")
+    crew.pump(lambda: not session.saves.running)
+    with Image.open(tmp_path / "o.mlic") as image:
+        assert image.size == (40, 32)
+    session.reshaping.start(NO_RESHAPE)
+    assert session.picture is base
+    assert session.shown == before, "at once"
+    assert not cut.raster.path.exists()
+    session.reshaping.start(Reshape((0, 0, 999, 10)))
+    crew.pump(lambda: "does not lie in the picture" in str(session.said))
+    assert session.picture is base
+    session.reshaping.start(Reshape((0, 0, 40, 40)))
+    crew.pump(lambda: session.picture is not base)
+    session.open(tmp_path / "o.mlic")
+    crew.pump(lambda: session.picture.name == "o.mlic")
+    assert base.raster.path.exists() is not pasted
+    assert session.reshaping.shape == NO_RESHAPE
 
 
 def test_what_is_pasted_is_not_kept(crew: Crew, session: Session, small_photo: Path) -> None:
