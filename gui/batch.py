@@ -13,9 +13,12 @@ from pillow_mlic.conversion import InputFile, find, output_of
 from pillow_mlic.files import bytes_text
 
 from . import choices, file_jobs, words
-from .progress import Stage
-from .state import Goal
+from .file_jobs import Conversion, Converted
+from .progress import LOADING, Stage
 from .worker import Ticket, Worker
+
+AT_ONCE = 64
+"""Files that are measured in one job."""
 
 
 class Status(enum.StrEnum):
@@ -47,7 +50,12 @@ class QueuedFile:
     progress: float = 0.0
     before: int = 0
     after: int = 0
+    pixels: int = 0
+    """0 while they are not known."""
     reason: str = ""
+    """Why it was not written."""
+    notes: tuple[str, ...] = ()
+    """What was lost."""
 
     @property
     def source(self) -> Path:
@@ -56,14 +64,12 @@ class QueuedFile:
 
 
 @dataclass(frozen=True)
-class ConversionOrder:
-    """What to do with all of them. Without `folder` outputs lie beside their sources."""
+class ConversionOrder(Conversion):
+    """What to do with all of them. Without `folder` outputs lie beside their sources; `suffix` is
+    added to their names."""
 
-    codec: str
-    goal: Goal
-    device: str | None = None
     folder: Path | None = None
-    keep_metadata: bool = True
+    suffix: str = ""
     existing: Existing = Existing.SKIP
 
 
@@ -95,6 +101,7 @@ class Batch:
         worker: Worker,
         changed: Callable[[QueuedFile | None], None],
         now: Callable[[], float] = time.monotonic,
+        reader: Worker | None = None,
     ) -> None:
         self.items: list[QueuedFile] = []
         self.paused = False
@@ -102,10 +109,14 @@ class Batch:
         self._worker = worker
         self._changed = changed
         self._now = now
+        self._reader = reader
+        """Tells how many pixels there are."""
         self._clock = Clock(now)
         self._order: ConversionOrder | None = None
         self._begun = 0.0
-        """The share that was done when the work began."""
+        """The share that was done when the work began, and what took no time since."""
+        self._working = False
+        """Whether pixels are being worked on: networks are loaded."""
         self._ticket: Ticket | None = None
 
     # ---- the list --------------------------------------------------------------------------------
@@ -117,8 +128,22 @@ class Batch:
         self.items += fresh
         for item in fresh:
             item.before = item.source.stat().st_size if item.source.is_file() else 0
+        for start in range(0, len(fresh) if self._reader is not None else 0, AT_ONCE):
+            self._measure(fresh[start : start + AT_ONCE])
         self._changed(None)
         return len(fresh)
+
+    def _measure(self, items: list[QueuedFile]) -> None:
+        """Find out how many pixels these have."""
+
+        def done(pixels: list[int]) -> None:
+            for item, count in zip(items, pixels, strict=True):
+                item.pixels = count
+            self._changed(None)
+
+        assert self._reader is not None
+        sources = [item.source for item in items]
+        self._reader.submit(file_jobs.measure, priority=1, done=done, sources=sources)
 
     def remove(self, items: Iterable[QueuedFile]) -> None:
         """Take files that are not being worked on off the list."""
@@ -142,16 +167,17 @@ class Batch:
         for item in self.items:
             if again or item.status != Status.DONE:
                 item.status, item.progress, item.reason = Status.WAITING, 0.0, ""
+                item.notes = ()
         self.running, self.paused = True, False
+        self._working = False
         self._begun = self.progress
-        self._clock.run(True)
         self._next()
 
     def pause(self, paused: bool) -> None:
         """Pause, even in the middle of a file, or go on."""
         if self.running and paused != self.paused:
             self.paused = paused
-            self._clock.run(not paused)
+            self._clock.run(self._working and not paused)
             self._worker.pause(paused)
             self._changed(None)
 
@@ -181,6 +207,7 @@ class Batch:
             if target is None:
                 item.status = Status.SKIPPED
                 item.reason = f"{item.target} is there already" if item.target else ""
+                self._begun += self._weight(item) / self._weights
                 continue
             item.target, item.status = target, Status.WORKING
             self._ticket = self._worker.submit(
@@ -189,10 +216,7 @@ class Batch:
                 failed=partial(self._failed, item),
                 progress=partial(self._progress, item),
                 source=item.source,
-                codec=order.codec,
-                goal=order.goal,
-                device=order.device,
-                keep_metadata=order.keep_metadata,
+                how=order,
                 target=target,
             )
             self._changed(None)
@@ -202,22 +226,27 @@ class Batch:
     def _target(self, item: QueuedFile, order: ConversionOrder) -> Path | None:
         """Where to write; None if that exists already and is to be skipped."""
         suffix = choices.choice(order.codec).suffix
-        target = item.target = output_of(item.file, order.folder, suffix)
+        target = output_of(item.file, order.folder, suffix)
+        stem = target.stem + order.suffix
+        target = item.target = target.with_name(stem + suffix)
         taken = {i.target for i in self.items if i is not item and i.status == Status.DONE}
         taken |= {i.source for i in self.items}
         if target in taken or order.existing == Existing.KEEP_BOTH:
             number = 2
             while target.exists() or target in taken:
-                target = target.with_name(f"{item.source.stem} ({number}){suffix}")
+                target = target.with_name(f"{stem} ({number}){suffix}")
                 number += 1
             return target
         if target.exists() and order.existing == Existing.SKIP:
             return None
         return target
 
-    def _done(self, item: QueuedFile, sizes: tuple[int, int]) -> None:
+    def _done(self, item: QueuedFile, outcome: Converted) -> None:
         item.status, item.progress = Status.DONE, 1.0
-        item.before, item.after = sizes
+        item.before, item.after, written, item.notes = outcome
+        if not written:
+            item.status = Status.SKIPPED
+            item.reason = f"it would not be smaller: {bytes_text(item.after)}"
         self._changed(item)
         self._next()
 
@@ -228,20 +257,41 @@ class Batch:
 
     def _progress(self, item: QueuedFile, stage: Stage) -> None:
         item.progress = stage.share
+        working = stage.phase != LOADING
+        if working != self._working:
+            self._working = working
+            self._clock.run(working and not self.paused)
         self._changed(item)
 
     # ---- where it stands -------------------------------------------------------------------------
 
     @property
     def progress(self) -> float:
-        """Share of the work done, by the sizes of the files."""
-        weights = [max(item.before, 1) for item in self.items]
+        """Share of the work done, by pixels; by bytes as long as they are not known."""
         open_ = (Status.WAITING, Status.WORKING, Status.CANCELLED)
+        known = self._pixels_a_byte
         done = (
-            weight * (item.progress if item.status in open_ else 1.0)
-            for item, weight in zip(self.items, weights, strict=True)
+            self._weight(item, known) * (item.progress if item.status in open_ else 1.0)
+            for item in self.items
         )
-        return sum(done) / sum(weights) if weights else 0.0
+        return sum(done) / self._weights if self.items else 0.0
+
+    @property
+    def _pixels_a_byte(self) -> float:
+        """Of the files whose pixels are known; 1 if there are none."""
+        measured = [item for item in self.items if item.pixels]
+        have = sum(item.before for item in measured)
+        return sum(item.pixels for item in measured) / have if have else 1.0
+
+    def _weight(self, item: QueuedFile, pixels_a_byte: float | None = None) -> float:
+        """How much work a file is."""
+        each = self._pixels_a_byte if pixels_a_byte is None else pixels_a_byte
+        return item.pixels or max(item.before * each, 1.0)
+
+    @property
+    def _weights(self) -> float:
+        known = self._pixels_a_byte
+        return sum(self._weight(item, known) for item in self.items)
 
     @property
     def time_left(self) -> float | None:
@@ -269,16 +319,25 @@ class Batch:
             saved = f"{bytes_text(abs(before - after))} {'saved' if after <= before else 'more'}"
             parts[0] += f": {bytes_text(before)} → {bytes_text(after)}, {saved}"
             parts[0] += f" ({words.change(before, after)})"
+        if any(item.notes for item in done):
+            parts.append(f"{sum(bool(item.notes) for item in done)} not whole")
         for status in (Status.SKIPPED, Status.FAILED, Status.CANCELLED):
             if self.of(status):
                 parts.append(f"{len(self.of(status))} {status}")
         return "; ".join(parts)
 
     def report(self) -> str:
-        """The summary, and every file that was not written with the reason."""
+        """The summary, and every file that was not written, or not whole, with the reason."""
         lines = [self.summary()]
-        lines += [f"{i.source}: {i.reason}" for i in self.items if i.reason]
+        told = ((i.source, "; ".join([i.reason, *i.notes]).strip("; ")) for i in self.items)
+        lines += [f"{source}: {text}" for source, text in told if text]
         return "\n".join(lines)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a name ends as those of files do that Pillow reads."""
+    Image.init()
+    return path.suffix.lower() in Image.registered_extensions()
 
 
 def expand(paths: Iterable[Path]) -> list[InputFile]:

@@ -1,6 +1,6 @@
 """The part in view of a large picture: cut out, encoded first and compared, the whole later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from pillow_mlic.format.geometry import Box
 
@@ -49,6 +49,11 @@ class CloseUp:
         self.part = part
         self._changed()
 
+    @property
+    def cutting(self) -> bool:
+        """Whether a part is about to be there."""
+        return self._cutting is not None
+
     def plan(self, state: State, picture: Picture) -> list[Request]:
         """What is wanted of the part, if there is one."""
         self.requests = {}
@@ -59,6 +64,14 @@ class CloseUp:
         kept = {n: c for n, c in self.shown.items() if n in self.requests}
         self.shown = kept | {n: c for n, c in found.items() if c is not None}
         return list(self.requests.values())
+
+    def qualities(self, failed: Container[Request]) -> dict[int, float]:
+        """Of the versions of the part, once all are there but those that failed."""
+        there = {n: r for n, r in self.requests.items() if r not in failed}
+        if any(self._desk.cache.get(request) is None for request in there.values()):
+            return {}
+        known = {number: self.shown[number].quality for number in there if number in self.shown}
+        return {number: quality for number, quality in known.items() if quality is not None}
 
     def estimate(self, number: int, picture: Picture) -> int | None:
         """Bytes of the whole, if the part is like the rest."""
@@ -74,6 +87,7 @@ class CloseUp:
 
     def _drop(self) -> None:
         if self.part is not None:
+            self._desk.cache.drop(self.part.raster)
             self.part.raster.delete()
         self.part = None
         self.requests, self.shown = {}, {}

@@ -1,14 +1,20 @@
 """What the worker processes do for files of the user's: save, export, convert (see jobs.py)."""
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from PIL import Image
+
+from pillow_mlic.errors import PICTURE_ERRORS
 from pillow_mlic.evaluation import codecs
 from pillow_mlic.files import whole_file
 
 from . import choices, pictures
 from .jobs import NO_EFFORT, CodedPicture, Effort, PictureCoder, check, meet_goal, warm
 from .raster import Raster
+from .reshape import AS_IT_IS, ReshapeRule
 from .splice import splice
 from .state import Goal, GoalKind
 from .tiles import Painter
@@ -102,28 +108,64 @@ EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
 """Formats that pixels are written in, by the file's ending, with options of `Image.save`."""
 
 
-def convert(
-    report: Report,
-    source: Path,
-    codec: str,
-    goal: Goal,
-    device: str | None,
-    keep_metadata: bool,
-    target: Path,
-) -> tuple[int, int]:
-    """One file of a batch -> bytes before and after."""
-    warm(report, codec, device)
+@dataclass(frozen=True)
+class Conversion:
+    """How each file of a batch is converted."""
+
+    codec: str
+    goal: Goal
+    device: str | None = None
+    keep_metadata: bool = True
+    keep_dates: bool = False
+    only_smaller: bool = False
+    """Whether nothing is written where it would not be smaller than the file."""
+    reshape: ReshapeRule = AS_IT_IS
+
+
+class Converted(NamedTuple):
+    """Bytes before and after, whether that was written, and what was lost, in words."""
+
+    before: int
+    after: int
+    written: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def convert(report: Report, source: Path, how: Conversion, target: Path) -> Converted:
+    """One file of a batch."""
+    warm(report, how.codec, how.device)
     report(0.0, "reading")
-    image, _ = pictures.load(source)
-    plain, icc, _ = pictures.to_plain(image)
-    chosen = choices.choice(codec)
-    exif, xmp = pictures.exif_and_xmp(image) if keep_metadata else (None, None)
+    times, before = source.stat(), source.stat().st_size
+    image, _, notes = pictures.load_noting(source)
+    plain, icc, changes = pictures.to_plain(image)
+    plain = how.reshape.of(plain.size).apply(plain)
+    chosen = choices.choice(how.codec)
+    exif, xmp = pictures.exif_and_xmp(image) if how.keep_metadata else (None, None)
     entries = {"icc_profile": icc, "exif": exif, "xmp": xmp}
     metadata = {name: data for name, data in entries.items() if data}
     check(chosen, plain.mode)
     metadata = _writable(chosen, metadata)
-    coder = PictureCoder(plain, codec, device, report, metadata=metadata)
-    _, data = meet_goal(goal, coder, chosen)
+    coder = PictureCoder(plain, how.codec, how.device, report, metadata=metadata)
+    _, data = meet_goal(how.goal, coder, chosen)
+    notes += tuple(pictures.LOST.get(change, change) for change in changes)
+    if how.only_smaller and len(data) >= before:
+        return Converted(before, len(data), False, notes)
     with whole_file(target) as file:
         file.write(data)
-    return source.stat().st_size, len(data)
+    if how.keep_dates:
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return Converted(before, len(data), True, notes)
+
+
+def measure(report: Report, sources: list[Path]) -> list[int]:
+    """Pixels of pictures, by their headers; 0 for what cannot be read."""
+    report(0.0, "measuring")
+    found = []
+    for source in sources:
+        try:
+            with Image.open(source) as image:
+                found.append(image.width * image.height)
+        except PICTURE_ERRORS:
+            found.append(0)
+        report(len(found) / len(sources))
+    return found

@@ -25,6 +25,7 @@ from .parts import PartInView
 from .pictures import Picture
 from .progress import LOADING
 from .raster import Raster
+from .reshape import Reshape
 from .state import Goal, GoalKind
 from .worker import Report
 
@@ -78,12 +79,18 @@ def cut(report: Report, source: Raster, box: Box, target: Path) -> PartInView:
     return PartInView(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
 
 
+def reshape(report: Report, source: Raster, shape: Reshape, target: Path) -> Raster:
+    """A picture in another shape."""
+    report(0.0, "reshaping")
+    return raster.write(shape.apply(source.image()), target)
+
+
 def similarity(report: Report, first: Raster, second: Raster) -> float | None:
     """MS-SSIM in 0..1; None where the picture is too small or too large for it."""
     if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
         return None
     report(0.0, "measuring")
-    return ms_ssim(*(_comparable(r.image()) for r in (first, second)))
+    return ms_ssim(*_alike(first.image(), second.image()))
 
 
 # ---- codecs --------------------------------------------------------------------------------------
@@ -273,7 +280,7 @@ def load_version(report: Report, source: Raster, path: Path, target: Path) -> Co
             f"{source.width} x {source.height}: only pictures of one size can be compared"
         )
         raise ValueError(msg)
-    plain = pictures.to_plain(image)[0].convert(source.mode)
+    plain = pictures.to_plain(image)[0]  # with its own colours and transparency
     quality = image.info.get("quality") if "weights" in image.info else None
     return CodedPicture(
         codec=choices.FILE,
@@ -314,7 +321,13 @@ def meet_goal(goal: Goal, coder: PictureCoder, chosen: choices.CodecChoice) -> t
 
 
 def _psnr(original: Image.Image, decoded: Image.Image) -> float:
-    return psnr(_comparable(original), _comparable(decoded))
+    return psnr(*_alike(original, decoded))
+
+
+def _alike(*images: Image.Image) -> list[Image.Image]:
+    """Pictures in one mode that can be compared: without transparency, in colour if one is."""
+    plain = [_comparable(image) for image in images]
+    return plain if len({image.mode for image in plain}) == 1 else [i.convert("RGB") for i in plain]
 
 
 def _comparable(image: Image.Image) -> Image.Image:

@@ -1,7 +1,8 @@
 """Which requests give what the user wants to compare."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from . import choices
 from .jobs import NO_EFFORT, CodedPicture, Effort
@@ -18,13 +19,13 @@ def plan(
     known: Known,
     metadata_bytes: int = 0,
     *,
-    eager: bool = True,
+    starts: Mapping[int, float] = MappingProxyType({}),
     draft: bool = False,
-) -> dict[int, Request | None]:
+) -> dict[int, Request]:
     """A request for every version, those in view first.
 
-    While the reference is not known, the others are made at their own defaults if `eager`, and
-    are None if not. A `draft` is rounded plainly. `metadata_bytes` will be added on saving: a
+    While the reference is not known, the others are made at the qualities `starts`, by number, or
+    at their own defaults. A `draft` is rounded plainly. `metadata_bytes` will be added on saving: a
     limit in bytes holds for the file with them.
     """
     reference = state.reference
@@ -39,7 +40,7 @@ def plan(
     model = known(first)
     order = [v.number for v in state.versions]
     order.sort(key=lambda number: (number != reference.number, number not in state.shown))
-    wanted: dict[int, Request | None] = {}
+    wanted: dict[int, Request] = {}
     for number in order:
         version = state.version(number)
         assert version is not None
@@ -49,14 +50,13 @@ def plan(
             wanted[number] = first
         elif state.match == Match.FREE:
             wanted[number] = ask(number, version.goal)
+        elif state.match == Match.SIZE and reference.goal.kind == GoalKind.MAX_BYTES:
+            wanted[number] = ask(number, reference.goal)
         elif model is not None:
-            goal = common_goal(state.match, reference.goal, model)
-            wanted[number] = ask(number, goal)
-        elif eager:
-            goal = Goal(GoalKind.QUALITY, choices.choice(version.codec).default)
-            wanted[number] = ask(number, goal)
+            wanted[number] = ask(number, common_goal(state.match, model))
         else:
-            wanted[number] = None
+            quality = starts.get(number, choices.choice(version.codec).default)
+            wanted[number] = ask(number, Goal(GoalKind.QUALITY, quality))
     return wanted
 
 
@@ -71,13 +71,11 @@ def plan_part(state: State, part: Raster, whole: Raster, known: Known) -> dict[i
             goal = Goal(GoalKind.MAX_BYTES, max(version.goal.value * share, 1))
             state = state.aim(version.number, goal)
     wanted = plan(state.replace(refine=0), part, known, draft=True)
-    return {n: r for n, r in wanted.items() if r is not None and r.path is None}
+    return {n: r for n, r in wanted.items() if r.path is None}
 
 
-def common_goal(match: Match, wished: Goal, model: CodedPicture) -> Goal:
-    """The goal that the other versions get from the reference: its limit, its size or its PSNR."""
-    if match == Match.SIZE and wished.kind == GoalKind.MAX_BYTES:
-        return wished
+def common_goal(match: Match, model: CodedPicture) -> Goal:
+    """The goal that the other versions get from the reference: its size or its PSNR."""
     if match == Match.SIZE:
         return Goal(GoalKind.NEAR_BYTES, model.size)
     return Goal(GoalKind.PSNR, round(model.psnr, 2))

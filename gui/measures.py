@@ -86,6 +86,12 @@ class Measures:
             if kind == "bits":
                 self._bits.pop(path, None)
 
+    def forget(self, versions: Iterable[CodedPicture]) -> None:
+        """These will not be shown again."""
+        for coded in versions:
+            self._similarities.pop(coded.raster.path, None)
+            self._bits.pop(coded.raster.path, None)
+
     def clear(self) -> None:
         """Stop, and forget all."""
         self.stop()

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 import pillow_mlic  # noqa: F401  (registers the format)
-from pillow_mlic.conversion import upright
+from pillow_mlic.conversion import frames_of, upright
 from pillow_mlic.format.metadata import exif_of, profile_for, xmp_of
 
 from . import raster
@@ -58,21 +58,31 @@ class Picture:
         return sum(len(data) + 32 for data in self.metadata(keep).values())
 
 
+EIGHT_BITS = "shown and compared with 8 bits a channel"
+LOST = {EIGHT_BITS: "only 8 bits a channel"}
+"""What `to_plain` changes, as it is said of a file that is written."""
 MLIC = "MLIC"
 """Pillow's name for .mlic files."""
 
 
 def load(source: Path | bytes) -> tuple[Image.Image, str]:
     """Open a file, or its bytes, and decode it: the picture upright, and its format's name."""
+    image, name, _ = load_noting(source)
+    return image, name
+
+
+def load_noting(source: Path | bytes) -> tuple[Image.Image, str, tuple[str, ...]]:
+    """`load`, and what of the file is left out, in words."""
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
-        name = opened.format or ""
+        name, frames = opened.format or "", frames_of(opened)
         opened.load()
-        return upright(opened), name
+        notes = (f"only the first of {frames} frames",) if frames > 1 else ()
+        return upright(opened), name, notes
 
 
 def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
     """`load`, and write the pixels to `target`."""
-    image, format_ = load(source)
+    image, format_, left_out = load_noting(source)
     if 0 in image.size:
         msg = "this picture has no pixels"
         raise ValueError(msg)
@@ -87,7 +97,7 @@ def open_picture(source: Path | bytes, name: str, target: Path) -> Picture:
         icc=icc,
         exif=exif,
         xmp=xmp,
-        notes=notes,
+        notes=left_out + notes,
         facts=_facts(image.info) if format_ == MLIC else "",
     )
 
@@ -109,7 +119,7 @@ def to_plain(image: Image.Image) -> tuple[Image.Image, bytes | None, tuple[str, 
     """-> L, RGB or RGBA, the profile if it is still valid, and the changes in words."""
     icc = image.info.get("icc_profile")
     if image.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
-        return _eight_bits(image), None, ("shown and compared with 8 bits a channel",)
+        return _eight_bits(image), None, (EIGHT_BITS,)
     if image.mode == "CMYK":
         return _from_inks(image, icc), None, ("converted from CMYK",)
     if image.has_transparency_data:

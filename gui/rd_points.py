@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pillow_mlic.evaluation import bdrate
 
@@ -31,19 +32,24 @@ class ChartCurve:
 
 
 class RdPoints:
-    """All points that are known of one picture."""
+    """All points that are known of the picture that is shown, and of those kept for going back."""
 
     def __init__(self) -> None:
         self._points: dict[str, dict[float | None, Point]] = {}
+        self._pictures: dict[Path, dict[str, dict[float | None, Point]]] = {}
+
+    def turn_to(self, picture: Path) -> None:
+        """Another picture is shown; it is known by the file of its pixels."""
+        self._points = self._pictures.setdefault(picture, {})
+
+    def forget(self, picture: Path) -> None:
+        """A picture will not be shown again."""
+        self._pictures.pop(picture, None)
 
     def add(self, codec: str, quality: float | None, bpp: float, psnr: float) -> None:
         """Note a point; a quality has one."""
         if psnr <= MOST_PSNR:
             self._points.setdefault(codec, {})[quality] = Point(bpp, psnr, quality)
-
-    def clear(self) -> None:
-        """Forget all: the picture is another."""
-        self._points.clear()
 
     def of(self, codec: str) -> list[Point]:
         """Points of a codec in order of their rate."""

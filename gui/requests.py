@@ -12,6 +12,7 @@ from pillow_mlic.evaluation import codecs
 
 from . import jobs
 from .jobs import NO_EFFORT, CodedPicture, Effort
+from .parts import LARGE
 from .progress import Stage
 from .raster import Raster
 from .state import Goal
@@ -40,6 +41,9 @@ class Workers(Protocol):
     pictures: Worker
     peers: Worker
     neural: Worker
+    peers_whole: Worker
+    neural_whole: Worker
+    """The last two make large pictures as a whole, while parts in view are made beside them."""
 
 
 class Cache:
@@ -65,6 +69,13 @@ class Cache:
                 break
             if id(self._kept[old]) not in shown:
                 self._kept.pop(old).raster.delete()
+
+    def drop(self, source: Raster) -> list[CodedPicture]:
+        """Drop all that was made of a picture; -> what that was."""
+        gone = [self._kept.pop(r) for r in list(self._kept) if r.source == source]
+        for coded in gone:
+            coded.raster.delete()
+        return gone
 
     def clear(self) -> None:
         """Drop everything."""
@@ -120,6 +131,15 @@ class Desk:
         """Who does the work of this codec."""
         return self._workers.neural if codecs.is_mlic(codec) else self._workers.peers
 
+    def worker_of(self, request: Request) -> Worker:
+        """Who meets a request."""
+        if request.path is not None:
+            return self.reader_for(Path(request.path))
+        if request.source.pixels <= LARGE:
+            return self.worker_for(request.codec)
+        neural = codecs.is_mlic(request.codec)
+        return self._workers.neural_whole if neural else self._workers.peers_whole
+
     def reader_for(self, path: Path) -> Worker:
         """Who opens a file: .mlic needs a network."""
         return self._workers.neural if path.suffix.lower() == ".mlic" else self._workers.pictures
@@ -142,11 +162,10 @@ class Desk:
         arguments: dict[str, Any]
         if request.path is not None:
             job, arguments = jobs.load_version, {"path": Path(request.path)}
-            worker = self.reader_for(arguments["path"])
         else:
             job, arguments = jobs.encode, {"codec": request.codec, "goal": request.goal}
             arguments |= {"device": request.device, "effort": request.effort}
-            worker = self.worker_for(request.codec)
+        worker = self.worker_of(request)
         ticket = worker.submit(
             job,
             done=done,

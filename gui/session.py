@@ -5,28 +5,29 @@ change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pillow_mlic.format.geometry import Box
 
-from . import choices, jobs
+from . import choices
+from .blind import BlindTest
 from .closeup import CloseUp
 from .curves import Curves
 from .jobs import CodedPicture
-from .matching import plan
-from .measures import LATER, Measures
-from .parts import LARGE
+from .loading import NetworkLoading
+from .measures import Measures
+from .opening import BrokenFile, PictureOpener
 from .pictures import Picture
-from .progress import LOADING, JobProgress, Stage
+from .precedence import Precedence
+from .progress import JobProgress, Stage
 from .raster import Raster
 from .rd_points import RdPoints
 from .requests import Desk, Request, Workers
+from .reshaping import Reshaping
 from .saves import Saves
 from .state import ORIGINAL, History, Lens, State
-from .worker import Ticket
 
 STOPPED = "stopped; F5 starts it again"
 
@@ -47,88 +48,125 @@ class Session:
         self.workers = workers
         self.state = state
         self.picture: Picture | None = None
-        self.opening: str | None = None
+        self.broken: BrokenFile | None = None
+        """What was asked for instead of `picture`, and cannot be read."""
+        self.next_file: Callable[[], Path | None] = lambda: None
+        """Which file is likely to be asked for next."""
         self.comparing = True
         """Whether versions are made; not of a .mlic file until that is asked for."""
-        self.requests: dict[int, Request | None] = {}
+        self.requests: dict[int, Request] = {}
         self.shown: dict[int, CodedPicture] = {}
         self.failures: dict[int, str] = {}
         self.progress: dict[int, JobProgress] = {}
         self.points = RdPoints()
+        self.blind: BlindTest | None = None
+        """While versions are shown without their names."""
         self.desk = Desk(workers, folder, self._outcome, self._failure, self._progress)
         self.desk.cache.in_use = self.shown.values
         self.closeup = CloseUp(workers.pictures, self.desk, self._replan)
+        self._order = Precedence(self.desk, self.closeup)
         self.curves = Curves(self.desk, self.points, changed)
         self._changed = changed
         self.say = say
         self._history = History()
-        self._opening: tuple[Ticket, bool] | None = None
+        self.reshaping = Reshaping(workers.pictures, self.desk.new_file, self._reshaped, say)
+        self._opening = PictureOpener(
+            self.desk, workers.pictures, self._opened, self._cannot_open, self._drop
+        )
         self.measures = Measures(workers, changed, say)
         self.saves = Saves(changed, say)
-        self.loading: JobProgress | None = None
-        """While the network is loaded."""
+        self._network = NetworkLoading(workers.neural, changed, say)
         self._failed: dict[Request, str] = {}
 
     # ---- pictures --------------------------------------------------------------------------------
 
+    @property
+    def opening(self) -> str | None:
+        """The name of the picture that is being opened."""
+        return self._opening.name
+
     def open(self, source: Path | bytes, name: str | None = None) -> None:
         """Open a file, or the bytes of one; the newest call wins."""
-        self.cancel_opening()
         name = name or (source.name if isinstance(source, Path) else "picture")
-        self.opening = name
-        neural = isinstance(source, Path) and source.suffix.lower() == ".mlic"
-
-        def failed(reason: str) -> None:
-            self.opening = self._opening = None
-            self.say(f"{name}: {reason}", True)
-            self._changed()
-
-        worker = self.workers.neural if neural else self.workers.pictures
-        target = self.desk.new_file()
-        self._opening = (
-            worker.submit(
-                jobs.open_picture,
-                priority=-1,
-                done=self._opened,
-                failed=failed,
-                source=source,
-                name=name,
-                target=target,
-            ),
-            neural,
-        )
+        self._opening.open(source, name)
         self._changed()
 
     def cancel_opening(self) -> None:
         """Stay with the picture that is shown."""
-        if self._opening is not None:
-            ticket, neural = self._opening
-            (self.workers.neural if neural else self.workers.pictures).cancel(ticket)
-            self.opening = self._opening = None
-            self._changed()
+        self._opening.cancel()
+        self._changed()
 
     def _opened(self, picture: Picture) -> None:
-        self.opening = self._opening = None
-        self._forget()
-        old = self.picture
-        self.picture = picture
+        self._begin(picture)
         self.comparing = not picture.coded
         self.state = self.state.without_files()
         for note in picture.notes:
             self.say(f"{picture.name}: {note}", False)
         self._replan()
-        if old is not None:
-            old.raster.delete()
+        self._opening.read_ahead(self.next_file())
 
-    def _forget(self) -> None:
+    def _cannot_open(self, broken: BrokenFile) -> None:
+        self._begin(None)
+        self.broken = broken
+        self._opening.read_ahead(self.next_file())
+        self._changed()
+
+    def _begin(self, picture: Picture | None) -> None:
+        """Another picture is open."""
+        before = self.reshaping.base
+        self.reshaping.begin(picture)
+        self._turn_to(picture)
+        if before is not None and before is not picture and not self._opening.shelf.holds(before):
+            self._drop(before)
+
+    def _reshaped(self, picture: Picture) -> None:
+        self._turn_to(picture)
+        self._replan()
+
+    def _turn_to(self, picture: Picture | None) -> None:
+        """Leave a picture; what is known of it stays if it is kept."""
         self.curves.stop()
-        self.measures.clear()
+        self.measures.stop()
         self.closeup.clear()
-        self._failed.clear()
-        self.shown.clear()
-        self.requests.clear()
-        self.points.clear()
+        self._order.clear()
+        for kept in (
+            self._failed,
+            self.shown,
+            self.requests,
+            self.failures,
+            self.progress,
+        ):
+            kept.clear()
         self.desk.want([])
+        old, self.picture, self.broken = self.picture, picture, None
+        if picture is not None:
+            self.points.turn_to(picture.raster.path)
+        kept_on = old is self.reshaping.base or old is picture
+        if old is not None and not kept_on and not self._opening.shelf.holds(old):
+            self._drop(old)
+
+    def _drop(self, picture: Picture) -> None:
+        """Forget a picture, and all that was made of it."""
+        self.measures.forget(self.desk.cache.drop(picture.raster))
+        self.points.forget(picture.raster.path)
+        picture.raster.delete()
+
+    def reread(self) -> bool:
+        """Read the picture's file again if it has changed, or could not be read; -> whether."""
+        if self.broken is not None and self.broken.path is not None:
+            self.open(self.broken.path)
+            return True
+        path = self.picture.path if self.picture is not None else None
+        if path is None or not path.is_file() or self._opening.shelf.get(path) is not None:
+            return False
+        self.open(path)
+        return True
+
+    def close(self) -> None:
+        """Stop all work, and forget all pictures."""
+        self._opening.close()
+        self._begin(None)
+        self.measures.clear()
         self.desk.cache.clear()
 
     # ---- settings --------------------------------------------------------------------------------
@@ -160,7 +198,7 @@ class Session:
             self.requests = self._plan(self.picture)
             self.failures.clear()
             for number, request in self.requests.items():
-                coded = self.desk.cache.get(request) if request else None
+                coded = self.desk.cache.get(request)
                 if coded is not None:
                     self.shown[number] = coded
                 if request in self._failed:
@@ -171,7 +209,9 @@ class Session:
                 failed = self.failures.get(number, STOPPED) != STOPPED
                 if version is None or version.codec != stale or failed:
                     del self.shown[number]
-            self.desk.want(self._wanted())
+            self.desk.want(
+                self._order.ordered(self.requests, self.state, self.picture, self._failed)
+            )
             self.progress = {
                 number: self.progress.get(number) or JobProgress()
                 for number, request in self.requests.items()
@@ -180,32 +220,15 @@ class Session:
             self._measure()
         self._changed()
 
-    def _plan(self, picture: Picture) -> dict[int, Request | None]:
-        if not self.comparing:
-            return {}
-        metadata_bytes = picture.metadata_bytes(self.state.keep_metadata)
-        known = self.desk.cache.get
-        # A large picture's codecs show what they do on the part in view.
-        eager = picture.pixels <= LARGE
-        return plan(self.state, picture.raster, known, metadata_bytes, eager=eager)
-
-    def _wanted(self) -> list[Request]:
-        """Requests that are to be met; those for the whole follow those for the part in view."""
-        assert self.picture is not None
-        whole = [r for r in self.requests.values() if r and r not in self._failed]
-        missing = [r for r in whole if self.desk.cache.get(r) is None]
-        part: list[Request] = []
-        if self.comparing and missing:
-            part = self.closeup.plan(self.state, self.picture)
-            part = [r for r in part if r not in self._failed]
-        if any(self.desk.cache.get(r) is None for r in part):
-            return part
-        return part + whole
+    def _plan(self, picture: Picture) -> dict[int, Request]:
+        return self._order.plan(self.state, picture, self._failed) if self.comparing else {}
 
     def look(self, box: Box) -> None:
         """This part of the picture is in view: if it is large, this is encoded first."""
         if self.picture is not None and self.comparing and self._unfinished():
             self.closeup.look(self.picture, box)
+            if self.closeup.cutting and not self._order.begun:
+                self._replan()  # what was begun of the whole waits
 
     def part_of(self, number: int) -> CodedPicture | None:
         """A version of the part in view, where the whole is not there yet."""
@@ -240,39 +263,8 @@ class Session:
         self._changed()
 
     def warm_up(self, ready: Callable[[list[str]], None]) -> None:
-        """Load the model before it is needed, what drafts need first; `ready` is called with the
-        devices there are."""
-        loading = self.loading = JobProgress()
-
-        model: dict[str, Any] = {
-            "codec": self.state.reference.codec,
-            "device": self.state.device,
-        }
-
-        def done(devices: list[str]) -> None:
-            self.loading = None
-            ready(devices)
-            self._changed()
-            self.workers.neural.submit(jobs.warm_up, priority=LATER, **model)
-
-        def failed(reason: str) -> None:
-            self.loading = None
-            self.say(f".mlic cannot be used: {reason}", True)
-            self._changed()
-
-        def heard(stage: Stage) -> None:
-            loading.hear(stage)
-            self._changed()
-
-        self.workers.neural.submit(
-            jobs.warm_up,
-            priority=-2,
-            done=done,
-            failed=failed,
-            progress=heard,
-            draft=True,
-            **model,
-        )
+        """Load the model before it is needed; `ready` is called with the devices there are."""
+        self._network.start(self.state.reference.codec, self.state.device, ready)
 
     # ---- stopping --------------------------------------------------------------------------------
 
@@ -313,6 +305,11 @@ class Session:
         request = self.requests.get(number)
         coded = self.desk.cache.get(request) if request is not None else None
         return coded is not None and self.shown.get(number) is coded
+
+    @property
+    def loading(self) -> bool:
+        """Whether the network is being loaded."""
+        return self._network.progress is not None
 
     @property
     def busy(self) -> bool:
@@ -374,26 +371,3 @@ class Session:
         if version.path is not None:
             return Path(version.path).name
         return choices.choice(version.codec).label
-
-    def waiting_words(self, number: int) -> str:
-        """Why a version is not there yet: refining 3 of 30, 12 %, 40 s left."""
-        request = self.requests.get(number)
-        if not self.comparing:
-            return ""
-        if request is None:
-            return f"waits for {self.name(self.state.reference.number)}"
-        progress = self.progress.get(number)
-        if progress is not None and progress.started:
-            return progress.text()
-        worker = self.desk.worker_for(request.codec)
-        if self.loading is not None and worker is self.workers.neural:
-            return LOADING
-        for other, work in self.progress.items():
-            theirs = self.requests.get(other)
-            if work.started and theirs and self.desk.worker_for(theirs.codec) is worker:
-                return f"after {self.name(other)}"
-        if self.closeup.part is not None and any(
-            self.desk.cache.get(r) is None for r in self.closeup.requests.values()
-        ):
-            return "after the part in view"
-        return "starting"

@@ -63,6 +63,13 @@ class Match(enum.StrEnum):
     FREE = "free"
 
 
+class FolderOrder(enum.StrEnum):
+    """How the pictures of a folder follow each other."""
+
+    NAME = "name"
+    DATE = "date"
+
+
 class Theme(enum.StrEnum):
     """Colours of the window."""
 
@@ -103,6 +110,7 @@ class State:
     keep_metadata: bool = True
     published: bool = True
     theme: Theme = Theme.SYSTEM
+    order: FolderOrder = FolderOrder.NAME
 
     def version(self, number: int) -> Version | None:
         """The version of that number; None for the original and for one that is gone."""
@@ -242,6 +250,7 @@ def from_json(data: Any) -> State:
             keep_metadata=bool(data["keep_metadata"]),
             published=bool(data["published"]),
             theme=Theme(data["theme"]),
+            order=FolderOrder(data.get("order", FolderOrder.NAME)),
         )
         problem = _problem(state)
     except (KeyError, TypeError, ValueError):

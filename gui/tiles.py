@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from .raster import Raster, RasterPixels, level_for
@@ -69,10 +70,21 @@ def cut(raster: Raster, tile: Tile) -> RasterPixels:
 
 
 def difference(a: RasterPixels, b: RasterPixels, gain: int) -> RasterPixels:
-    """(h, w, C) twice -> |a - b| of the colours, enlarged `gain` times, (h, w, 3) or (h, w, 1)."""
-    colours = min(a.shape[2], b.shape[2], 3)
-    apart = np.abs(a[..., :colours].astype(np.int16) - b[..., :colours])
+    """(h, w, C) twice -> |a - b|, enlarged `gain` times, (h, w, 3) or (h, w, 1).
+
+    Transparent pixels are laid over middle grey, as PSNR does, so other transparency is seen.
+    """
+    apart = np.abs(_over_grey(a) - _over_grey(b))
     return np.minimum(apart * gain, 255).astype(np.uint8)
+
+
+def _over_grey(pixels: RasterPixels) -> NDArray[np.int32]:
+    """The colours (h, w, 3) or (h, w, 1), laid over middle grey where they are transparent."""
+    wide = pixels.astype(np.int32)
+    if wide.shape[2] < 4:
+        return wide
+    alpha = wide[..., 3:]
+    return (wide[..., :3] * alpha + 128 * (255 - alpha) + 127) // 255
 
 
 class Painter:

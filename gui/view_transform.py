@@ -78,6 +78,12 @@ class View:
             self, x=self.x - right / self.zoom, y=self.y - down / self.zoom, fitted=False
         )
 
+    def carried(self, before: tuple[int, int], after: tuple[int, int]) -> "View":
+        """The same zoom at the same place of another picture, by sizes (width, height)."""
+        return dataclasses.replace(
+            self, x=self.x * after[0] / before[0], y=self.y * after[1] / before[1]
+        )
+
     def kept(self, size: tuple[int, int]) -> "View":
         """The view moved so that the middle of the pane is inside the picture."""
         return dataclasses.replace(
@@ -86,12 +92,14 @@ class View:
 
 
 def fit(size: tuple[int, int], pane: ScreenBox, margin: float = 0) -> View:
-    """The whole picture, as large as the pane allows, but not enlarged."""
+    """The whole picture, as large as the pane allows; enlarged by whole numbers only, so that its
+    pixels are squares of one size."""
     width, height = size
     zoom = min(
-        max(pane.width - 2 * margin, 1) / width, max(pane.height - 2 * margin, 1) / height, 1.0
+        max(pane.width - 2 * margin, 1) / width, max(pane.height - 2 * margin, 1) / height, HIGHEST
     )
-    return View(max(zoom, LOWEST), width / 2, height / 2, fitted=True)
+    zoom = math.floor(zoom) if zoom >= 1 else max(zoom, LOWEST)
+    return View(float(zoom), width / 2, height / 2, fitted=True)
 
 
 def next_zoom(zoom: float, up: bool) -> float:

@@ -69,6 +69,7 @@ class Studio:
         """Wait until nothing is going on."""
         processes, session = self.window.workers, self.window.session
         workers = (processes.pictures, processes.peers, processes.neural)
+        workers += (processes.peers_whole, processes.neural_whole)
         self.wait(lambda: not session.busy and not any(w.busy for w in workers))
         pause = time.monotonic() + 0.3
         self.wait(lambda: time.monotonic() > pause)
@@ -130,7 +131,7 @@ def batch_scene(studio: Studio, photo: Path, folder: Path) -> None:
     studio.do("batch")
     batch = window.batch_window
     assert batch is not None
-    batch.set_folder(folder / "small")
+    batch.options.set_folder(folder / "small")
     batch.batch.add([copies])
     batch.start.click()
     finished = 7

@@ -13,13 +13,14 @@ from pillow_mlic.evaluation import codecs
 from .. import choices
 from ..choices import FILE
 from ..opened_files import OpenedFiles
+from ..reshape import NO_RESHAPE
 from ..state import GAINS, MAX_PANES, ORIGINAL, Goal, GoalKind, Layout, Match, State
 from . import drops, icons
 from .batch_window import BatchWindow
+from .blind_handlers import BlindHandlers
 from .controls import Panel
 from .help import Help
-from .memory import ViewerMemory
-from .save_handlers import SaveHandlers
+from .reshape_dialog import ReshapeDialog
 from .theme import Colours
 from .welcome import Welcome
 from .workers import WorkerProcesses
@@ -28,11 +29,10 @@ PAN = 80
 """Logical pixels that a key moves the picture."""
 
 
-class ActionHandlers(SaveHandlers):
+class ActionHandlers(BlindHandlers):
     """The half of the window that acts."""
 
     workers: WorkerProcesses
-    memory: ViewerMemory
     opened_files: OpenedFiles
     panel: Panel
     welcome: Welcome
@@ -41,14 +41,12 @@ class ActionHandlers(SaveHandlers):
     batch_window: BatchWindow | None
     _recent: QMenu
     _download: drops.Download
+    panel_wanted: bool
+    reshape_dialog: ReshapeDialog
     _left_before: int
 
     def dress(self) -> None:
         """Take over the colours of the theme, everywhere."""
-        raise NotImplementedError
-
-    def _changed(self) -> None:
-        """Something that is shown has changed."""
         raise NotImplementedError
 
     # ---- settings --------------------------------------------------------------------------------
@@ -60,6 +58,7 @@ class ActionHandlers(SaveHandlers):
         self._change(self.state.replace(**{field: value}))
         if field == "theme":
             self.dress()
+        self.opened_files.sort(self.state.order)
 
     def _put(self, slot: int, number: int) -> None:
         self._change(self.state.put(slot, number))
@@ -105,10 +104,11 @@ class ActionHandlers(SaveHandlers):
         else:
             self._show_file(first)
 
-    def _show_file(self, path: Path) -> None:
+    def _show_file(self, path: Path, keeps_view: bool = False) -> None:
         if not path.is_file():
             self.say(f"{path.name} is not there (any more)", True)
             return
+        self.canvas.keeps_view = keeps_view
         self.session.open(path)
         self.memory.add_recent(path.absolute())
         self.welcome.set_recent(self.memory.recent())
@@ -165,22 +165,25 @@ class ActionHandlers(SaveHandlers):
     def do_next(self) -> None:
         self._step(1)
 
+    def _has_next(self) -> bool:
+        return self.opened_files.peek(1) is not None
+
     def _step(self, by: int) -> None:
         path = self.opened_files.step(by)
         if path is not None:
-            self._show_file(path)
+            self._show_file(path, keeps_view=True)
+        elif self.opened_files.paths:
+            self.say("This is the last picture" if by > 0 else "This is the first picture", False)
 
     def do_batch(self) -> None:
         if self.batch_window is None:
-            self.batch_window = BatchWindow(self.workers.batch, self)
+            self.batch_window = BatchWindow(self.workers.batch, self.workers.pictures, self)
+            self.batch_window.opened.connect(lambda path: self.open([path]))
             self.batch_window.dress(self.colours)
-            self.batch_window.take_over(self.state.edited.codec, self.state.edited.goal)
-        if (
-            self.opened_files.paths
-            and not self.batch_window.batch.items
-            and len(self.opened_files.paths) > 1
-        ):
-            self.batch_window.batch.add(self.opened_files.paths)
+            self.batch_window.options.take_over(self.state.edited.codec, self.state.edited.goal)
+        chosen = self.opened_files.chosen
+        if len(chosen) > 1 and not self.batch_window.batch.items:
+            self.batch_window.batch.add(chosen)
         self.batch_window.show()
         self.batch_window.raise_()
         self.batch_window.activateWindow()
@@ -197,6 +200,25 @@ class ActionHandlers(SaveHandlers):
     def do_redo(self) -> None:
         self.session.redo()
         self.dress()
+
+    def do_cut_view(self) -> None:
+        base, box = self.session.reshaping.base, self.canvas.box_in_view()
+        if base is not None and box is not None:
+            shape = self.session.reshaping.shape.cut(base.raster.size, box)
+            self.session.reshaping.start(shape)
+
+    def do_reshape(self) -> None:
+        base = self.session.reshaping.base
+        if base is None:
+            return
+        dialog = ReshapeDialog(base.raster.size, self.session.reshaping.shape, self)
+        dialog.accepted.connect(lambda: self.session.reshaping.start(dialog.shape()))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.reshape_dialog = dialog
+        dialog.open()
+
+    def do_whole(self) -> None:
+        self.session.reshaping.start(NO_RESHAPE)
 
     def do_paste(self) -> None:
         self.take(drops.contents(QApplication.clipboard().mimeData()))
@@ -258,13 +280,16 @@ class ActionHandlers(SaveHandlers):
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def do_panel(self) -> None:
-        self.panel.setVisible(not self.panel.isVisible())
-        self._changed()
+        self.panel_wanted = not self.panel_wanted
+        self._clothe()
 
     # ---- actions: comparing ----------------------------------------------------------------------
 
     def do_swap(self) -> None:
-        if self.state.layout == Layout.FLICKER:
+        if self.session.blind is not None:
+            self.session.blind.swap()
+            self.canvas.update()
+        elif self.state.layout == Layout.FLICKER:
             self.canvas.flick()
         else:
             self._change(self.state.swap())
@@ -322,7 +347,11 @@ class ActionHandlers(SaveHandlers):
         self.session.compare()
 
     def do_again(self) -> None:
-        self.session.resume()
+        self.opened_files.look_again()
+        self.canvas.keeps_view = True
+        if not self.session.reread():
+            self.canvas.keeps_view = False
+            self.session.resume()
 
     # ---- actions: help ---------------------------------------------------------------------------
 

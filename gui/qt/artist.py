@@ -12,6 +12,7 @@ from ..raster import Raster
 from ..session import Session
 from ..state import ORIGINAL, Lens
 from ..view_transform import ScreenBox, View
+from ..waiting import waiting_words
 from . import marks
 from .tile_images import TileImages
 
@@ -70,7 +71,7 @@ class Artist(NamedTuple):
         if pale:
             self._note(reason or "", clip)
             return
-        text = reason or session.waiting_words(number)
+        text = reason or waiting_words(session, number)
         if part is not None:
             self._part(number, pane, clip)
             self._label(f"{session.name(number)} in the frame – {text}", clip)

@@ -1,9 +1,9 @@
-"""What surrounds the pictures: tool bar, headline, and messages that come and go."""
+"""What is above the pictures: tool bar and headline."""
 
 import html
 from collections.abc import Mapping
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -25,7 +25,6 @@ from ..state import GAINS, Lens
 from .panes import colour_of
 from .theme import LIGHT, Colours
 
-MESSAGE_MS = 6000
 ROOM = 1260
 """Width in pixels that the tool bar needs to show texts beside its icons."""
 
@@ -76,7 +75,7 @@ class Tools(QToolBar):
         assert isinstance(button, QToolButton)
         if text:
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        button.setAccessibleName(action.text().rstrip("…"))
+        button.setAccessibleName(action.iconText())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -98,7 +97,7 @@ class Tools(QToolBar):
             button = QToolButton()
             button.setDefaultAction(action)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setAccessibleName(action.text())
+            button.setAccessibleName(action.iconText())
             layout.addWidget(button)
             self._segments.append(button)
         self.addWidget(frame)
@@ -125,6 +124,8 @@ class Headline(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.session = session
         self.colours: Colours = LIGHT
+        self.hidden = False
+        """Whether it is not shown in any case."""
         self.label = QLabel()
         self.label.setTextFormat(Qt.TextFormat.RichText)
         self.label.setWordWrap(True)
@@ -162,7 +163,8 @@ class Headline(QWidget):
     def refresh(self) -> None:
         """Something in the session has changed."""
         session = self.session
-        self.setVisible(session.picture is not None or session.opening is not None)
+        there = (session.picture, session.opening, session.broken) != (None, None, None)
+        self.setVisible(there and not self.hidden)
         self.label.setText(self.markup())
         self.compare.setVisible(session.picture is not None and not session.comparing)
         share, left, text = progress_of(session)
@@ -178,6 +180,8 @@ class Headline(QWidget):
         session = self.session
         if session.opening is not None:
             return f"Opening {html.escape(session.opening)} …"
+        if session.broken is not None:
+            return f"<b>{html.escape(session.broken.name)}</b> cannot be shown"
         picture = session.picture
         if picture is not None and not session.comparing:
             return f"<b>{html.escape(picture.name)}</b>: {html.escape(opened_words(picture))}"
@@ -193,59 +197,3 @@ class Headline(QWidget):
         gap = "&nbsp;&nbsp;&nbsp; "
         start = f"<b>{html.escape(head)}</b>:{gap}" if head else ""
         return start + gap.join(entries)
-
-
-class Banner(QFrame):
-    """A message at the lower edge of its parent; failures stay until they are closed."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._over = parent
-        self.setObjectName("banner")
-        self.label = QLabel()
-        self.label.setWordWrap(True)
-        self.label.setMaximumWidth(640)
-        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        close = QToolButton()
-        close.setText("✕")
-        close.setAccessibleName("Close message")
-        close.clicked.connect(self.hide)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(16, 10, 8, 10)
-        layout.addWidget(self.label)
-        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
-        self._timer = QTimer(self, singleShot=True, interval=MESSAGE_MS)
-        self._timer.timeout.connect(self.hide)
-        parent.installEventFilter(self)
-        self.hide()
-
-    def say(self, text: str, bad: bool) -> None:
-        """Show a message."""
-        self.label.setText(text)
-        self.setAccessibleName(text)
-        self.setProperty("bad", bad)
-        self.style().unpolish(self)
-        self.style().polish(self)
-        for child in self.findChildren(QWidget):
-            self.style().unpolish(child)
-            self.style().polish(child)
-        self._timer.stop()
-        if not bad:
-            self._timer.start()
-        self.show()
-        self._place()
-        self.raise_()
-
-    def _place(self) -> None:
-        """In the middle of the lower edge."""
-        space = self._over.rect()
-        metrics = self.label.fontMetrics()
-        wanted = metrics.horizontalAdvance(self.label.text()) + 12
-        self.label.setFixedWidth(min(wanted, 640, max(space.width() - 120, 160)))
-        self.adjustSize()
-        self.move((space.width() - self.width()) // 2, space.height() - self.height() - 22)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and self.isVisible():
-            self._place()
-        return super().eventFilter(watched, event)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QWidget
 from pillow_mlic.format.geometry import Box
 
 from .. import words
+from ..blind import words as blind_words
 from ..parts import part_in_view
 from ..raster import Raster
 from ..session import Session
@@ -55,7 +56,10 @@ class Canvas(QWidget):
         self.flicked = 0
         """Which of A and B flicker shows."""
         self.images = TileImages()
+        self.keeps_view = False
+        """Whether the next picture is shown at the place and zoom of this one."""
         self._picture: Raster | None = None
+        self._size_before = (1, 1)
         self._drag: QPointF | None = None
         self._drag_split = False
         self._pointer: QPointF | None = None
@@ -78,15 +82,27 @@ class Canvas(QWidget):
         picture = self.session.picture
         raster = picture.raster if picture is not None else None
         if raster != self._picture:
-            self._picture = raster
+            before, self._picture = self._picture, raster
             self.images = TileImages(picture.icc if picture is not None else None)
-            self.flicked = 0
-            self.fit()
+            self._turn(before)
             self.rested.emit()
         elif self.view.fitted:
             self.fit()  # panes may have become smaller or larger
         self._place_buttons()
         self.update()
+
+    def _turn(self, before: Raster | None) -> None:
+        """Another picture is shown: as a whole, or as the one before was."""
+        if before is not None:
+            self._size_before = before.size
+        if self._picture is None:
+            return  # a broken file between others changes nothing
+        if self.keeps_view and not self.view.fitted:
+            self._look(self.view.carried(self._size_before, self._picture.size))
+        else:
+            self.flicked = 0
+            self.fit()
+        self.keeps_view = False
 
     def fit(self) -> None:
         """The whole picture."""
@@ -127,6 +143,22 @@ class Canvas(QWidget):
             return None
         return part_in_view(self._picture.size, self.view, self._pane_boxes()[0])
 
+    def box_in_view(self) -> Box | None:
+        """All that the first pane shows of the picture."""
+        if self._picture is None:
+            return None
+        pane = self._pane_boxes()[0]
+        left, top = self.view.to_picture(pane, pane.left, pane.top)
+        right, bottom = self.view.to_picture(pane, pane.left + pane.width, pane.top + pane.height)
+        width, height = self._picture.size
+        box = (
+            max(int(left), 0),
+            max(int(top), 0),
+            min(round(right), width),
+            min(round(bottom), height),
+        )
+        return box if box[0] < box[2] and box[1] < box[3] else None
+
     def _look(self, view: View) -> None:
         if view != self.view:
             changed = view.zoom != self.view.zoom
@@ -144,15 +176,17 @@ class Canvas(QWidget):
     def _pane_boxes(self) -> list[ScreenBox]:
         state = self.session.state
         width, height = self._device(self.width()), self._device(self.height())
-        if not self.session.comparing:
+        if not self.session.comparing or self.session.blind is not None:
             return [ScreenBox(0, 0, width, height)]
         return panes(state.layout, state.panes, width, height, self._device(GAP))
 
     def panes(self) -> Iterator[tuple[int, int, ScreenBox, ScreenBox]]:
         """Slot, version, pane, and the part of the pane that the version has, in device pixels."""
         state, boxes = self.session.state, self._pane_boxes()
-        if not self.session.comparing:
-            yield 0, ORIGINAL, boxes[0], boxes[0]
+        blind = self.session.blind
+        if not self.session.comparing or blind is not None:
+            number = blind.shown if blind is not None else None
+            yield 0, ORIGINAL if number is None else number, boxes[0], boxes[0]
         elif state.layout == Layout.SIDE:
             for slot, box in enumerate(boxes):
                 yield slot, state.slots[slot], box, box
@@ -166,7 +200,8 @@ class Canvas(QWidget):
 
     @property
     def _has_split(self) -> bool:
-        return self.session.comparing and self.session.state.layout == Layout.SPLIT
+        named = self.session.comparing and self.session.blind is None
+        return named and self.session.state.layout == Layout.SPLIT
 
     def _spot(self, at: QPointF | None) -> tuple[ScreenBox, float, float]:
         """The pane at a point of the window (the first without one), and the point on screen."""
@@ -190,7 +225,8 @@ class Canvas(QWidget):
 
     def _place_buttons(self) -> None:
         shown = {}
-        if self._picture is not None and self.session.comparing:
+        named = self.session.comparing and self.session.blind is None
+        if self._picture is not None and named:
             shown = {slot: (number, clip) for slot, number, _, clip in self.panes()}
         ratio = self.devicePixelRatioF()
         for button in self.buttons:
@@ -248,7 +284,11 @@ class Canvas(QWidget):
         painter = QPainter(self)
         ratio = self.devicePixelRatioF()
         painter.fillRect(self.rect(), QColor(self.colours.canvas))
-        if self._picture is None:
+        if self._picture is None or self.session.picture is None:
+            broken = self.session.broken
+            if broken is not None:
+                text = f"{broken.name} cannot be shown: {broken.reason}"
+                marks.note(painter, text, QRectF(self.rect()))
             return
         painter.scale(1 / ratio, 1 / ratio)
         artist = Artist(painter, self.session, self.images, self.view, ratio)
@@ -261,6 +301,8 @@ class Canvas(QWidget):
         if self._has_split:
             x = round(self._device(self.split * self.width())) / ratio
             marks.split_line(painter, x, self.height())
+        if self.session.blind is not None:
+            marks.label(painter, blind_words(self.session.blind), QRectF(self.rect()))
         artist.legend([number for _, number, _, _ in self.panes()], self.height())
 
     # ---- mouse -----------------------------------------------------------------------------------

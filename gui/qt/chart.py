@@ -24,7 +24,7 @@ class Chart(QWidget):
         self.colours: Colours = LIGHT
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumHeight(190)
+        self.setMinimumHeight(150)
         self.setAccessibleName("Chart of PSNR over bits per pixel")
         self._published: list[ChartCurve] | None = None
         self._spots: list[tuple[QPointF, str]] = []
@@ -87,13 +87,15 @@ class Chart(QWidget):
 
         self._paint_axes(painter, area, (low_x, high_x, low_y, high_y))
         painter.save()
-        painter.setClipRect(area.adjusted(-6, -6, 6, 6))
+        painter.setClipRect(area)
         for curve in self.published:
             painter.setPen(QPen(QColor(GREY), 1, Qt.PenStyle.DashLine))
             painter.drawPolyline(QPolygonF([place(p) for p in curve.points]))
             for p in curve.points:
                 words_ = f"{curve.label}, mean over Kodak: {p.bpp:.3f} bpp, {p.psnr:.2f} dB"
-                self._spots.append((place(p), words_))
+                if area.contains(place(p)):
+                    self._spots.append((place(p), words_))
+        painter.setClipRect(area.adjusted(-9, -9, 9, 9))  # all points lie inside, with their rings
         for label, colour, ps in series:
             painter.setPen(QPen(QColor(colour), 1.6))
             painter.drawPolyline(QPolygonF([place(p) for p in ps]))

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -121,17 +121,15 @@ class CompareControls(QWidget):
         self.menu.addAction("A file of the same picture…", self.file_wanted.emit)
 
 
-class Panel(QScrollArea):
-    """All controls, one above the other."""
+class Panel(QWidget):
+    """All controls one above the other, which scroll where they must; the chart stays in sight."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self.setObjectName("panelScroll")
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setObjectName("panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setMinimumWidth(WIDTH)
         self.setMaximumWidth(WIDTH + 120)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.encode = EncodeControls(session)
         self.compare = CompareControls(session)
         self.chart = Chart(session)
@@ -140,25 +138,31 @@ class Panel(QScrollArea):
         self.curves.setToolTip("Measure every codec at a range of qualities (R)")
         self._session = session
         inside = QWidget()
-        inside.setObjectName("panel")
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(0, 0, 0, 8)
-        layout.setSpacing(0)
-        layout.addWidget(self.encode)
-        layout.addWidget(rule())
-        layout.addWidget(self.compare)
-        layout.addWidget(rule())
+        inside.setObjectName("panelInside")
+        controls = QVBoxLayout(inside)
+        controls.setContentsMargins(0, 0, 0, 0)
+        controls.setSpacing(0)
+        controls.addWidget(self.encode)
+        controls.addWidget(rule())
+        controls.addWidget(self.compare)
+        controls.addStretch()
+        scroll = _Controls()
+        scroll.setWidget(inside)
         head = QHBoxLayout()
-        head.setContentsMargins(16, 10, 16, 2)
+        head.setContentsMargins(16, 6, 16, 0)
         head.addWidget(section("Rate and distortion"))
         head.addStretch()
         head.addWidget(self.curves)
-        layout.addLayout(head)
         wrapped = QHBoxLayout()
         wrapped.setContentsMargins(10, 0, 10, 0)
         wrapped.addWidget(self.chart)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 8)
+        layout.setSpacing(0)
+        layout.addWidget(scroll)
+        layout.addWidget(rule())
+        layout.addLayout(head)
         layout.addLayout(wrapped, 1)
-        self.setWidget(inside)
 
     def refresh(self) -> None:
         """Something in the session has changed."""
@@ -168,3 +172,27 @@ class Panel(QScrollArea):
         self.curves.setText(f"Stop ({left} left)" if left else "Measure curves")
         self.curves.setEnabled(self._session.picture is not None and self._session.comparing)
         self.chart.update()
+
+
+class _Controls(QScrollArea):
+    """As high as what is inside, or less where there is no room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panelScroll")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        policy = self.sizePolicy()
+        policy.setVerticalPolicy(policy.Policy.Maximum)
+        self.setSizePolicy(policy)
+
+    def sizeHint(self) -> QSize:
+        inside = self.widget()
+        return inside.sizeHint() if inside is not None else super().sizeHint()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)

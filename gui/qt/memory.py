@@ -51,6 +51,10 @@ class ViewerMemory:
         """Forget the files."""
         self._settings.setValue("recent", "[]")
 
+    def beside(self, name: str) -> Path:
+        """A file in the folder of the settings."""
+        return Path(self._settings.fileName()).parent / name
+
     def value(self, name: str) -> QByteArray | None:
         """Another remembered value, as bytes."""
         value = self._settings.value(name)

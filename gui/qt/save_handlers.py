@@ -10,8 +10,8 @@ from ..file_jobs import EXPORTS
 from ..raster import Raster
 from ..session import Session
 from ..state import ORIGINAL, State
-from .bars import Banner
 from .canvas import Canvas
+from .messages import Banner
 
 
 class SaveHandlers(QMainWindow):

@@ -150,8 +150,9 @@ def style_sheet(c: Colours) -> str:
     QFrame#banner[bad="true"] QLabel, QFrame#banner[bad="true"] QToolButton {{ color: {c.bad}; }}
     QFrame#banner QToolButton {{ border: none; font-size: 15px; padding: 2px 6px; }}
 
-    QWidget#panel, QScrollArea#panelScroll {{ background: {c.panel}; }}
-    QScrollArea#panelScroll {{ border: none; border-left: 1px solid {c.line}; }}
+    QWidget#panel, QWidget#panelInside, QScrollArea#panelScroll {{ background: {c.panel}; }}
+    QWidget#panel {{ border-left: 1px solid {c.line}; }}
+    QScrollArea#panelScroll {{ border: none; margin-left: 1px; }}
     QFrame#rule {{ background: {c.line}; max-height: 1px; border: none; }}
     QStatusBar {{ background: {c.window}; border-top: 1px solid {c.line}; color: {c.soft}; }}
     QStatusBar::item {{ border: none; }}
@@ -212,6 +213,8 @@ def style_sheet(c: Colours) -> str:
     QToolButton#pane:hover {{ background: rgba(18, 18, 22, 240); }}
     QToolButton#pane:focus {{ border-color: #ffffff; }}
 
+    QLabel#toast {{ background: rgba(18, 18, 22, 215); color: #ffffff; border-radius: 13px;
+        padding: 5px 14px; font-weight: 600; }}
     QFrame#helpCard {{ background: {c.panel}; border: 1px solid {c.line}; border-radius: 14px; }}
     QLabel#key {{ background: {c.hover}; border: 1px solid {c.line}; border-radius: 5px;
         padding: 1px 7px; font-weight: 600; }}

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from .. import words
 from ..session import Session
 from ..state import ORIGINAL
+from ..waiting import waiting_words
 from .panes import colour_of
 from .theme import LIGHT, Colours
 
@@ -78,13 +79,13 @@ class Model(QAbstractListModel):
         part = session.part_of(number)
         if part is not None and session.picture is not None:
             size = words.bytes_text(session.closeup.estimate(number, session.picture) or 0)
-            text = session.failures.get(number) or session.waiting_words(number)
+            text = session.failures.get(number) or waiting_words(session, number)
             return (name, f"≈ {size}", words.psnr(part.psnr)), (f"part in view · {text}", "")
         if number in session.failures:
             return (name, "", ""), (session.failures[number], "")
         coded = session.shown.get(number)
         if coded is None:
-            text = session.waiting_words(number) if session.picture is not None else ""
+            text = waiting_words(session, number) if session.picture is not None else ""
             return (name, "", ""), (text, "")
         details = [words.quality(coded.quality), words.bpp(coded.bpp)]
         similarity = session.measures.similarity(coded)
@@ -93,7 +94,7 @@ class Model(QAbstractListModel):
         times = f"{words.seconds(coded.encode_seconds)} / {words.seconds(coded.decode_seconds)}"
         head = (name, words.bytes_text(coded.size), words.psnr(coded.psnr))
         if not session.current(number):
-            return head, (session.waiting_words(number), "")
+            return head, (waiting_words(session, number), "")
         return (
             head,
             (" · ".join(d for d in details if d), times),

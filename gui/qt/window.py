@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, Qt, QTimer
@@ -10,9 +11,6 @@ from PySide6.QtGui import (
     QAction,
     QActionGroup,
     QCloseEvent,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
@@ -32,26 +30,33 @@ from .. import actions
 from ..opened_files import OpenedFiles
 from ..session import Session
 from ..state import (
-    MAX_PANES,
+    FolderOrder,
     Layout,
     Lens,
     Match,
     Theme,
 )
 from . import drops, icons, theme
-from .action_handlers import ActionHandlers
-from .bars import Banner, Headline, Tools
+from .bars import Headline, Tools
 from .batch_window import BatchWindow
 from .canvas import Canvas
 from .controls import Panel
+from .drop_handlers import DropHandlers, DropZones
 from .help import Help
 from .inspector import Inspector
 from .memory import ViewerMemory
+from .messages import Banner, TellingAction, Toast
 from .welcome import Welcome
 from .workers import WorkerProcesses
 
+WITH_PICTURE = (
+    "zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export", "cut-view",
+    "reshape", "whole",
+)  # fmt: skip
+"""Actions that need one."""
 
-class Window(ActionHandlers):
+
+class Window(DropHandlers):
     """See the module."""
 
     def __init__(self, workers: WorkerProcesses, memory: ViewerMemory) -> None:
@@ -60,8 +65,11 @@ class Window(ActionHandlers):
         self.memory = memory
         self.opened_files = OpenedFiles()
         self.session = Session(workers, workers.folder, memory.state(), self._changed, self.say)
+        self.session.next_file = lambda: self.opened_files.peek(1)
+        self.opened_files.sort(self.state.order)
         self.colours = theme.LIGHT
         self.batch_window: BatchWindow | None = None
+        self.panel_wanted = True
         self._left_before = self.session.state.reference.number
         self._save_folder: Path | None = None
         self._refresh = QTimer(self, singleShot=True, interval=0)
@@ -80,7 +88,9 @@ class Window(ActionHandlers):
         self.inspector = Inspector(self.session)
         self.facts = QLabel()
         self._lay_out()
+        self.zones = DropZones(self.stack)
         self.banner = Banner(self.stack)
+        self.toast = Toast(self.stack)
         self.help = Help(self)
         self._make_menus()
         self._connect()
@@ -95,7 +105,8 @@ class Window(ActionHandlers):
         made: dict[str, QAction] = {}
         groups: dict[str, QActionGroup] = {}
         for entry in actions.ACTIONS:
-            action = QAction(entry.text, self)
+            action = TellingAction(entry.text, self)
+            action.setIconText(entry.text.removesuffix("…"))
             action.setObjectName(entry.name)
             action.setShortcuts([QKeySequence(key) for key in entry.keys])
             keys = f" ({QKeySequence(entry.keys[0]).toString()})" if entry.keys else ""
@@ -106,6 +117,8 @@ class Window(ActionHandlers):
                 group = groups.setdefault(entry.group, QActionGroup(self))
                 group.addAction(action)
             action.triggered.connect(self._doer(entry))
+            if actions.single_key(entry):
+                action.pressed.connect(partial(self._tell_key, entry))
             made[entry.name] = action
         return made
 
@@ -114,10 +127,15 @@ class Window(ActionHandlers):
             "layout": lambda: self._set("layout", Layout(entry.name)),
             "lens": lambda: self._set("lens", Lens(entry.name)),
             "match": lambda: self._set("match", Match(entry.name.removeprefix("match-"))),
+            "order": lambda: self._set("order", FolderOrder(entry.name.removeprefix("order-"))),
             "theme": lambda: self._set("theme", Theme(entry.name.removeprefix("theme-"))),
         }
         do = settings.get(entry.group) or getattr(self, "do_" + entry.name.replace("-", "_"))
         return lambda *_: do()
+
+    def _tell_key(self, entry: actions.Action) -> None:
+        """A single key was pressed, perhaps by mistake: say what it does."""
+        self.toast.say(f"{entry.text.removesuffix('…')}  ({actions.single_key(entry)})")
 
     def _lay_out(self) -> None:
         self.addToolBar(self.tools)
@@ -151,10 +169,13 @@ class Window(ActionHandlers):
     def _make_menus(self) -> None:
         self._recent = QMenu("Recent", self)
         self._recent.aboutToShow.connect(self._fill_recent)
-        for name in actions.MENUS:
-            menu = self.menuBar().addMenu(name)
+        for name, marked in zip(actions.MENUS, actions.with_mnemonics(actions.MENUS), strict=True):
+            menu = self.menuBar().addMenu(marked)
             last = ""
-            for entry in actions.by_menu(name):
+            entries = actions.by_menu(name)
+            texts = actions.with_mnemonics([entry.text for entry in entries])
+            for entry, text in zip(entries, texts, strict=True):
+                self.actions_[entry.name].setText(text)
                 if last != entry.group and (last or entry.group):
                     menu.addSeparator()
                 last = entry.group
@@ -200,7 +221,8 @@ class Window(ActionHandlers):
         if geometry is None or not self.restoreGeometry(geometry):
             space = self.screen().availableGeometry()
             self.resize(min(1440, space.width() - 40), min(920, space.height() - 40))
-        self.panel.setVisible(self.memory.text("panel") != "hidden")
+        self.panel_wanted = self.memory.text("panel") != "hidden"
+        self.panel.setVisible(self.panel_wanted)
         with contextlib.suppress(ValueError):
             self.canvas.set_split(float(self.memory.text("split") or 0.5))
         self.welcome.set_recent(self.memory.recent())
@@ -215,7 +237,7 @@ class Window(ActionHandlers):
             if entry.icon:
                 self.actions_[entry.name].setIcon(icons.icon(entry.icon, c.text, c.line))
                 self.actions_[entry.name].setIconVisibleInMenu(False)
-        for part in (self.canvas, self.headline, self.inspector, self.panel.chart):
+        for part in (self.canvas, self.headline, self.inspector, self.panel.chart, self.zones):
             part.colours = c
             part.update()
         self.panel.compare.list.painter_.colours = c
@@ -233,8 +255,9 @@ class Window(ActionHandlers):
     def refresh(self) -> None:
         """Show everything as it is now."""
         session = self.session
+        self.follow_blind()
         there = session.picture is not None
-        if there and self.stack.currentWidget() is not self.canvas:
+        if (there or session.broken is not None) and self.stack.currentWidget() is not self.canvas:
             self.stack.setCurrentWidget(self.canvas)
             self.canvas.setFocus()
         self.canvas.refresh()
@@ -246,15 +269,17 @@ class Window(ActionHandlers):
             self.actions_[chosen.value].setChecked(True)
         self.actions_[f"match-{self.state.match}"].setChecked(True)
         self.actions_[f"theme-{self.state.theme}"].setChecked(True)
+        self.actions_[f"order-{self.state.order}"].setChecked(True)
         self.actions_["published"].setChecked(self.state.published)
         self.actions_["curves"].setChecked(bool(session.curves.left))
-        self.actions_["panel"].setChecked(self.panel.isVisible())
+        self.actions_["panel"].setChecked(self.panel_wanted)
         self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
-        for name in ("zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export"):
+        for name in WITH_PICTURE:
             self.actions_[name].setEnabled(there)
-        for name in ("compare-file", "curves"):
+        for name in ("compare-file", "curves", "blind"):
             self.actions_[name].setEnabled(there and session.comparing)
         self.actions_["compare"].setEnabled(there and not session.comparing)
+        self._lock()
         self._show_facts()
 
     def _look(self) -> None:
@@ -263,38 +288,24 @@ class Window(ActionHandlers):
             self.session.look(box)
 
     def _show_facts(self) -> None:
-        picture = self.session.picture
+        picture, broken = self.session.picture, self.session.broken
+        if broken is not None:
+            self.facts.setText("   ".join([broken.name, self.opened_files.words(), "broken"]))
+            self.setWindowTitle(f"{broken.name} – pillow-mlic")
         if picture is None:
             return
+        base = self.session.reshaping.base
+        of = ""
+        if base is not None and base is not picture:
+            of = f" of {base.raster.width} × {base.raster.height}"
         facts = [
             picture.name,
             self.opened_files.words(),
-            f"{picture.raster.width} × {picture.raster.height}",
+            f"{picture.raster.width} × {picture.raster.height}{of}",
             "colour-managed" if self.canvas.images.managed else "",
         ]
         self.facts.setText("   ".join(fact for fact in facts if fact))
         self.setWindowTitle(f"{picture.name} – pillow-mlic")
-
-    # ---- drops -----------------------------------------------------------------------------------
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if drops.acceptable(event.mimeData()):
-            event.acceptProposedAction()
-            self.welcome.set_hot(True)
-
-    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
-        self.welcome.set_hot(False)
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        self.welcome.set_hot(False)
-        event.acceptProposedAction()
-        drop = drops.contents(event.mimeData())
-        compare = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        if compare and drop is not None and drop.paths and self.session.picture is not None:
-            for path in drop.paths[:MAX_PANES]:
-                self.compare_with(path)
-        else:
-            self.take(drop)
 
     # ---- the window itself -----------------------------------------------------------------------
 
@@ -308,6 +319,8 @@ class Window(ActionHandlers):
         """Esc: the nearest thing that can be stopped or closed."""
         if self.banner.isVisible():
             self.banner.hide()
+        elif self.session.blind is not None:
+            self.end_blind()
         elif self.session.stop():
             self._changed()
         elif self.isFullScreen():
@@ -316,7 +329,18 @@ class Window(ActionHandlers):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.WindowStateChange and "full-screen" in self.actions_:
-            self.actions_["full-screen"].setChecked(self.isFullScreen())
+            self._clothe()
+
+    def _clothe(self) -> None:
+        """What is around the pictures: nothing in full screen, no names in a blind test."""
+        full, blind = self.isFullScreen(), self.session.blind is not None
+        self.actions_["full-screen"].setChecked(full)
+        for part in (self.menuBar(), self.tools, self.statusBar()):
+            part.setVisible(not full)
+        self.inspector.setVisible(not blind)
+        self.panel.setVisible(self.panel_wanted and not full and not blind)
+        self.headline.hidden = full or blind
+        self._changed()
 
     def warm_up(self) -> None:
         """Load the model before it is needed."""
@@ -351,11 +375,12 @@ class Window(ActionHandlers):
             return
         self.memory.save_state(self.state)
         self.memory.save("geometry", self.saveGeometry())
-        self.memory.save_text("panel", "hidden" if self.panel.isHidden() else "shown")
+        self.memory.save_text("panel", "shown" if self.panel_wanted else "hidden")
         self.memory.save_text("split", json.dumps(self.canvas.split))
         self.memory.sync()
         if self.batch_window is not None:
             self.batch_window.batch.cancel()
             self.batch_window.close()
+        self.session.close()
         self.workers.close()
         super().closeEvent(event)

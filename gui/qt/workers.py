@@ -36,8 +36,9 @@ class Poster(QObject):
 class WorkerProcesses:
     """One process for pictures and measures, one for Pillow's codecs, one that runs networks.
 
-    A fourth, for batches, starts when it is first needed: it loads weights for itself, so that the
-    window stays quick while hundreds of files are converted.
+    Others start when they are first needed, and load weights for themselves: two that make large
+    pictures as a whole, so that the part in view need not wait for it; and one for batches, so that
+    the window stays quick while hundreds of files are converted.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
@@ -46,6 +47,8 @@ class WorkerProcesses:
         self.pictures = self._worker(1.0)
         self.peers = self._worker(1.0)
         self.neural = self._worker(8.0)  # a new one would have to load weights again
+        self.peers_whole = self._worker(1.0)
+        self.neural_whole = self._worker(8.0)
         self._batch: Worker | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="mlic-view-", ignore_cleanup_errors=True)
 
@@ -67,7 +70,8 @@ class WorkerProcesses:
     def close(self) -> None:
         """End all processes."""
         self._poster.close()
-        for worker in (self.pictures, self.peers, self.neural, self._batch):
+        whole = (self.peers_whole, self.neural_whole)
+        for worker in (self.pictures, self.peers, self.neural, *whole, self._batch):
             if worker is not None:
                 worker.close()
         self._folder.cleanup()

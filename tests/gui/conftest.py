@@ -26,9 +26,9 @@ class Crew:
         from pillow_mlic_gui.worker import Worker
 
         self.posted: queue.Queue[Callable[[], None]] = queue.Queue()
-        self.pictures, self.peers, self.neural, self.batch = (
-            Worker(self.posted.put, environ=environ) for _ in range(4)
-        )
+        self.workers = [Worker(self.posted.put, environ=environ) for _ in range(6)]
+        self.pictures, self.peers, self.neural, self.batch, *whole = self.workers
+        self.peers_whole, self.neural_whole = whole
 
     def pump(self, until: Callable[[], bool], timeout: float = 60) -> None:
         """Hear what the workers say until something is so."""
@@ -42,7 +42,7 @@ class Crew:
                 continue
 
     def close(self) -> None:
-        for worker in (self.pictures, self.peers, self.neural, self.batch):
+        for worker in self.workers:
             worker.close()
 
 
@@ -118,8 +118,7 @@ def window(
     window.show()
     qtbot.waitExposed(window)
     yield window
-    window.session._forget()
-    window.session.cancel_opening()
+    window.session.close()
     if window.batch_window is not None:
         window.batch_window.batch.cancel()
     window.close()

@@ -28,6 +28,22 @@ def test_every_action_is_in_a_menu_and_explained() -> None:
     assert actions.action("open").keys == ("Ctrl+O",)
 
 
+@pytest.mark.parametrize("menu", ["", *actions.MENUS])
+def test_every_menu_has_mnemonics(menu: str) -> None:
+    texts = [a.text for a in actions.by_menu(menu)] if menu else list(actions.MENUS)
+    marked = actions.with_mnemonics(texts)
+    assert [text.replace("&", "") for text in marked] == texts
+    letters = [text[text.index("&") + 1].lower() for text in marked if "&" in text]
+    assert len(set(letters)) == len(letters) >= min(len(texts), 20)
+
+
+def test_single_keys_are_told_unless_what_they_do_is_plain() -> None:
+    assert actions.single_key(actions.action("difference")) == "D"
+    assert actions.single_key(actions.action("full-screen")) == "F"
+    for name in ("open", "swap", "zoom-in", "batch"):
+        assert actions.single_key(actions.action(name)) == ""
+
+
 def test_the_page_has_the_table_of_today() -> None:
     text = PAGE.read_text(encoding="utf-8")
     match = re.search(r"<!-- begin actions -->\n(.*?)<!-- end actions -->", text, re.S)

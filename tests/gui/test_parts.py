@@ -61,7 +61,7 @@ def session(crew: Crew, tmp_path: Path) -> Iterator[Session]:
     session.open(tmp_path / "large.png")
     crew.pump(lambda: session.picture is not None)
     yield session
-    session._forget()
+    session.close()
 
 
 def test_the_part_in_view_comes_first(crew: Crew, session: Session) -> None:
@@ -101,6 +101,38 @@ def test_another_part_is_made_when_the_view_moves(crew: Crew, session: Session) 
     assert session.stop()
     assert session.failures[1] == STOPPED
     assert not session.desk.progressing()
+
+
+def test_moving_the_view_does_not_restart_the_whole(crew: Crew, session: Session) -> None:
+    session.change(session.state.replace(refine=300))
+    session.look(BOX)
+    whole = session.requests[1]
+    crew.pump(lambda: 1 in session.progress and session.progress[1].share > 0, timeout=120)
+    assert session.progress[1].phase.startswith("refining")
+    seen, part = session.progress[1].share, session.closeup.part
+    ticket = session.desk._running[whole]
+    session.look((0, 0, 512, 512))
+    crew.pump(lambda: session.closeup.part is not part and session.part_of(1) is not None)
+    assert session.requests[1] == whole
+    assert session.desk._running[whole] is ticket
+    assert session.progress[1].share >= seen
+    other = session.state.replace(refine=0).aim(1, Goal(GoalKind.QUALITY, 2))
+    session.change(other)  # another setting: the part first, once more
+    assert not session.desk.progressing() & set(session.requests.values())
+
+
+def test_other_wholes_do_not_wait_for_mlic(crew: Crew, session: Session) -> None:
+    webp = session.state.slots[1]
+    session.change(session.state.replace(refine=300))
+    session.look(BOX)
+    crew.pump(lambda: webp in session.shown, timeout=120)
+    assert 1 not in session.shown
+    part = session.closeup.shown[webp]
+    assert session.shown[webp].quality == part.quality, "as it was matched in the part"
+    assert session.shown[webp].raster.size == SIZE
+    session.change(session.state.replace(refine=0))
+    settle(crew, session)
+    assert session.shown[webp].size == pytest.approx(session.shown[1].size, rel=0.1)
 
 
 def test_small_pictures_have_no_part(crew: Crew, session: Session, photo: Path) -> None:

@@ -28,6 +28,7 @@ def coded(opened: Window, qtbot, tmp_path: Path) -> Window:
 
 def test_it_is_shown_alone(coded: Window) -> None:
     canvas = coded.canvas
+    canvas.zoom_to(1.0)
     shot = seen(canvas)
     left, top = (int(v) for v in canvas.view.origin(canvas._pane_boxes()[0]))
     pixels = coded.session.picture.raster.level(0)

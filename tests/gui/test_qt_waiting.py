@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QWidget
 from pillow_mlic_gui.progress import Stage
 from pillow_mlic_gui.qt.window import Window
 from pillow_mlic_gui.state import Goal, GoalKind
+from pillow_mlic_gui.waiting import waiting_words
 
 from ..conftest import photograph
 
@@ -59,7 +60,7 @@ def test_the_original_is_shown_at_every_zoom(waiting: Window, zoom: float) -> No
 
 def test_a_label_tells_how_far_it_is(waiting: Window) -> None:
     waiting.session.progress[1].hear(Stage(0.34, "encoding"))
-    assert waiting.session.waiting_words(1) == "encoding, 34 %"
+    assert waiting_words(waiting.session, 1) == "encoding, 34 %"
     before = seen(waiting.canvas)
     waiting.session.progress[1].hear(Stage(0.87, "encoding"))
     after = seen(waiting.canvas)

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QWheelEvent
+from PySide6.QtGui import (
+    QDesktopServices,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QImage,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -20,10 +28,12 @@ from PySide6.QtWidgets import (
 )
 
 from pillow_mlic_gui import outputs
+from pillow_mlic_gui.batch import Status
 from pillow_mlic_gui.headline import headline
 from pillow_mlic_gui.qt import drops
 from pillow_mlic_gui.qt.memory import ViewerMemory
 from pillow_mlic_gui.qt.window import Window
+from pillow_mlic_gui.reshape import Reshape
 from pillow_mlic_gui.state import (
     ORIGINAL,
     Goal,
@@ -97,6 +107,41 @@ class TestOpening:
         key(qtbot, window, Qt.Key.Key_PageUp)
         qtbot.waitUntil(lambda: window.session.picture.name == "a.png", timeout=20_000)
 
+    def test_paging_keeps_zoom_and_place(self, window: Window, qtbot, tmp_path: Path) -> None:
+        for name, size in (("a", (640, 480)), ("b", (640, 480)), ("d", (320, 240))):
+            photograph(*size).save(tmp_path / f"{name}.png")
+        (tmp_path / "c.png").write_text("no picture")
+        window.session.desk.want = lambda requests: None
+        window.open([tmp_path / "a.png"])
+        qtbot.waitUntil(lambda: window.session.picture is not None, timeout=20_000)
+        window.refresh()
+        assert window.opened_files.words() == "1 of 4"
+        window.canvas.zoom_to(4.0)
+        window.canvas.pan(-90, 50)
+        view = window.canvas.view
+
+        def page(down: bool) -> None:
+            key(qtbot, window, Qt.Key.Key_PageDown if down else Qt.Key.Key_PageUp)
+            qtbot.waitUntil(lambda: window.session.opening is None, timeout=20_000)
+            window.refresh()
+
+        page(True)
+        assert window.session.picture.name == "b.png"
+        assert window.canvas.view == view
+        page(True)
+        assert window.session.broken.name == "c.png"
+        window.canvas.grab()
+        page(True)
+        assert (window.canvas.view.zoom, window.canvas.view.x) == (view.zoom, view.x / 2)
+        page(True)
+        assert "last picture" in window.banner.label.text()
+        for _ in range(3):
+            page(False)
+        assert window.canvas.view.y == pytest.approx(view.y)
+        photograph(50, 40).save(tmp_path / "a.png")
+        key(qtbot, window, Qt.Key.Key_F5)
+        qtbot.waitUntil(lambda: window.session.picture.raster.width == 50, timeout=20_000)
+
     def test_drop_pixels_from_a_browser(self, window: Window, qtbot) -> None:
         mime = QMimeData()
         image = QImage(40, 30, QImage.Format.Format_RGB32)
@@ -156,19 +201,25 @@ class TestOpening:
 
     def test_errors_are_shown_in_the_window(self, window: Window, qtbot, tmp_path: Path) -> None:
         (tmp_path / "no.jpg").write_text("no picture")
-        window.open([tmp_path / "no.jpg"])
-        qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
-        assert "no picture of a kind" in window.banner.label.text()
+        window.open([tmp_path / "gone.jpg"])
+        assert "not there" in window.banner.label.text()
         assert window.banner.property("bad")
+        assert window.welcome.isVisible()
         key(qtbot, window, Qt.Key.Key_Escape)
         window.stop()
         assert not window.banner.isVisible()
-        window.open([tmp_path / "gone.jpg"])
-        assert "not there" in window.banner.label.text()
         (tmp_path / "empty").mkdir()
         window.open([tmp_path / "empty"])
         assert "holds no picture" in window.banner.label.text()
-        assert window.welcome.isVisible()
+        window.banner._timer.timeout.emit()
+        assert not window.banner.isVisible(), "errors fade"
+        window.open([tmp_path / "no.jpg"])
+        qtbot.waitUntil(lambda: window.session.broken is not None, timeout=20_000)
+        window.refresh()
+        assert window.canvas.isVisible()
+        assert "no.jpg" in window.headline.label.text()
+        assert "broken" in window.facts.text()
+        assert "no.jpg" in window.windowTitle()
 
     def test_esc_stops_opening(self, window: Window, qtbot, photo: Path) -> None:
         window.session.open(photo)
@@ -192,6 +243,33 @@ class TestOpening:
 
 
 class TestComparing:
+    def test_drop_zones(self, opened: Window, qtbot, tmp_path: Path) -> None:
+        photograph(96, 64).save(tmp_path / "v.webp", quality=10)
+        mime, copy = files(tmp_path / "v.webp"), Qt.DropAction.CopyAction
+
+        def move(x: int) -> QPoint:
+            at = opened.stack.mapTo(opened, QPoint(x, 200))
+            QApplication.sendEvent(opened, QDragEnterEvent(at, copy, mime, LEFT, PLAIN))
+            QApplication.sendEvent(opened, QDragMoveEvent(at, copy, mime, LEFT, PLAIN))
+            return at
+
+        move(40)
+        assert opened.zones.isVisible()
+        assert opened.zones.zone == 0
+        at = move(opened.stack.width() - 40)
+        assert opened.zones.zone == 1
+        opened.zones.grab()
+        QApplication.sendEvent(opened, QDragLeaveEvent())
+        assert not opened.zones.isVisible()
+        move(opened.stack.width() - 40)
+        QApplication.sendEvent(opened, QDropEvent(QPointF(at), copy, mime, LEFT, PLAIN))
+        assert not opened.zones.isVisible()
+        assert opened.session.name(opened.state.selected) == "v.webp"
+        assert opened.session.picture.name == "small.png"
+        at = move(40)
+        QApplication.sendEvent(opened, QDropEvent(QPointF(at), copy, mime, LEFT, PLAIN))
+        qtbot.waitUntil(lambda: opened.session.picture.name == "v.webp", timeout=20_000)
+
     def test_layouts(self, opened: Window, qtbot) -> None:
         key(qtbot, opened, Qt.Key.Key_2)
         assert opened.state.layout == Layout.SIDE
@@ -240,6 +318,7 @@ class TestComparing:
 
     def test_each_side_shows_its_version(self, opened: Window, qtbot) -> None:
         canvas = opened.canvas
+        canvas.zoom_to(1.0)
         canvas.set_split(0.5)
         shot = canvas.grab().toImage()
         raster = {n: c.raster for n, c in opened.session.shown.items()}
@@ -251,6 +330,7 @@ class TestComparing:
 
     def test_wheel_zooms_about_the_pointer_to_3200_percent(self, opened: Window, qtbot) -> None:
         canvas = opened.canvas
+        canvas.zoom_to(1.0)
         at = QPointF(canvas.width() // 2 + 30.5, canvas.height() // 2 + 10.5)
         before = canvas.pixel_at(at)
         for _ in range(30):
@@ -291,6 +371,7 @@ class TestComparing:
 
     def test_dragging_pans(self, opened: Window, qtbot) -> None:
         canvas = opened.canvas
+        canvas.zoom_to(1.0)
         x, y = canvas.view.x, canvas.view.y
         qtbot.mousePress(canvas, LEFT, pos=QPoint(100, 200))
         qtbot.mouseMove(canvas, QPoint(130, 190))
@@ -418,8 +499,100 @@ class TestComparing:
         key(qtbot, opened, Qt.Key.Key_Y, control)
         assert opened.state.layout == Layout.SIDE
 
+    def test_small_pictures_are_enlarged_by_whole_numbers(self, opened: Window, qtbot) -> None:
+        canvas = opened.canvas
+        assert canvas.view.fitted
+        assert canvas.view.zoom == int(canvas.view.zoom) > 1
+        box = canvas._pane_boxes()[0]
+        assert box.width / 2 < 96 * canvas.view.zoom < box.width
+
+    def test_a_single_key_tells_what_it_did(self, opened: Window, qtbot) -> None:
+        key(qtbot, opened, Qt.Key.Key_D)
+        assert opened.toast.isVisible()
+        assert opened.toast.text() == "Difference  (D)"
+        opened.toast._timer.timeout.emit()
+        assert not opened.toast.isVisible()
+        opened.actions_["picture"].trigger()  # from the menu
+        key(qtbot, opened, Qt.Key.Key_Space)
+        key(qtbot, opened, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        assert not opened.toast.isVisible()
+
+    def test_transparency_of_a_file_counts(self, opened: Window, qtbot, tmp_path: Path) -> None:
+        image = Image.open(opened.session.picture.path).convert("RGBA")
+        image.putalpha(Image.new("L", image.size, 128))
+        image.save(tmp_path / "clear.png")
+        image.convert("L").save(tmp_path / "grey.png")
+        for name, mode in (("clear.png", "RGBA"), ("grey.png", "L")):
+            opened.compare_with(tmp_path / name)
+            settle(qtbot, opened)
+            coded = opened.session.shown[opened.state.selected]
+            assert coded.raster.mode == mode
+            assert coded.psnr < 40
+            key(qtbot, opened, Qt.Key.Key_D)
+            opened.canvas.grab()
+            key(qtbot, opened, Qt.Key.Key_P)
+
+    def test_the_chart_stays_in_sight(self, opened: Window, qtbot) -> None:
+        opened.resize(1280, 720)
+        qtbot.wait(50)
+        panel, chart = opened.panel, opened.panel.chart
+        for _ in range(3):
+            opened._add_version("webp")
+            opened.refresh()
+            qtbot.wait(20)
+            low = chart.mapTo(opened, QPoint(0, chart.height())).y()
+            assert chart.height() >= 150
+            assert low <= opened.statusBar().geometry().top()
+        assert panel.height() > 400
+
+    def test_published_curves_stay_in_the_plot(self, opened: Window, monkeypatch) -> None:
+        from pillow_mlic_gui import rd_points
+        from pillow_mlic_gui.rd_points import ChartCurve, Point
+
+        chart = opened.panel.chart
+        far = ChartCurve("x", "X", (Point(1e-4, 5), Point(50, 90)))
+        monkeypatch.setattr(rd_points, "published_apply", lambda size: True)
+        before = chart.grab().toImage()
+        chart._published = [far]
+        assert chart.published == [far]
+        after = chart.grab().toImage()
+        assert not any(text.startswith("X") for _, text in chart._spots)
+        for x in (10, 20, 28):
+            for y in range(10, chart.height() - 40):
+                assert before.pixel(x, y) == after.pixel(x, y)
+
 
 class TestEncoding:
+    def test_cut_and_resize(self, opened: Window, qtbot) -> None:
+        session = opened.session
+        opened.canvas.zoom_to(32)
+        opened.actions_["cut-view"].trigger()
+        qtbot.waitUntil(lambda: session.picture is not session.reshaping.base, timeout=20_000)
+        opened.refresh()
+        width, height = session.picture.raster.size
+        assert (width, height) == pytest.approx(
+            (opened.canvas.width() / 32, opened.canvas.height() / 32), abs=2
+        )
+        assert f"{width} × {height} of 96 × 64" in opened.facts.text()
+        assert opened.canvas.view.fitted
+        opened.actions_["reshape"].trigger()
+        dialog = opened.reshape_dialog
+        assert dialog.wide.value() == width
+        dialog.ratio.setCurrentIndex(1)
+        dialog.ratio.activated.emit(1)
+        assert dialog.shape() == Reshape((16, 0, 80, 64))
+        dialog.left.setValue(40)
+        dialog.wide.setValue(80)  # more than there is
+        assert dialog.shape() == Reshape((40, 0, 96, 64))
+        dialog.width_.setValue(28)
+        assert dialog.shape() == Reshape((40, 0, 96, 64), (28, 32))
+        dialog.height_.setValue(16)
+        assert dialog.width_.value() == 14
+        dialog.accept()
+        qtbot.waitUntil(lambda: session.picture.raster.size == (14, 16), timeout=20_000)
+        opened.actions_["whole"].trigger()
+        assert session.picture is session.reshaping.base
+
     def test_the_slider_encodes_after_a_pause(self, opened: Window, qtbot) -> None:
         encode = opened.panel.encode
         before = opened.session.shown[1]
@@ -612,10 +785,13 @@ class TestWindow:
         boxes[0].close()
 
     def test_full_screen_and_panel(self, window: Window) -> None:
+        around = (window.menuBar(), window.tools, window.statusBar(), window.panel)
         window.actions_["full-screen"].trigger()
         assert window.isFullScreen()
+        assert not any(part.isVisible() for part in around)
         window.stop()
         assert not window.isFullScreen()
+        assert all(part.isVisible() for part in around)
         window.actions_["panel"].trigger()
         assert not window.panel.isVisible()
 
@@ -686,12 +862,12 @@ class TestBatch:
         copy = Qt.DropAction.CopyAction
         QApplication.sendEvent(batch, QDragEnterEvent(QPoint(9, 9), copy, mime, LEFT, PLAIN))
         QApplication.sendEvent(batch, QDropEvent(QPointF(9, 9), copy, mime, LEFT, PLAIN))
-        assert batch.rows.rowCount() == 4
+        assert batch.table.rows.rowCount() == 4
         assert batch.summary.text().startswith("4 files, ")
-        batch.set_folder(tmp_path / "out")
-        batch.codec.setCurrentIndex(batch.codec.findData("webp"))
-        batch._show_range()
-        assert batch.value.value() == 75
+        batch.options.set_folder(tmp_path / "out")
+        batch.options.codec.setCurrentIndex(batch.options.codec.findData("webp"))
+        batch.options.show_range()
+        assert batch.options.value.value() == 75
         batch.start.click()
         assert not batch.start.isEnabled()
         assert batch.pause.isEnabled()
@@ -719,15 +895,15 @@ class TestBatch:
         assert batch.start.isEnabled()
         assert not list(tmp_path.glob("*.part"))
         batch.clear.click()
-        assert batch.rows.rowCount() == 0
+        assert batch.table.rows.rowCount() == 0
 
     def test_a_second_run_with_other_settings(self, batch, qtbot, tmp_path: Path) -> None:
         photograph(64, 48).save(tmp_path / "a.png")
         batch.batch.add([tmp_path / "a.png"])
-        batch.take_over("webp", Goal(GoalKind.QUALITY, 50))
+        batch.options.take_over("webp", Goal(GoalKind.QUALITY, 50))
         for value in (50, 20):
-            batch.value.setValue(value)
-            batch.set_folder(tmp_path / str(value))
+            batch.options.value.setValue(value)
+            batch.options.set_folder(tmp_path / str(value))
             assert batch.start.isEnabled()
             batch.start.click()
             qtbot.waitUntil(lambda: not batch.batch.running, timeout=60_000)
@@ -737,23 +913,65 @@ class TestBatch:
     def test_it_begins_with_the_settings_of_the_window(self, window: Window) -> None:
         window._aim(Goal(GoalKind.MAX_BYTES, 123_000))
         window.do_batch()
-        order = window.batch_window.order()
+        order = window.batch_window.options.order()
         assert (order.codec, order.goal) == ("mlic", Goal(GoalKind.MAX_BYTES, 123_000))
 
+    def test_all_options_count(
+        self, batch, window: Window, qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        photograph(320, 240).save(tmp_path / "a.png")
+        os.utime(tmp_path / "a.png", (1e9, 1e9))
+        frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green")]
+        frames[0].save(tmp_path / "b.gif", save_all=True, append_images=frames[1:])
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+        batch.add_folder.click()
+        qtbot.waitUntil(lambda: all(item.pixels for item in batch.batch.items), timeout=30_000)
+        assert [item.pixels for item in batch.batch.items] == [320 * 240, 64 * 48]
+        options = batch.options
+        options.take_over("webp", Goal(GoalKind.QUALITY, 30))
+        options.suffix.setText("-small")
+        options.dates.setChecked(True)
+        options.smaller.setChecked(True)
+        options.ratio.setCurrentIndex(1)
+        options.longest.setValue(100)
+        batch.start.click()
+        qtbot.waitUntil(lambda: not batch.batch.running, timeout=60_000)
+        with Image.open(tmp_path / "a-small.webp") as image:
+            assert image.size == (100, 100)
+        assert (tmp_path / "a-small.webp").stat().st_mtime == 1e9
+        said_ = [batch.table.rows.data(batch.table.rows.index(row, 3)) for row in (0, 1)]
+        assert said_[0].endswith("smaller")
+        assert "only the first of 2 frames" in batch.batch.report()
+        urls: list[QUrl] = []
+        monkeypatch.setattr(QDesktopServices, "openUrl", urls.append)
+        batch.results.click()
+        assert urls[0].toLocalFile() == str(tmp_path)
+        batch.table.doubleClicked.emit(batch.table.rows.index(0, 0))
+        qtbot.waitUntil(lambda: window.session.picture is not None, timeout=20_000)
+        assert window.session.picture.name == "a-small.webp"
+
+    def test_reasons_are_shown_whole(self, batch, small_photo: Path) -> None:
+        batch.batch.add([small_photo])
+        low = batch.table.rowHeight(0)
+        item = batch.batch.items[0]
+        item.status, item.reason = Status.FAILED, "a reason that takes many words " * 5
+        batch.batch._changed(item)
+        assert batch.table.rowHeight(0) > 2 * low
+
     def test_goals(self, batch) -> None:
-        batch.aim.setCurrentIndex(1)
-        batch._show_range()
-        batch.value.setValue(50)
-        assert batch.order().goal == Goal(GoalKind.MAX_BYTES, 50_000)
-        batch.aim.setCurrentIndex(2)
-        batch._show_range()
-        assert batch.order().goal.kind == GoalKind.PSNR
+        batch.options.aim.setCurrentIndex(1)
+        batch.options.show_range()
+        batch.options.value.setValue(50)
+        assert batch.options.order().goal == Goal(GoalKind.MAX_BYTES, 50_000)
+        batch.options.aim.setCurrentIndex(2)
+        batch.options.show_range()
+        assert batch.options.order().goal.kind == GoalKind.PSNR
 
     def test_rows_can_be_removed(self, batch, qtbot, small_photo: Path) -> None:
         batch.batch.add([small_photo])
         batch.table.selectRow(0)
         qtbot.keyClick(batch, Qt.Key.Key_Delete)
-        assert batch.rows.rowCount() == 0
+        assert batch.table.rows.rowCount() == 0
 
 
 def test_what_a_drop_holds() -> None:

@@ -13,9 +13,12 @@ from pillow_mlic_gui import outputs
 from pillow_mlic_gui.headline import headline, opened_words, progress_of
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
 from pillow_mlic_gui.matching import plan, plan_part
+from pillow_mlic_gui.opening import Shelf, stamp_of
+from pillow_mlic_gui.pictures import Picture
 from pillow_mlic_gui.progress import JobProgress, Stage
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
+from pillow_mlic_gui.reshape import NO_RESHAPE, Reshape
 from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import (
     ORIGINAL,
@@ -27,6 +30,7 @@ from pillow_mlic_gui.state import (
     Version,
     default_state,
 )
+from pillow_mlic_gui.waiting import waiting_words
 from pillow_mlic_gui.worker import JobFunction
 
 from ..conftest import photograph
@@ -45,14 +49,14 @@ class TestPlan:
     def test_peers_start_at_their_defaults(self) -> None:
         wanted = plan(default_state(), SOURCE, lambda _: None)
         assert wanted[1] == Request(SOURCE, "mlic", Goal(GoalKind.QUALITY, 3))
-        avif = next(r for r in wanted.values() if r.codec == "avif")
+        avif_number, avif = next((n, r) for n, r in wanted.items() if r.codec == "avif")
         assert avif.goal == Goal(GoalKind.QUALITY, 60)
-        lazy = plan(default_state(), SOURCE, lambda _: None, eager=False)
-        assert all(request is None for number, request in lazy.items() if number != 1)
+        near = plan(default_state(), SOURCE, lambda _: None, starts={avif_number: 41})
+        assert near[avif_number].goal == Goal(GoalKind.QUALITY, 41)
 
     def test_every_codec_obeys_a_limit(self) -> None:
         state = default_state().aim(1, Goal(GoalKind.MAX_BYTES, 5000))
-        wanted = plan(state, SOURCE, lambda _: coded(size=4321), 700)
+        wanted = plan(state, SOURCE, lambda _: None, 700)
         assert {r.goal for r in wanted.values()} == {Goal(GoalKind.MAX_BYTES, 4300)}
 
     def test_a_part_is_a_draft_with_its_share_of_a_limit(self) -> None:
@@ -171,8 +175,7 @@ def session(crew: Crew, tmp_path: Path) -> Iterator[Session]:
     )
     session.said = said
     yield session
-    session._forget()
-    session.cancel_opening()
+    session.close()
 
 
 def settle(crew: Crew, session: Session) -> None:
@@ -237,8 +240,8 @@ def test_what_runs_is_told_and_can_be_stopped(
     session.change(session.state.replace(refine=300))
     session.open(photo)
     crew.pump(lambda: 1 in session.progress and session.progress[1].share > 0)
-    assert session.waiting_words(1).startswith("refining ")
-    assert " of 300, " in session.waiting_words(1)
+    assert waiting_words(session, 1).startswith("refining ")
+    assert " of 300, " in waiting_words(session, 1)
     assert progress_of(session)[2] == f"{done(session)} of {len(session.state.versions)} versions"
     assert session.stop()
     assert session.failures[1] == STOPPED
@@ -268,15 +271,15 @@ def test_stopping_one_version_leaves_what_was_there(
 
 def test_loading_and_waiting_are_told(session: Session, photo: Path) -> None:
     request = Request(SOURCE, "mlic")
-    session.requests = {1: request, 2: None, 3: Request(SOURCE, "webp")}
-    session.loading = JobProgress()
-    assert session.waiting_words(1) == "loading the network"
-    assert session.waiting_words(2) == "waits for .mlic"
+    session.requests = {1: request, 3: Request(SOURCE, "webp")}
+    session._network.progress = JobProgress()
+    assert waiting_words(session, 1) == "loading the network"
+    assert waiting_words(session, 2) == "starting"
     session.progress = {2: JobProgress()}
     session.requests[2] = Request(SOURCE, "avif")
     session.progress[2].hear(Stage(0.5, "searching a size"))
-    assert session.waiting_words(2) == "searching a size, 50 %"
-    assert session.waiting_words(3) == "after AVIF"
+    assert waiting_words(session, 2) == "searching a size, 50 %"
+    assert waiting_words(session, 3) == "after AVIF"
 
 
 def test_a_codec_that_fails_says_why(crew: Crew, session: Session, tmp_path: Path) -> None:
@@ -295,11 +298,21 @@ def test_errors_of_opening(crew: Crew, session: Session, tmp_path: Path, photo: 
     (tmp_path / "no.png").write_text("no picture")
     session.open(tmp_path / "no.png")
     crew.pump(lambda: session.opening is None)
-    assert session.said == [("no.png: this is no picture of a kind that Pillow can read", True)]
+    assert session.broken.reason == "this is no picture of a kind that Pillow can read"
     assert session.picture is None
     session.open(tmp_path / "missing.png")
     crew.pump(lambda: session.opening is None)
-    assert "No such file" in session.said[-1][0]
+    assert "No such file" in session.broken.reason
+    session.open(photo)
+    crew.pump(lambda: session.picture is not None)
+    session.open(tmp_path / "no.png")
+    crew.pump(lambda: session.opening is None)
+    assert session.picture is None, "a broken picture is not shown as the one before"
+    assert not session.requests
+    photograph(96, 64).save(tmp_path / "no.png")
+    assert session.reread()
+    crew.pump(lambda: session.picture is not None)
+    assert session.broken is None
 
 
 def test_the_newest_picture_wins(crew: Crew, session: Session, photo: Path, small_photo) -> None:
@@ -307,10 +320,103 @@ def test_the_newest_picture_wins(crew: Crew, session: Session, photo: Path, smal
     session.open(small_photo)
     crew.pump(lambda: session.picture is not None)
     assert session.picture.name == "small.png"
-    first = session.picture.raster.path
+
+
+def test_going_back_finds_what_was_there(
+    crew: Crew, session: Session, photo: Path, small_photo: Path
+) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    picture, before = session.picture, dict(session.shown)
     session.open(photo)
     crew.pump(lambda: session.picture.name == "photo.png")
-    assert not first.exists()
+    assert not session.shown
+    assert not session.points.of("mlic")
+    session.open(small_photo)
+    assert session.picture is picture
+    assert session.shown == before
+    assert not session.busy
+    assert session.points.of("mlic")
+
+
+def test_a_changed_file_is_read_again(crew: Crew, session: Session, small_photo: Path) -> None:
+    session.open(small_photo)
+    settle(crew, session)
+    assert not session.reread()
+    old = session.picture.raster.path
+    assert session.shown
+    Image.new("RGB", (70, 50), "green").save(small_photo)
+    assert session.reread()
+    crew.pump(lambda: session.opening is None)
+    assert session.picture.raster.size == (70, 50)
+    assert not old.exists()
+    assert all(coded.raster.path.exists() for coded in session.desk.cache._kept.values())
+
+
+def test_the_next_picture_is_read_ahead(
+    crew: Crew, session: Session, photo: Path, small_photo: Path
+) -> None:
+    session.next_file = lambda: small_photo
+    session.open(photo)
+    crew.pump(lambda: session.picture is not None)
+    crew.pump(lambda: session._opening.shelf.get(small_photo) is not None)
+    assert session.picture.name == "photo.png"
+    session.open(small_photo)
+    assert session.picture.name == "small.png", "at once"
+
+
+@pytest.mark.parametrize("pasted", [False, True])
+def test_a_cut_picture_is_compared_instead(
+    crew: Crew, session: Session, small_photo: Path, tmp_path: Path, pasted: bool
+) -> None:
+    session.open(small_photo.read_bytes() if pasted else small_photo, "p")
+    settle(crew, session)
+    base, before = session.picture, dict(session.shown)
+    session.reshaping.start(Reshape((10, 0, 90, 64), (40, 32)))
+    crew.pump(lambda: session.picture is not base)
+    settle(crew, session)
+    cut = session.picture
+    assert cut.raster.size == session.shown[1].raster.size == (40, 32)
+    outputs.save(session, 1, tmp_path / "o.mlic")
+    crew.pump(lambda: not session.saves.running)
+    with Image.open(tmp_path / "o.mlic") as image:
+        assert image.size == (40, 32)
+    session.reshaping.start(NO_RESHAPE)
+    assert session.picture is base
+    assert session.shown == before, "at once"
+    assert not cut.raster.path.exists()
+    session.reshaping.start(Reshape((0, 0, 999, 10)))
+    crew.pump(lambda: "does not lie in the picture" in str(session.said))
+    assert session.picture is base
+    session.reshaping.start(Reshape((0, 0, 40, 40)))
+    crew.pump(lambda: session.picture is not base)
+    session.open(tmp_path / "o.mlic")
+    crew.pump(lambda: session.picture.name == "o.mlic")
+    assert base.raster.path.exists() is not pasted
+    assert session.reshaping.shape == NO_RESHAPE
+
+
+def test_what_is_pasted_is_not_kept(crew: Crew, session: Session, small_photo: Path) -> None:
+    session.open(small_photo.read_bytes(), "pasted")
+    crew.pump(lambda: session.picture is not None)
+    pasted = session.picture.raster.path
+    session.open(small_photo)
+    crew.pump(lambda: session.picture.name == "small.png")
+    assert not pasted.exists()
+
+
+def test_the_shelf_is_bounded(tmp_path: Path) -> None:
+    dropped: list[str] = []
+    shelf = Shelf(lambda picture: dropped.append(picture.name), most=3)
+    for name in "abcde":
+        path = tmp_path / name
+        path.write_text(name)
+        picture = Picture(name, path, "PNG", SOURCE)
+        shelf.put(picture, stamp_of(path))
+    assert dropped == ["a", "b"]
+    assert shelf.get(tmp_path / "c").name == "c"
+    (tmp_path / "d").write_text("another")
+    assert shelf.get(tmp_path / "d") is None
 
 
 def test_bits_and_files_and_curves(

@@ -20,9 +20,11 @@ PANE = ScreenBox(10, 20, 801, 603)
 
 
 class TestView:
-    def test_fits_and_never_enlarges(self) -> None:
+    def test_fits_and_enlarges_by_whole_numbers(self) -> None:
         assert fit((4000, 3000), ScreenBox(0, 0, 800, 600)).zoom == pytest.approx(0.2)
-        assert fit((40, 30), ScreenBox(0, 0, 800, 600)).zoom == 1
+        assert fit((410, 300), ScreenBox(0, 0, 800, 600)).zoom == 1
+        assert fit((300, 200), ScreenBox(0, 0, 800, 600)).zoom == 2
+        assert fit((1, 1), ScreenBox(0, 0, 800, 600)).zoom == 32
 
     @given(st.floats(0.02, 32), st.floats(10, 810), st.floats(20, 620), st.floats(0.02, 32))
     def test_the_point_under_the_pointer_stays(

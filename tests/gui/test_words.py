@@ -1,6 +1,7 @@
 """Numbers as people read them, bit maps in colour, and points of the chart."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_points_of_a_picture() -> None:
     assert points.has("webp", 20)
     assert not points.has("webp", 100)
     assert points.of("avif") == []
-    points.clear()
+    points.turn_to(Path("another"))
     assert points.of("webp") == []
 
 
