@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import models
 from .coding.goals import KINDS, Target
 from .engines import Needs, devices, engine_for
 from .format import container
@@ -97,7 +98,8 @@ class SaveSettings:
         options = {name: value for name, value in options.items() if value is not None}
         target = Target.of(options)
         quality = _quality(options.get("quality", DEFAULT_QUALITY))
-        file = packs.find(options.get("model") or packs.DEFAULT_MODEL, quality)
+        name, steps = models.refined(options.get("model") or packs.DEFAULT_MODEL)
+        file = packs.find(name, quality)
         if target is not None:
             target.check_quality_is_free(file.name, file.quality)
         device = options.get("device")
@@ -110,7 +112,7 @@ class SaveSettings:
             tile=checked_tile(options.get("tile", DEFAULT_TILE)),
             fixed_tile="tile" in options,
             optimize=_optimize(options.get("optimize"), file),
-            refine=_steps(options.get("refine", 0)),
+            refine=_steps(options.get("refine", steps)),
             preview=flag("preview", options.get("preview", False)),
             texture=_texture(options.get("texture"), file, target),
             device=device,
