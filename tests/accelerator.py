@@ -17,6 +17,7 @@ Python's questions (`x.device`, `x.to`) get the accelerator's answers.
 
 import functools
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 CPU = torch.device("cpu")
 _DEVICE_OF = Tensor.device.__get__  # type: ignore[attr-defined]
@@ -175,6 +176,8 @@ class Accelerator(TorchFunctionMode):
         return _Copy.apply(tensor, goes)
 
     def _here(self, made: Any) -> Any:
+        if isinstance(made, Tensor):  # nearly always
+            return self.wrap(made)
         return tree_map_only(Tensor, self.wrap, made)
 
     def wrap(self, tensor: Tensor) -> Tensor:
@@ -215,10 +218,10 @@ class Accelerator(TorchFunctionMode):
         return self._here(result) if name != "copy_" else args[0]
 
     def _check(self, name: str, func: Any, args: Any, kwargs: Any) -> None:
-        tensors = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor)]
         if name in self.forbidden or name in _lacking(self.device.type):
             msg = f"The operator 'aten::{name}' is not currently implemented for {self.device}"
             raise NotImplementedError(msg)
+        tensors = _tensors((*args, *kwargs.values()))
         elsewhere = [x for x in tensors if not isinstance(x, OnDevice)]
         if name in _INDEXING and isinstance(args[0], OnDevice):  # indexes may come from the CPU
             self.uploads += len(elsewhere)
@@ -230,6 +233,15 @@ class Accelerator(TorchFunctionMode):
         if any(x.dim() for x in elsewhere):
             msg = f"Expected all tensors to be on the same device ({self.device}, cpu) in {func}"
             raise RuntimeError(msg)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """The tensors among an operator's arguments, in lists and tuples, too."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
 
 
 class _Copy(torch.autograd.Function):
