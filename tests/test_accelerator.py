@@ -16,7 +16,8 @@ from pillow_mlic import packs
 from pillow_mlic.coding.coding import Coding
 from pillow_mlic.coding.encoder import Encoder
 from pillow_mlic.diagnostics import bits, skipping
-from pillow_mlic.engines import Needs, devices, engine_for
+from pillow_mlic.diagnostics.portability import Setting, decode_all
+from pillow_mlic.engines import Needs, arithmetic, devices, engine_for
 from pillow_mlic.engines.arithmetic import memory_errors
 from pillow_mlic.engines.base import LatentArrays, RoundingArrays
 from pillow_mlic.errors import DeviceMemoryError
@@ -27,6 +28,7 @@ from pillow_mlic.training.loop import Settings, Trainer
 from .accelerator import Accelerator, Counts, OnDevice
 from .conftest import GOLDEN, WITH_INTEGERS, make_small_model, photograph
 from .family import VARIANTS, make, write_pack
+from .test_portability import jobs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
 
@@ -436,3 +438,30 @@ def test_diagnostics(gpu: Accelerator, only: Callable[[str], str], tmp_path: Pat
     photograph(64, 64).save(tmp_path / "a.png")
     (row,) = skipping.measure([tmp_path / "a.png"], "mlicv2", gpu.device)
     assert row.selective.coded < row.plain.coded
+
+
+def test_the_check_of_portability(gpu: Accelerator, only: Callable[[str], str]) -> None:
+    """All settings of a decoder, and how far its scales are from the true ones."""
+    pack = packs.load(packs.find(only("mlicv2 selective").split()[0]))
+    jobs = jobs_of(pack, photograph(64, 64), (3.0,))
+    settings = [Setting("", noise=0.5, device=name) for name in (str(gpu.device), "cpu")]
+    gpu.reset()
+    here, there = (decode_all(setting, pack, jobs) for setting in settings)
+    if gpu.device.type == "cuda":  # with MPS it is the CPU that walks
+        assert gpu.downloads > 0
+    assert not any(here.failures.values())
+    assert 0 < here.drift < 2 * there.drift
+
+
+@pytest.mark.parametrize("quality", [3, 6])
+def test_trials_in_bfloat16(
+    gpu: Accelerator, only: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, quality: int
+) -> None:
+    """What an encoder only compares it makes so where the device is fast at it, as a CPU does."""
+    monkeypatch.delenv("MLIC_BF16")
+    monkeypatch.setattr(arithmetic, "_multiplies_bf16", lambda kind: True)
+    name = only(INTEGERS)
+    gpu.reset()
+    file = saved(name, str(gpu.device), quality=quality)
+    assert gpu.uploads > 0
+    assert file == saved(name, "cpu", quality=quality)
