@@ -34,8 +34,14 @@ _ON = {
     Tensor.is_cuda.__get__: "cuda",  # type: ignore[attr-defined]
     Tensor.is_mps.__get__: "mps",  # type: ignore[attr-defined]
 }
-_SIZED_BY_VALUES = {"nonzero", "masked_select", "equal", "_unique2", "unique_dim", "is_nonzero"}
+_SIZED_BY_VALUES = {"nonzero", "masked_select", "equal", "_unique2", "unique_dim"}
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
+
+_READS = {
+    Tensor.item,
+    *(Tensor.__bool__, Tensor.__int__, Tensor.__index__, Tensor.__float__, Tensor.__complex__),
+}
+"""Functions that read a number: in inference mode no operator tells of it."""
 
 current: "Accelerator | None" = None
 
@@ -126,6 +132,11 @@ class Accelerator(TorchFunctionMode):
             return self.device
         if ours and func in _ON:
             return _ON[func] == self.device.type
+        if ours and func in _READS:
+            before = self.scalar_reads
+            number = self._plain(func, args, kwargs)
+            self.scalar_reads = max(self.scalar_reads, before + 1)  # perhaps an operator told
+            return number
         if ours and func in (Tensor.numpy, Tensor.__array__):
             msg = f"can't convert {self.device} device type tensor to numpy"
             raise TypeError(msg)

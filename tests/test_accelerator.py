@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import pillow_mlic
 from pillow_mlic import packs
@@ -398,6 +399,16 @@ def test_the_rig_refuses_what_a_gpu_refuses(gpu: Accelerator) -> None:
         for make in (there.double, lambda: torch.zeros(2, dtype=torch.float64, device="mps")):
             with pytest.raises(TypeError, match="float64"):
                 make()
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_the_rig_counts_numbers_that_are_read(gpu: Accelerator, inference: bool) -> None:
+    with torch.inference_mode(inference):
+        x = torch.arange(6.0).to(gpu.device)
+        for read in (float, bool, int, Tensor.item):
+            gpu.reset()
+            read(x.sum())
+            assert gpu.counts() == (0, 0, 1, 0), read
 
 
 def test_the_rig_counts(gpu: Accelerator) -> None:
