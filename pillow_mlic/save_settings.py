@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import models
 from .coding.goals import KINDS, Target
 from .engines import Needs, devices, engine_for
 from .format import container
@@ -97,9 +98,10 @@ class SaveSettings:
         options = {name: value for name, value in options.items() if value is not None}
         target = Target.of(options)
         quality = _quality(options.get("quality", DEFAULT_QUALITY))
+        name, steps = models.refined(options.get("model") or "")
         # Where a PSNR is asked for, the pack for squared error reaches it in fewer bytes.
         usual = packs.DEFAULT_MODEL if target and target.kind == "target_psnr" else None
-        file = packs.find(options.get("model") or usual, quality)
+        file = packs.find(name or usual, quality)
         if target is not None:
             target.check_quality_is_free(file.name, file.quality)
         device = options.get("device")
@@ -112,7 +114,7 @@ class SaveSettings:
             tile=checked_tile(options.get("tile", DEFAULT_TILE)),
             fixed_tile="tile" in options,
             optimize=_optimize(options.get("optimize"), file),
-            refine=_steps(options.get("refine", 0)),
+            refine=_steps(options.get("refine", steps)),
             preview=flag("preview", options.get("preview", False)),
             texture=_texture(options.get("texture"), file, target),
             device=device,

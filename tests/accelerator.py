@@ -17,6 +17,7 @@ Python's questions (`x.device`, `x.to`) get the accelerator's answers.
 
 import functools
 import re
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 CPU = torch.device("cpu")
 _DEVICE_OF = Tensor.device.__get__  # type: ignore[attr-defined]
@@ -33,8 +34,14 @@ _ON = {
     Tensor.is_cuda.__get__: "cuda",  # type: ignore[attr-defined]
     Tensor.is_mps.__get__: "mps",  # type: ignore[attr-defined]
 }
-_SIZED_BY_VALUES = {"nonzero", "masked_select", "equal", "_unique2", "unique_dim", "is_nonzero"}
+_SIZED_BY_VALUES = {"nonzero", "masked_select", "equal", "_unique2", "unique_dim"}
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
+
+_READS = {
+    Tensor.item,
+    *(Tensor.__bool__, Tensor.__int__, Tensor.__index__, Tensor.__float__, Tensor.__complex__),
+}
+"""Functions that read a number: in inference mode no operator tells of it."""
 
 current: "Accelerator | None" = None
 
@@ -125,6 +132,11 @@ class Accelerator(TorchFunctionMode):
             return self.device
         if ours and func in _ON:
             return _ON[func] == self.device.type
+        if ours and func in _READS:
+            before = self.scalar_reads
+            number = self._plain(func, args, kwargs)
+            self.scalar_reads = max(self.scalar_reads, before + 1)  # perhaps an operator told
+            return number
         if ours and func in (Tensor.numpy, Tensor.__array__):
             msg = f"can't convert {self.device} device type tensor to numpy"
             raise TypeError(msg)
@@ -175,6 +187,8 @@ class Accelerator(TorchFunctionMode):
         return _Copy.apply(tensor, goes)
 
     def _here(self, made: Any) -> Any:
+        if isinstance(made, Tensor):  # nearly always
+            return self.wrap(made)
         return tree_map_only(Tensor, self.wrap, made)
 
     def wrap(self, tensor: Tensor) -> Tensor:
@@ -215,10 +229,10 @@ class Accelerator(TorchFunctionMode):
         return self._here(result) if name != "copy_" else args[0]
 
     def _check(self, name: str, func: Any, args: Any, kwargs: Any) -> None:
-        tensors = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor)]
         if name in self.forbidden or name in _lacking(self.device.type):
             msg = f"The operator 'aten::{name}' is not currently implemented for {self.device}"
             raise NotImplementedError(msg)
+        tensors = _tensors((*args, *kwargs.values()))
         elsewhere = [x for x in tensors if not isinstance(x, OnDevice)]
         if name in _INDEXING and isinstance(args[0], OnDevice):  # indexes may come from the CPU
             self.uploads += len(elsewhere)
@@ -230,6 +244,15 @@ class Accelerator(TorchFunctionMode):
         if any(x.dim() for x in elsewhere):
             msg = f"Expected all tensors to be on the same device ({self.device}, cpu) in {func}"
             raise RuntimeError(msg)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """The tensors among an operator's arguments, in lists and tuples, too."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
 
 
 class _Copy(torch.autograd.Function):

@@ -1,5 +1,6 @@
 """Every model on an emulated GPU, NVIDIA's and Apple's: the files and pixels are the CPU's."""
 
+import functools
 import io
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import pillow_mlic
 from pillow_mlic import packs
 from pillow_mlic.coding.coding import Coding
 from pillow_mlic.coding.encoder import Encoder
 from pillow_mlic.diagnostics import bits, skipping
-from pillow_mlic.engines import Needs, devices, engine_for
+from pillow_mlic.diagnostics.portability import Setting, decode_all
+from pillow_mlic.engines import Needs, arithmetic, devices, engine_for
 from pillow_mlic.engines.arithmetic import memory_errors
 from pillow_mlic.engines.base import LatentArrays, RoundingArrays
 from pillow_mlic.errors import DeviceMemoryError
@@ -26,12 +29,42 @@ from pillow_mlic.training.loop import Settings, Trainer
 from .accelerator import Accelerator, Counts, OnDevice
 from .conftest import GOLDEN, WITH_INTEGERS, make_small_model, photograph
 from .family import VARIANTS, make, write_pack
+from .test_portability import jobs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
 
 DEVICES = ("cuda", "mps")
+SLOW = pytest.mark.slow
 FLOATS, INTEGERS = "mlicv2-lite in floats", "mlicv2-lite"
 ALL = (INTEGERS, FLOATS, *VARIANTS)
+DIFFERENT = (INTEGERS, FLOATS, "lalic", "mlicv2 selective")
+"""Models that have between them nearly all that the others are made of."""
+
+
+def cases(*ways: Any, quick: Callable[[str, str, Any], bool], models: Any = ALL) -> list[Any]:
+    """Every (device, model, way); those that are not `quick` are slow."""
+    return [
+        pytest.param(device, model, way, marks=[] if quick(device, model, way) else SLOW)
+        for device in DEVICES
+        for model in models
+        for way in ways
+    ]
+
+
+def is_quick(device: str, model: str, way: str) -> bool:
+    """Every model is coded once on each device; other ways have fewer models, fewer with MPS."""
+    if way == "optimize" or model in DIFFERENT:
+        return True
+    return device == "cuda" and model in MORE.get(way, ALL)
+
+
+MORE = {
+    "plain": (),
+    "refine": ("mlic",),  # whose local context is made of convolutions
+    "train": ("mlic", "mlic+", "mlic-ex", "mlic++"),
+}
+"""By what is done, the models that do it quickly enough on one device, besides `DIFFERENT`."""
+PAIRS = [pytest.param(*case.values[:2], marks=case.marks) for case in cases("read", quick=is_quick)]
 
 
 @pytest.fixture(params=DEVICES)
@@ -82,22 +115,34 @@ def opened(file: bytes, device: str) -> Any:
         return np.asarray(image.decode(device=device), dtype=int)
 
 
-OPTIONS = ({"optimize": False}, {"optimize": True}, {"refine": 1, "width": 64})
+@functools.cache
+def on_the_cpu(model: str, **options: Any) -> tuple[bytes, Any]:
+    """A file that the CPU writes, and the pixels that it decodes to; nobody may change them."""
+    file = saved(model, "cpu", **options)
+    return file, opened(file, "cpu")
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=("plain", "optimize", "refine"))
-def test_files_are_those_of_the_cpu(gpu: Accelerator, model: str, options: dict[str, Any]) -> None:
-    device = str(gpu.device)
-    file = saved(model, device, **options)
+WAYS = {"plain": {"optimize": False}, "optimize": {"optimize": True}, "refine": {"refine": 1}}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "model", "way"), cases(*WAYS, quick=is_quick), indirect=["gpu", "model"]
+)
+def test_files_are_those_of_the_cpu(gpu: Accelerator, model: str, way: str) -> None:
+    device, width = str(gpu.device), 64 if way == "refine" else 100
+    expected, pixels = on_the_cpu(model, width=width, **WAYS[way])
+    gpu.reset()
+    file = saved(model, device, width=width, **WAYS[way])
     assert min(gpu.counts()[:2]) > 0, "then nothing has run there"
-    assert file == saved(model, "cpu", **options)
-    assert np.abs(opened(file, device) - opened(file, "cpu")).max() <= 1
+    assert file == expected
+    assert np.abs(opened(file, device) - pixels).max() <= 1
 
 
+@pytest.mark.parametrize(("gpu", "model"), PAIRS, indirect=True)
 def test_parts_of_files(gpu: Accelerator, model: str) -> None:
     """A region, and the first slices."""
     device = str(gpu.device)
-    file = saved(model, "cpu", optimize=False)
+    file, _ = on_the_cpu(model, width=100, optimize=True)
     for read in (
         partial(pillow_mlic.decode_region, box=(30, 10, 90, 60)),
         partial(pillow_mlic.decode_slices, slices=1),
@@ -110,6 +155,7 @@ def test_parts_of_files(gpu: Accelerator, model: str) -> None:
         assert np.abs(here - there).max() <= 1
 
 
+@pytest.mark.parametrize(("gpu", "model"), PAIRS, indirect=True)
 def test_batches(gpu: Accelerator, model: str) -> None:
     """Several pictures at once, in encoder and decoder, with both guard bands."""
     pack = packs.load(packs.find(model.split()[0]))
@@ -126,32 +172,42 @@ def test_batches(gpu: Accelerator, model: str) -> None:
         np.testing.assert_allclose(both[0][1], both[1][1], atol=1e-3)
 
 
-@pytest.mark.parametrize("stage", ["all", "selection"])
+TRAINED = [
+    *cases("all", quick=lambda device, model, _: is_quick(device, model, "train")),
+    *cases("selection", quick=lambda *_: True, models=["mlicv2 selective"]),
+]
+TRAINED = [case for case in TRAINED if case.values[1] != FLOATS]  # the same as the other
+
+
+@pytest.mark.parametrize(("gpu", "model", "stage"), TRAINED, indirect=["gpu"])
 def test_a_training_step(gpu: Accelerator, tmp_path: Path, model: str, stage: str) -> None:
     """The step of the CPU, but for the last digits; random numbers are those of the device."""
-    if stage == "selection" and model != "mlicv2 selective":
-        pytest.skip("has nothing to select")
-    quality = None if model.startswith(INTEGERS) else 3.0
+    expected = trained(model, stage, "cpu", tmp_path / "cpu")
+    gpu.reset()
+    found = trained(model, stage, str(gpu.device), tmp_path / "gpu")
+    assert gpu.counts().uploads > 0
+    assert found[0] == pytest.approx(expected[0], rel=1e-4)
+    assert found[1] == pytest.approx(expected[1], abs=1e-4)
+    assert max(found[1]) > 0
+
+
+def trained(model: str, stage: str, device: str, run: Path) -> tuple[list[float], list[float]]:
+    """Losses of two steps, and by how much each parameter has changed."""
+    quality = None if model == INTEGERS else 3.0
     settings = Settings(
         batch=2, crop=64, warm_up=2, bf16=False, quality=quality, stage=stage, rate=1e-3
     )
-    changed = []
-    for device in (str(gpu.device), "cpu"):
-        network = (make_small_model() if quality is None else make(model)).train()
-        before = [p.detach().clone() for p in network.parameters()]
-        pictures = [np.asarray(photograph(96, 80))]
-        trainer = Trainer(network, pictures, tmp_path / device, settings, torch.device(device))
-        (tmp_path / device).mkdir()
-        found: list[float] = []
-        trainer.train(2, None, False, lambda r, found=found: found.append(r.loss))
-        after = [p.detach().cpu() for p in trainer.model.parameters()]
-        assert isinstance(next(trainer.model.parameters()), OnDevice) == (device != "cpu")
-        changed.append(
-            (found, [float((b - a).abs().max()) for a, b in zip(before, after, strict=True)])
-        )
-    assert changed[0][0] == pytest.approx(changed[1][0], rel=1e-4)
-    assert changed[0][1] == pytest.approx(changed[1][1], abs=1e-4)
-    assert max(changed[0][1]) > 0
+    network = (make_small_model() if quality is None else make(model)).train()
+    before = [p.detach().clone() for p in network.parameters()]
+    run.mkdir()
+    trainer = Trainer(
+        network, [np.asarray(photograph(96, 80))], run, settings, torch.device(device)
+    )
+    losses: list[float] = []
+    trainer.train(2, None, False, lambda r: losses.append(r.loss))
+    after = [p.detach().cpu() for p in trainer.model.parameters()]
+    assert isinstance(next(trainer.model.parameters()), OnDevice) == (device != "cpu")
+    return losses, [float((b - a).abs().max()) for a, b in zip(before, after, strict=True)]
 
 
 # ---- round trips ---------------------------------------------------------------------------------
@@ -345,6 +401,16 @@ def test_the_rig_refuses_what_a_gpu_refuses(gpu: Accelerator) -> None:
                 make()
 
 
+@pytest.mark.parametrize("inference", [False, True])
+def test_the_rig_counts_numbers_that_are_read(gpu: Accelerator, inference: bool) -> None:
+    with torch.inference_mode(inference):
+        x = torch.arange(6.0).to(gpu.device)
+        for read in (float, bool, int, Tensor.item):
+            gpu.reset()
+            read(x.sum())
+            assert gpu.counts() == (0, 0, 1, 0), read
+
+
 def test_the_rig_counts(gpu: Accelerator) -> None:
     x = torch.arange(6.0).view(2, 3).to(gpu.device)
     assert gpu.counts() == (1, 0, 0, 0)
@@ -383,3 +449,30 @@ def test_diagnostics(gpu: Accelerator, only: Callable[[str], str], tmp_path: Pat
     photograph(64, 64).save(tmp_path / "a.png")
     (row,) = skipping.measure([tmp_path / "a.png"], "mlicv2", gpu.device)
     assert row.selective.coded < row.plain.coded
+
+
+def test_the_check_of_portability(gpu: Accelerator, only: Callable[[str], str]) -> None:
+    """All settings of a decoder, and how far its scales are from the true ones."""
+    pack = packs.load(packs.find(only("mlicv2 selective").split()[0]))
+    jobs = jobs_of(pack, photograph(64, 64), (3.0,))
+    settings = [Setting("", noise=0.5, device=name) for name in (str(gpu.device), "cpu")]
+    gpu.reset()
+    here, there = (decode_all(setting, pack, jobs) for setting in settings)
+    if gpu.device.type == "cuda":  # with MPS it is the CPU that walks
+        assert gpu.downloads > 0
+    assert not any(here.failures.values())
+    assert 0 < here.drift < 2 * there.drift
+
+
+@pytest.mark.parametrize("quality", [3, 6])
+def test_trials_in_bfloat16(
+    gpu: Accelerator, only: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, quality: int
+) -> None:
+    """What an encoder only compares it makes so where the device is fast at it, as a CPU does."""
+    monkeypatch.delenv("MLIC_BF16")
+    monkeypatch.setattr(arithmetic, "_multiplies_bf16", lambda kind: True)
+    name = only(INTEGERS)
+    gpu.reset()
+    file = saved(name, str(gpu.device), quality=quality)
+    assert gpu.uploads > 0
+    assert file == saved(name, "cpu", quality=quality)

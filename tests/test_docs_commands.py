@@ -24,6 +24,7 @@ from pillow_mlic import cli, models
 from pillow_mlic.bulk import pool
 from pillow_mlic.cli import demo
 from pillow_mlic.distortion.costs import MIN_CROPS
+from pillow_mlic.training.recipes import RECIPES, Schedule
 
 from .conftest import SMALL, photograph
 from .documentation import ROOT, commands
@@ -101,9 +102,11 @@ def smaller(line: str) -> str:
     for pattern, replacement in SMALLER:
         line = re.sub(pattern, replacement, line)
     if "mlic train " in line:
-        # A cooldown has the crops of its trunk; some distortions need larger ones than others.
+        # A cooldown has the crops of its trunk, a recipe its own (see `here`); some distortions
+        # need larger ones than others.
         side = next((n for d, n in MIN_CROPS.items() if f"--distortion {d}" in line), 64)
-        line += " --batch 2" + ("" if "--cooldown" in line else f" --crop {side}")
+        given = "--cooldown" in line or "--recipe" in line
+        line += " --batch 2" + ("" if given else f" --crop {side}")
     return line
 
 
@@ -173,6 +176,8 @@ def here(things: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr("platformdirs.user_data_path", lambda *_, **__: data / "pillow-mlic")
     monkeypatch.setattr(demo, "photograph", lambda: folder / "photo.jpg")
+    brief = {stage: Schedule(((0, 1e-4),), ((0, 64),), 1) for stage in RECIPES["mlicv2"]}
+    monkeypatch.setitem(RECIPES, "mlicv2", brief)
     # As with one worker, but without starting a process for it.
     monkeypatch.setattr(pool, "run", lambda order, jobs, workers: pool.here(order, jobs))
     whole = models.create

@@ -22,6 +22,7 @@ from pillow_mlic.models.layers.checkerboard import ANCHOR, NON_ANCHOR, keep, put
 from pillow_mlic.models.layers.checkerboard_conv import StackedCheckerboard
 from pillow_mlic.models.layers.reweighted import GuidedContext, Reweighting
 from pillow_mlic.models.layers.rotary import Rotary
+from pillow_mlic.models.layers.rwkv import BiRwkvBlock
 
 from .coders import coding_of, encode
 from .conftest import photograph
@@ -278,6 +279,16 @@ def test_rotary_products_know_distances_only() -> None:
     product = (turned_q[2, 1] * turned_k[4, 5]).sum()
     assert torch.isclose(product, (turned_q[1, 0] * turned_k[3, 4]).sum())
     assert not torch.isclose(product, (turned_q[1, 0] * turned_k[4, 4]).sum())
+
+
+def test_both_ways_of_lalics_blocks_are_exact_in_float64() -> None:
+    """With float32 weights, on a GPU and on the CPU."""
+    torch.manual_seed(0)
+    block = BiRwkvBlock(8)
+    x = torch.randn(1, 6, 8, 8, dtype=torch.float64)
+    plain = block(x).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(block(x.clone()), plain, rtol=1e-12, atol=1e-13)
 
 
 def test_reweighting_weighs_channels() -> None:

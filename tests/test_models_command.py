@@ -11,7 +11,7 @@ from pillow_mlic import cli, models
 from pillow_mlic.models.base import Latents, ZeroCoder
 from pillow_mlic.models.complexity import SIDE, complexity
 
-from .family import VARIANTS, make
+from .family import VARIANTS, make, write_pack
 
 KMAC = {
     "mlicv2-lite": (26.7, 26.1),
@@ -95,6 +95,24 @@ def test_the_table(
     assert head.split()[0] == "model"
     assert row.split()[0] == "mlicv2-lite"
     assert row.endswith("none installed")
+
+
+def test_a_refined_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The network of another, in so many steps that nobody counts its multiplications."""
+    write_pack(make("mlicv2"), "mlicv2", tmp_path / "mine.safetensors")
+    monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path))
+    found = []
+    for name in ("mlicv2", "mlicv2+"):
+        assert cli.main(["models", name, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    plain, refined = found
+    assert plain["weights"] == ["mine"]
+    assert refined == plain | {"name": "mlicv2+", "refine": 3000, "encode_kmac_per_pixel": None}
+    assert plain["refine"] == 0
+    assert cli.main(["models", "mlicv2+"]) == 0
+    assert "3000 steps" in capsys.readouterr().out.splitlines()[1]
 
 
 def test_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pillow_mlic import cli, packs, plugin
+from pillow_mlic import cli, models, packs, plugin
+from pillow_mlic.bulk.order import Item, Order
+from pillow_mlic.bulk.places import Place
+from pillow_mlic.bulk.work import BatchWorker
 from pillow_mlic.coding import refinement
 from pillow_mlic.coding.encoder import Encoded, Encoder
 from pillow_mlic.distortion import costs
@@ -24,10 +27,12 @@ from pillow_mlic.models.layers.quality import lambda_of
 from pillow_mlic.models.layers.quantise import gaussian_bits
 from pillow_mlic.packs import Pack
 from pillow_mlic.packs.checkpoints import import_checkpoint
+from pillow_mlic.save_settings import SaveSettings
 from pillow_mlic.training.export import write_half
 
 from .coders import coding_of, decode, encode
 from .conftest import photograph
+from .family import make, write_pack
 from .test_published import small
 
 CPU = torch.device("cpu")
@@ -292,6 +297,46 @@ def test_codecs_under_test() -> None:
     for name in ("mlic~", "mlic~2", "mlic@", "mlic@x", "mlic:@3", "mlic:lalic@x", "avif@3"):
         with pytest.raises(ValueError, match="mlic@STEPS"):
             codecs.create(name)
+
+
+def test_a_refined_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MLICv2+ is MLICv2, refined unless told otherwise: in `save`, commands and batches."""
+    write_pack(make("mlicv2"), "mlicv2", tmp_path / "mine.safetensors")
+    monkeypatch.setenv("MLIC_WEIGHTS", str(tmp_path / "mine.safetensors"))
+    assert SaveSettings.of({"model": "mlicv2+"}).refine == 3000  # as published
+    monkeypatch.setitem(models.REFINED, "mlicv2+", models.Refined("mlicv2", 2))
+
+    def saved(name: str, **options: Any) -> bytes:
+        file = io.BytesIO()
+        photograph(64, 64).save(file, plugin.FORMAT, model=name, **options)
+        return file.getvalue()
+
+    refined, plain = saved("mlicv2", refine=2), saved("mlicv2")
+    assert refined != plain
+    assert saved("mlicv2+") == refined
+    assert saved("mlicv2+", refine=0) == plain
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in "ab":
+        photograph(64, 64).save(pictures / f"{name}.png")
+    command = ["encode", str(pictures / "a.png"), "--model", "mlicv2+", "--quiet", "--force"]
+    for extra, expected in ([], refined), (["--refine", "0"], plain):
+        assert cli.main([*command, *extra]) == 0
+        assert (pictures / "a.mlic").read_bytes() == expected
+    out = tmp_path / "c.mlic"
+    sources = [Place(str(pictures / name)) for name in ("a.png", "b.png")]
+    pair = [Item(source, Place(str(out)), 1, "", ours=True) for source in sources]
+    for record in BatchWorker(Order(options={"model": "mlicv2+"}))(pair):
+        assert "error" not in record
+        assert out.read_bytes() == refined
+    for command, hint in (
+        (["train", str(pictures), str(tmp_path / "run"), "--steps", "1"], "here say mlicv2"),
+        (["bench", "speed", str(pictures / "a.png")], "here say mlicv2"),
+    ):
+        assert cli.main([*command, "--model", "mlicv2+"]) == 2
+        assert hint in capsys.readouterr().err
 
 
 # ---- the parts -----------------------------------------------------------------------------------

@@ -17,9 +17,11 @@ from pillow_mlic.models.base import Latents
 from pillow_mlic.models.lambdas import LAMBDAS, MS_SSIM_LAMBDAS, quality_of
 from pillow_mlic.models.layers.factorised import FactorisedPrior
 from pillow_mlic.training import session
+from pillow_mlic.training.data import Crops
 from pillow_mlic.training.export import export
 from pillow_mlic.training.loop import Settings, Trainer, load_state, settings_from
 from pillow_mlic.training.objective import SelectionCoder
+from pillow_mlic.training.recipes import RECIPES, Schedule
 from pillow_mlic.training.session import TrainingRequest, train
 
 from .accelerator import Accelerator
@@ -206,6 +208,84 @@ def test_the_loss_of_decisions() -> None:
     p = odds.flatten() / (1 + odds.flatten())
     terms = torch.stack([-(1 - p[0]).log(), -4 * p[1].log(), -(1 - p[2]).log(), -2 * p[3].log()])
     assert torch.isclose(coder.loss, terms.sum() / 2 / 4)
+
+
+SHORT = Schedule(((0, 3e-3), (2, 1e-3), (5, 1e-4)), ((0, 64), (3, 128)), 6)
+
+
+@pytest.fixture
+def short_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "mlicv2", {"all": SHORT})
+
+
+def test_the_published_recipe() -> None:
+    """MLICv2, section 4.1.2."""
+    rates = {0: 1e-4, 1_499_999: 1e-4, 1_500_000: 3e-5, 1_800_000: 1e-5, 1_900_000: 3e-6}
+    rates |= {1_899_999: 1e-5, 1_949_999: 3e-6, 1_950_000: 1e-6, 1_999_999: 1e-6}
+    schedule = replace(QUICK, recipe="mlicv2").schedule()
+    assert {step: schedule.rate(step) for step in rates} == rates
+    assert [schedule.crop(step) for step in (0, 1_199_999, 1_200_000)] == [256, 256, 512]
+    assert schedule.steps == 2_000_000
+    first, last = (RECIPES["mlicv2"][stage] for stage in ("hyperprior", "selection"))
+    assert (first.rate(10**6), first.crop(10**6), first.steps) == (1e-4, 256, 2_000_000)
+    assert (last.rate(0), last.crop(0), last.steps) == (1e-3, 256, 20_000)
+
+
+@pytest.mark.usefixtures("short_recipe")
+@pytest.mark.parametrize("stops", [(), (1, 2, 4), (3, 5)])
+def test_a_recipe_of_a_few_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: tuple[int, ...]
+) -> None:
+    """Every step has its rate and its crops, wherever the run was stopped in between."""
+    sides, batch = [], Crops.batch
+
+    def noted(crops: Crops, step: int, count: int) -> torch.Tensor:
+        sides.append(crops.size)
+        return batch(crops, step, count)
+
+    monkeypatch.setattr(Crops, "batch", noted)
+    settings = replace(QUICK, recipe="mlicv2", warm_up=1)
+    through = trainer("mlicv2", tmp_path, settings)
+    rates: list[float] = []
+    through.train(6, None, False, lambda r: rates.append(r.rate), report_seconds=0)
+    assert rates == [3e-3, 3e-3, 1e-3, 1e-3, 1e-3, 1e-4]
+    assert sides == [64, 64, 64, 128, 128, 128]
+    part = trainer("mlicv2", tmp_path, settings)
+    for stop in (*stops, 6):
+        part.train(stop - part.step, None, False, silent)
+        state = load_state(tmp_path / "state.pt")
+        part = trainer("mlicv2", tmp_path, settings_from(state))
+        part.load(state)
+    assert sides[6:] == sides[:6]
+    for a, b in zip(through.model.parameters(), part.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.usefixtures("short_recipe")
+def test_a_recipe_ends_by_itself(tmp_path: Path) -> None:
+    photos, run, start = tmp_path / "photos", tmp_path / "run", tmp_path / "a.safetensors"
+    photos.mkdir()
+    photograph(80, 80).save(photos / "a.png")  # enough for the first crops
+    write_pack(make("mlicv2"), "mlicv2", start)
+    changes = {"quality": 3.0, "batch": 1, "recipe": "mlicv2"}
+    request = TrainingRequest(photos, run, "mlicv2", start=start, changes=changes)
+    with pytest.raises(ValueError, match="no picture has sides of 128 pixels"):
+        train(request, silent)
+    photograph(140, 140).save(photos / "b.png")
+    train(replace(request, steps=2), silent)
+    resumed = TrainingRequest(photos, run, "mlicv2")  # the run knows its recipe
+    card = packs.inspect(train(replace(resumed, minutes=60.0), silent)).card
+    assert (card["steps"], card["recipe"], card["crop"], card["rate"]) == (6, "mlicv2", 128, 1e-4)
+    for impossible, message in (
+        (resumed, "has had the 6 steps of the recipe mlicv2"),
+        (replace(resumed, changes={"rate": 1e-3}), "leave out --rate"),
+        (replace(resumed, changes={"crop": 64}), "leave out --crop"),
+        (replace(resumed, changes={"stage": "selection"}), "no stage 'selection'; it has all"),
+        (replace(resumed, changes={"recipe": "mlicv3"}), "there is no recipe 'mlicv3'"),
+        (replace(resumed, cooldown=True), "say how long"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(impossible, silent)
 
 
 def test_requests_that_cannot_be(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .. import conversion, plugin, save_settings, saving, settings
+from .. import conversion, models, plugin, save_settings, saving, settings
 from ..coding.content import look
 from ..coding.goals import KINDS
 from ..coding.picture import native_mode
@@ -105,7 +105,8 @@ class BatchWorker:
     def _padded(self, image: Image.Image) -> tuple[int, int] | None:
         """The padded size of a picture that may be encoded together with others; None if
         not."""
-        alone = {*KINDS, "refine", "lossless"} & set(self._options)
+        refined = models.refined(self._options.get("model", "")).steps
+        alone = refined or {*KINDS, "refine", "lossless"} & set(self._options)
         width, height = (-(-side // 64) * 64 for side in image.size)
         tile = self._options.get("tile", save_settings.DEFAULT_TILE)
         small = width * height <= TOGETHER and max(width, height) <= tile

@@ -91,7 +91,6 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refine",
         type=natural,
-        default=0,
         metavar="STEPS",
         help="search better latents for this picture in so many steps (100 is a good start), each "
         "of which takes about as long as plain encoding; decoding stays as it is",
@@ -114,14 +113,15 @@ def save_options(args: argparse.Namespace) -> dict[str, Any]:
 
     `--strip` is not among them: commands strip pictures themselves.
     """
-    names = ("quality", "target_bpp", "max_bytes", "target_psnr", "model", "device", "texture")
+    names = (
+        *("quality", "target_bpp", "max_bytes", "target_psnr"),
+        *("model", "device", "refine", "texture"),
+    )
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.lossless:
         options["lossless"] = True
     if args.no_optimize:
         options["optimize"] = False
-    if args.refine:
-        options["refine"] = args.refine
     if args.preview:
         options["preview"] = True
     return options

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import packs
+from ..training.recipes import RECIPES
 from . import common
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="all (default): everything; hyperprior: without contexts, a good start for all; "
         "selection (mlicv2, the last stage): only learn which symbols need not be coded; texture "
         "(mlicv2-lite, the last stage): only learn to make textures of noise",
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        help="rates, crops and number of steps as a paper has them for the stage, in place of "
+        "--rate and --crop; --minutes and --steps may stop earlier",
     )
     parser.add_argument(
         "--from",
@@ -98,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..training.session import TrainingRequest, train
 
-    names = ("batch", "crop", "rate", "seed", "bf16", "quality", "distortion", "stage")
+    names = ("batch", "crop", "rate", "seed", "bf16", "quality", "distortion", "stage", "recipe")
     request = TrainingRequest(
         data=args.data,
         run=args.run_folder,

@@ -206,6 +206,8 @@ class EncodingCoder:
     @property
     def estimated_bits(self) -> float:
         """Bits of all tiles so far as the model expects them; 0 unless they were asked for."""
+        if not self._estimate:
+            return 0.0  # a GPU would be waited for
         return float(self._gaussian_bits) + self._table_bits
 
     def count(self) -> int:

@@ -31,6 +31,17 @@ PUBLISHED = ("mlic++", "lalic")
 """Networks whose authors have published weights."""
 
 
+class Refined(NamedTuple):
+    """A network whose files are refined in so many steps unless `save(refine=)` says otherwise."""
+
+    network: str
+    steps: int
+
+
+REFINED = {"mlicv2+": Refined("mlicv2", 3000)}
+"""Names that `save` knows besides; to a file it is the network."""
+
+
 def names() -> list[str]:
     """Names that `create` knows."""
     return list(REGISTRY)
@@ -39,6 +50,11 @@ def names() -> list[str]:
 def number_of(name: str) -> int:
     """The number of model `name` in files; ValueError with the known names otherwise."""
     return _entry(name).number
+
+
+def refined(name: str) -> Refined:
+    """What a name given to `save` stands for: by default itself, in no steps."""
+    return REFINED.get(name, Refined(name, 0))
 
 
 def name_of(number: int) -> str | None:
@@ -82,7 +98,15 @@ def identify(state: Any) -> tuple[str, Any]:
     raise ValueError(msg)
 
 
+def no_network(name: str) -> str:
+    """Why a name of `REFINED` is refused where a network is asked for."""
+    network = REFINED[name].network
+    return f"{name} is {network} with refined latents, for encoding alone; here say {network}"
+
+
 def _entry(name: str) -> Entry:
+    if name in REFINED:
+        raise ValueError(no_network(name))
     if name not in REGISTRY:
         msg = f"there is no model {name!r}; the models are {', '.join(REGISTRY)}"
         raise ValueError(msg)

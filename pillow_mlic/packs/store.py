@@ -111,6 +111,8 @@ def find(name: str | None = None, quality: float = 3.0) -> PackFile:
             f"{published if name in models.PUBLISHED else ''} and put them into {folders()[0]}"
         )
         raise WeightsError(msg)
+    if name in models.REFINED:
+        raise ValueError(models.no_network(name))
     msg = (
         f"there is no model or weight pack {name!r}; "
         f"models: {', '.join(models.names())}; packs found: {have}"

@@ -55,6 +55,9 @@ class Crops:
 
     def __init__(self, pictures: list[Pixels], size: int, seed: int = 0) -> None:
         self.pictures = [p for p in pictures if min(p.shape[:2]) >= size]
+        if not self.pictures:
+            msg = f"no picture has sides of {size} pixels, as crops of this size need"
+            raise ValueError(msg)
         self.size = size
         self.seed = seed
         areas = np.array([p.shape[0] * p.shape[1] for p in self.pictures], dtype=np.float64)

@@ -24,6 +24,7 @@ from ..models.base import Latents
 from .data import Crops
 from .objective import Figures, rate_distortion, selection, stratified_qualities
 from .optimiser import Average, gradients, make_adam, set_rate
+from .recipes import Schedule, schedule_of
 from .texture import textured
 
 STATE = "state.pt"
@@ -54,6 +55,14 @@ class Settings:
     stage: str = "all"
     """Or "hyperprior": without contexts; "selection": only the networks that choose which symbols
     are coded; "texture": only synthesis, with noise where symbols are zero."""
+    recipe: str = ""
+    """A name of `recipes.RECIPES`, whose schedule takes the place of `rate` and `crop`; or none."""
+
+    def schedule(self) -> Schedule:
+        """Rates and sides of crops by step; ValueError for a recipe that there is not."""
+        if self.recipe:
+            return schedule_of(self.recipe, self.stage)
+        return Schedule(((0, self.rate),), ((0, self.crop),))
 
 
 class TrainingReport(NamedTuple):
@@ -116,7 +125,7 @@ class Trainer:
         self.settings = settings
         self.run = run
         self.device = device
-        self.crops = Crops(pictures, settings.crop, settings.seed)
+        self.schedule = settings.schedule()
         self.optimiser = make_adam(model, device)
         self.average = Average(model, settings.average)
         self.step = 0
@@ -126,16 +135,22 @@ class Trainer:
         if settings.batch < 1 or settings.batch % self.group.size:
             msg = f"a batch of {settings.batch} cannot be shared by {self.group.size} processes"
             raise ValueError(msg)
-        if settings.crop < 1 or settings.crop % 64:
-            msg = f"the side of a crop is {settings.crop}, but must be a multiple of 64"
+        sides, least = self.schedule.sides, MIN_CROPS[settings.distortion]
+        if sides[0] < 1 or sides[0] % 64:
+            msg = f"the side of a crop is {sides[0]}, but must be a multiple of 64"
             raise ValueError(msg)
-        least = MIN_CROPS[settings.distortion]
-        if settings.crop < least:
+        if sides[0] < least:
             msg = (
                 f"training for {settings.distortion} needs crops of {least} pixels a side or more, "
-                f"not {settings.crop}; give a larger --crop"
+                f"not {sides[0]}; give a larger --crop"
             )
             raise ValueError(msg)
+        self._crops = {side: Crops(pictures, side, settings.seed) for side in sides}
+
+    @property
+    def crops(self) -> Crops:
+        """Those of the current step."""
+        return self._crops[self.schedule.crop(self.step)]
 
     # ---- state -------------------------------------------------------------------------------
 
@@ -182,7 +197,7 @@ class Trainer:
         s = self.settings
         generator = torch.Generator(self.device).manual_seed(s.seed * 1_000_003 + self.step)
         y_channels, z_channels = self.model.channels  # type: ignore[misc]
-        y_side, z_side = s.crop // 16, s.crop // 64
+        y_side, z_side = self.crops.size // 16, self.crops.size // 64
         share = slice(
             self.group.rank * s.batch // self.group.size,
             (self.group.rank + 1) * s.batch // self.group.size,
@@ -271,7 +286,7 @@ class Trainer:
             figures.loss.backward()
             numbers = self._reduce(figures, fraction).cpu()
             fraction = float(numbers[3])
-            rate = s.rate * min(1.0, (self.step + 1) / s.warm_up)
+            rate = self.schedule.rate(self.step) * min(1.0, (self.step + 1) / s.warm_up)
             if cooldown:
                 rate *= max(0.0, 1 - fraction)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), s.clip, foreach=True)

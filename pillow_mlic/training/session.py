@@ -59,17 +59,11 @@ def train(
     branches off the trunk's state, without changing it, and writes its weights to `out`, by
     default RUN/MODEL-cooldown-STEP.safetensors. For a network for one quality, MODEL ends in
     the quality. The stage "hyperprior" writes no pack; the result is then its state.
-    Raises ValueError for a folder without pictures, or a file that is no state.
+    A recipe ends by itself, after its steps. Raises ValueError for a folder without pictures, or a
+    file that is no state.
     """
-    bounds = [b for b in (request.minutes, request.steps) if b is not None]
-    if not bounds or min(bounds) <= 0:
-        msg = "say how long to train: --minutes, --steps or both, more than 0"
-        raise ValueError(msg)
     if request.threads:
         torch.set_num_threads(request.threads)
-    request.run.mkdir(parents=True, exist_ok=True)
-    if request.out is not None:
-        request.out.parent.mkdir(parents=True, exist_ok=True)
     state_path = request.run / STATE
     state = load_state(state_path) if state_path.exists() else None
     if state is None and request.cooldown:
@@ -79,8 +73,12 @@ def train(
         msg = f"{request.run} has been begun already; start from other weights in a new folder"
         raise ValueError(msg)
     settings = _settings(request, state)
+    steps = _steps(request, settings, 0 if state is None else state["step"])
+    request.run.mkdir(parents=True, exist_ok=True)
+    if request.out is not None:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
     device = _local(request.device)
-    pictures = load_folder(request.data, settings.crop, loading)
+    pictures = load_folder(request.data, settings.schedule().sides[0], loading)
     if state is not None:
         model = models.create(request.model, state["config"])
     else:
@@ -107,7 +105,7 @@ def train(
         export(trainer, request.model, out, averaged=True)
 
     trainer.train(
-        request.steps,
+        steps,
         request.minutes,
         request.cooldown,
         report,
@@ -131,8 +129,11 @@ def _settings(request: TrainingRequest, state: dict[str, Any] | None) -> Setting
             raise ValueError(msg)
         changes["quality"] = quality_of(request.lam, changes.get("distortion") or "psnr")
     settings = settings_from(state, NETWORK if network else None, **changes)
+    given = [name for name in ("rate", "crop") if changes.get(name) is not None]
     problem = None
-    if network and settings.quality is None:
+    if settings.recipe and given:
+        problem = f"the recipe {settings.recipe} says the {given[0]}; leave out --{given[0]}"
+    elif network and settings.quality is None:
         problem = f"{request.model} is trained for one quality; say --quality or --lambda"
     elif not network and settings.quality is not None:
         problem = f"{request.model} serves all qualities; leave out --quality and --lambda"
@@ -152,7 +153,24 @@ def _settings(request: TrainingRequest, state: dict[str, Any] | None) -> Setting
         problem = f"the stage {settings.stage} is trained last; say --from which weights"
     if problem is not None:
         raise ValueError(problem)
+    settings.schedule()  # raises where the recipe has no such stage
     return settings
+
+
+def _steps(request: TrainingRequest, settings: Settings, done: int) -> int | None:
+    """Steps to train: as asked for, and no more than a recipe has left; ValueError where nothing
+    says when to stop, or nothing is left."""
+    bounds = [b for b in (request.minutes, request.steps) if b is not None]
+    whole = None if request.cooldown else settings.schedule().steps
+    if min(bounds, default=0 if whole is None else 1) <= 0:
+        msg = "say how long to train: --minutes, --steps or both, more than 0"
+        raise ValueError(msg)
+    if whole is None:
+        return request.steps
+    if done >= whole:
+        msg = f"{request.run} has had the {whole} steps of the recipe {settings.recipe}: it is done"
+        raise ValueError(msg)
+    return min(whole - done, request.steps or whole)
 
 
 def _name(model: str, settings: Settings) -> str:
