@@ -120,6 +120,19 @@ def scenes(studio: Studio, photo: Path, _folder: Path) -> None:
     studio.do("help", "theme-light")
 
 
+def blind_scene(studio: Studio, photo: Path, _folder: Path) -> None:
+    """Two versions without their names."""
+    window = studio.window
+    window.open([photo])
+    studio.do("theme-dark", "split", "zoom-1", "zoom-in", "blind")
+    studio.wait(lambda: window.session.blind.pair is not None)  # type: ignore[union-attr]
+    window.canvas.pan(*LOOK)
+    studio.rest()
+    studio.shoot("viewer-blind")
+    window.end_blind()
+    studio.do("theme-light")
+
+
 def batch_scene(studio: Studio, photo: Path, folder: Path) -> None:
     """Many files, seven of which are done."""
     window = studio.window
@@ -175,7 +188,12 @@ LOOK = (40, 130)
 """How far the picture is moved for the first screenshot, to its most interesting part."""
 
 
-SCENES = {"comparison": scenes, "waiting": waiting_scenes, "batch": batch_scene}
+SCENES = {
+    "comparison": scenes,
+    "blind": blind_scene,
+    "waiting": waiting_scenes,
+    "batch": batch_scene,
+}
 
 
 def main() -> None:
