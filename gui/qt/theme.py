@@ -174,7 +174,7 @@ def style_sheet(c: Colours) -> str:
     QPushButton#link:hover {{ text-decoration: underline; }}
     QPushButton#link:focus {{ border: 1px solid {c.accent}; padding: 2px 5px; }}
 
-    QComboBox, QAbstractSpinBox {{ min-height: 24px; }}
+    QComboBox, QAbstractSpinBox, QLineEdit#field {{ min-height: 24px; }}
     QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {c.line}; }}
     QSlider::sub-page:horizontal {{ background: {c.accent}; border-radius: 2px; }}
     QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -6px 0; border-radius: 8px;
