@@ -137,6 +137,7 @@ class TestOpening:
         assert "last picture" in window.banner.label.text()
         for _ in range(3):
             page(False)
+        assert window.memory.recent() == [tmp_path / "a.png"], "not what was paged through"
         assert window.canvas.view.y == pytest.approx(view.y)
         photograph(50, 40).save(tmp_path / "a.png")
         key(qtbot, window, Qt.Key.Key_F5)
