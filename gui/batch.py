@@ -202,12 +202,13 @@ class Batch:
         order = self._order
         assert order is not None
         waiting = (item for item in self.items if item.status == Status.WAITING)
+        known, all_of_it = self._pixels_a_byte, self._weights
         for item in waiting:
             target = self._target(item, order)
             if target is None:
                 item.status = Status.SKIPPED
                 item.reason = f"{item.target} is there already" if item.target else ""
-                self._begun += self._weight(item) / self._weights
+                self._begun += self._weight(item, known) / all_of_it
                 continue
             item.target, item.status = target, Status.WORKING
             self._ticket = self._worker.submit(
@@ -283,10 +284,10 @@ class Batch:
         have = sum(item.before for item in measured)
         return sum(item.pixels for item in measured) / have if have else 1.0
 
-    def _weight(self, item: QueuedFile, pixels_a_byte: float | None = None) -> float:
+    @staticmethod
+    def _weight(item: QueuedFile, pixels_a_byte: float) -> float:
         """How much work a file is."""
-        each = self._pixels_a_byte if pixels_a_byte is None else pixels_a_byte
-        return item.pixels or max(item.before * each, 1.0)
+        return item.pixels or max(item.before * pixels_a_byte, 1.0)
 
     @property
     def _weights(self) -> float:

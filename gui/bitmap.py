@@ -1,5 +1,7 @@
 """Where the bits went, in colour."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,20 @@ _STOPS = np.array(
     dtype=np.float64,
 )
 OPACITY = 0.78
+
+
+class BitMap(NamedTuple):
+    """Of every 16x16 block: its bits, and whether it lies in a lossless tile; (h, w) each."""
+
+    bits: NDArray[np.float32]
+    lossless: NDArray[np.bool_]
+
+
+def runs(marked: NDArray[np.bool_]) -> list[tuple[int, int, int]]:
+    """Marked blocks in rows: (row, first column, column behind the last)."""
+    edges = np.diff(marked.astype(np.int8), axis=1, prepend=0, append=0)
+    starts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
+    return [(int(y), int(x), int(end)) for (y, x), (_, end) in zip(starts, ends, strict=True)]
 
 
 def colours(shares: NDArray[np.float64]) -> NDArray[np.uint8]:

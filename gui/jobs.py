@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_mlic
@@ -21,6 +20,7 @@ from pillow_mlic.format.geometry import Box
 from pillow_mlic.opener import available_devices
 
 from . import choices, pictures, raster
+from .bitmap import BitMap
 from .parts import PartInView
 from .pictures import Picture
 from .progress import LOADING
@@ -293,15 +293,16 @@ def load_version(report: Report, source: Raster, path: Path, target: Path) -> Co
     )
 
 
-def bit_map(report: Report, data: bytes, device: str | None) -> NDArray[np.float32]:
-    """Bits of every 16x16 block of a .mlic file."""
+def bit_map(report: Report, data: bytes, device: str | None) -> BitMap:
+    """Bits and kind of every 16x16 block of a .mlic file."""
     try:
         from pillow_mlic.diagnostics import bits
     except ModuleNotFoundError as error:
         msg = "bit maps need torch; run: python -m pip install 'pillow-mlic[torch]'"
         raise ImportError(msg, name=error.name) from error
 
-    return bits.bit_map(io.BytesIO(data), device, report)
+    lossless = bits.kind_map(io.BytesIO(data)) > 0
+    return BitMap(bits.bit_map(io.BytesIO(data), device, report), lossless)
 
 
 def meet_goal(goal: Goal, coder: PictureCoder, chosen: choices.CodecChoice) -> tuple[float, bytes]:

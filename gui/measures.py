@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pillow_mlic.format.container import is_mlic
 
 from . import jobs
+from .bitmap import BitMap
 from .jobs import CodedPicture
 from .raster import Raster
 from .requests import Workers
@@ -29,7 +27,7 @@ class Measures:
         self._changed = changed
         self._say = say
         self._similarities: dict[Path, float | None] = {}
-        self._bits: dict[Path, NDArray[np.float32] | None] = {}
+        self._bits: dict[Path, BitMap | None] = {}
         self._tickets: dict[tuple[str, Path], tuple[Worker, Ticket]] = {}
 
     def want(self, pairs: Iterable[tuple[Raster, CodedPicture]]) -> None:
@@ -75,7 +73,7 @@ class Measures:
         """MS-SSIM of a version, if it is known."""
         return self._similarities.get(coded.raster.path)
 
-    def bits(self, coded: CodedPicture) -> NDArray[np.float32] | None:
+    def bits(self, coded: CodedPicture) -> BitMap | None:
         """The bit map of a version, if it is known."""
         return self._bits.get(coded.raster.path)
 
@@ -111,7 +109,7 @@ class Measures:
         del reason  # a dash says enough
         self._similar(path, None)
 
-    def _mapped(self, path: Path, bits: NDArray[np.float32]) -> None:
+    def _mapped(self, path: Path, bits: BitMap) -> None:
         self._tickets.pop(("bits", path), None)
         self._bits[path] = bits
         self._changed()

@@ -1,5 +1,6 @@
 """The files that can be paged through: which one is shown, and what comes next."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,11 +30,9 @@ class OpenedFiles:
         if not found:
             return None
         self.chosen, self._given, self.place = found, given, 0
+        self.paths = found
         if len(given) == 1 and given[0].is_file():
-            self.paths = found
             self.look_again()
-        else:
-            self.paths = found
         return found[0]
 
     def sort(self, order: FolderOrder) -> None:
@@ -49,8 +48,7 @@ class OpenedFiles:
         here = self.paths[self.place]
         alone = self._given[0] if len(self._given) == 1 else None
         if alone is not None and not alone.is_dir():
-            found = [p for p in alone.parent.iterdir() if is_picture(p) and p.is_file()]
-            self.paths = self._sorted({*found, here, alone})
+            self.paths = self._sorted({*_pictures_in(alone.parent), here, alone})
         else:
             self.paths = self._found(self._given)
         if here not in self.paths:
@@ -81,6 +79,15 @@ class OpenedFiles:
         if self._order == FolderOrder.DATE:
             return sorted(paths, key=lambda path: (_modified(path), _natural(path)))
         return sorted(paths, key=_natural)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, not of those below it; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(e.path) for e in entries if is_picture(Path(e.name)) and e.is_file()]
+    except OSError:
+        return []
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -6,12 +6,10 @@ change(state) -> plan -> desk -> workers -> outcome -> plan ... and `changed()` 
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pillow_mlic.format.geometry import Box
 
 from . import choices
+from .bitmap import BitMap
 from .blind import BlindTest
 from .closeup import CloseUp
 from .curves import Curves
@@ -337,7 +335,7 @@ class Session:
         if self.state.lens == Lens.BITS:
             self.measures.want_bits(current, self.state.device)
 
-    def bits(self, number: int) -> NDArray[np.float32] | None:
+    def bits(self, number: int) -> BitMap | None:
         """The bit map of a version, if it is known."""
         coded = self.shown.get(number)
         return self.measures.bits(coded) if coded is not None else None

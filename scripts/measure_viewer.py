@@ -118,7 +118,7 @@ def main() -> None:
             trial = Trial(Path(name))
             window, session = trial.window, trial.window.session
             window.warm_up()
-            trial.until(lambda: session.loading is None and not window.workers.neural.busy)
+            trial.until(lambda: not session.loading and not window.workers.neural.busy)
             trial.rest(2)
             before = processor_seconds()
             trial.rest(5)

@@ -120,6 +120,20 @@ def scenes(studio: Studio, photo: Path, _folder: Path) -> None:
     studio.do("help", "theme-light")
 
 
+def blind_scene(studio: Studio, photo: Path, _folder: Path) -> None:
+    """Two versions without their names."""
+    window = studio.window
+    window.open([photo])
+    studio.rest()
+    studio.do("theme-dark", "split", "zoom-1", "zoom-in", "blind")
+    studio.wait(lambda: window.session.blind.pair is not None)  # type: ignore[union-attr]
+    window.canvas.pan(*LOOK)
+    studio.rest()
+    studio.shoot("viewer-blind")
+    window.end_blind()
+    studio.do("theme-light")
+
+
 def batch_scene(studio: Studio, photo: Path, folder: Path) -> None:
     """Many files, seven of which are done."""
     window = studio.window
@@ -155,7 +169,7 @@ def waiting_scenes(studio: Studio, photo: Path, folder: Path) -> None:
     image.resize(size, Image.Resampling.LANCZOS).save(large, quality=95)
     window.open([large])
     studio.wait(lambda: session.picture is not None and session.picture.path == large)
-    studio.wait(lambda: window.canvas.isVisible() and window.canvas.view.fitted)
+    window.refresh()
     window.canvas.zoom_to(0.71)
     studio.wait(lambda: all(session.part_of(n) for n in session.state.shown))
     studio.wait(lambda: any(p.left is not None for p in session.progress.values()))
@@ -175,7 +189,12 @@ LOOK = (40, 130)
 """How far the picture is moved for the first screenshot, to its most interesting part."""
 
 
-SCENES = {"comparison": scenes, "waiting": waiting_scenes, "batch": batch_scene}
+SCENES = {
+    "comparison": scenes,
+    "blind": blind_scene,
+    "waiting": waiting_scenes,
+    "batch": batch_scene,
+}
 
 
 def main() -> None:

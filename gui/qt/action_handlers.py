@@ -110,8 +110,9 @@ class ActionHandlers(BlindHandlers):
             return
         self.canvas.keeps_view = keeps_view
         self.session.open(path)
-        self.memory.add_recent(path.absolute())
-        self.welcome.set_recent(self.memory.recent())
+        if not keeps_view:  # what is paged through would push out the others
+            self.memory.add_recent(path.absolute())
+            self.welcome.set_recent(self.memory.recent())
 
     def take(self, drop: drops.Drop | None) -> None:
         """Open what was dropped or pasted."""

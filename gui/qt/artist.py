@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtGui import QBrush, QImage, QPainter
 
 from .. import bitmap, tiles
 from ..raster import Raster
@@ -54,8 +54,11 @@ class Artist(NamedTuple):
             text = f"Difference from the original × {state.gain}"
             marks.legend(self.painter, text, height, scale=False)
         elif state.lens == Lens.BITS:
-            known = any(self.session.bits(number) is not None for number in shown)
+            maps = [bits for bits in map(self.session.bits, shown) if bits is not None]
+            known = bool(maps)
             text = f"{self._most_bits(shown):.0f} bits a 16×16 block"
+            if any(bits.lossless.any() for bits in maps):
+                text += " · hatched: lossless tiles"
             if not known:
                 text = "Bit maps are there for .mlic versions"
             marks.legend(self.painter, text, height, scale=known)
@@ -97,8 +100,9 @@ class Artist(NamedTuple):
 
     def _bits(self, raster: Raster, number: int, pane: ScreenBox) -> None:
         """A bit map over a version."""
-        bits, painter = self.session.bits(number), self.painter
-        assert bits is not None
+        found, painter = self.session.bits(number), self.painter
+        assert found is not None
+        bits = found.bits
         data = bitmap.overlay(bits, self._most_bits(self.session.state.shown)).tobytes()
         rows, columns = bits.shape
         form = QImage.Format.Format_ARGB32_Premultiplied
@@ -110,11 +114,15 @@ class Artist(NamedTuple):
         width, height = raster.width * self.view.zoom, raster.height * self.view.zoom
         painter.setClipRect(QRectF(left, top, width, height), Qt.ClipOperation.IntersectClip)
         painter.drawImage(QRectF(left, top, columns * side, rows * side), image)
+        hatching = QBrush(marks.INK, Qt.BrushStyle.BDiagPattern)
+        for row, first, end in bitmap.runs(found.lossless):
+            area = QRectF(left + first * side, top + row * side, (end - first) * side, side)
+            painter.fillRect(area, hatching)
         painter.restore()
 
     def _most_bits(self, numbers: Iterable[int]) -> float:
         maps = [self.session.bits(number) for number in numbers]
-        return max((bitmap.most(bits) for bits in maps if bits is not None), default=1.0)
+        return max((bitmap.most(found.bits) for found in maps if found is not None), default=1.0)
 
     def _raster(
         self,

@@ -151,6 +151,7 @@ class Headline(QWidget):
         layout.setSpacing(0)
         row = QHBoxLayout()
         row.setContentsMargins(16, 8, 16, 6)
+        row.setSpacing(10)
         row.addWidget(self.label, 1)
         row.addWidget(self.left)
         row.addWidget(self.stop)

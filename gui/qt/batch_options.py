@@ -48,6 +48,7 @@ class BatchOptions(QWidget):
         for choice in Existing:
             self.existing.addItem(choice.value.capitalize(), choice)
         self.suffix = QLineEdit()
+        self.suffix.setObjectName("field")
         self.suffix.setAccessibleName("Added to names")
         self.suffix.setPlaceholderText("nothing")
         self.suffix.setToolTip("photo.jpg with -small becomes photo-small.mlic.")

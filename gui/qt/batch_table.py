@@ -140,6 +140,8 @@ class QueueTable(QTableView):
 
     def __init__(self, batch: Batch) -> None:
         super().__init__()
+        self._high: set[int] = set()
+        """Which files have more words than a row takes."""
         self.rows = QueueModel(self)
         self.rows.batch = batch
         self.setModel(self.rows)
@@ -161,13 +163,17 @@ class QueueTable(QTableView):
 
     def refresh(self, item: QueuedFile | None) -> None:
         """One row, or everything."""
-        self.rows.refresh(item)
         batch = self.rows.batch
         assert batch is not None
-        told = [item] if item is not None else [i for i in batch.items if i.reason or i.notes]
-        for each in told:
-            if each in batch.items:
-                self.resizeRowToContents(batch.items.index(each))
+        if item is None and len(batch.items) != self.rows.rowCount():
+            self._high.clear()  # all rows are new
+        self.rows.refresh(item)
+        for row, each in enumerate(batch.items):
+            told, known = bool(each.reason or each.notes), id(each) in self._high
+            if each is item or told != known:
+                self.resizeRowToContents(row)
+            if told != known:
+                self._high ^= {id(each)}
 
     def follow(self) -> None:
         """Keep the file that is worked on in sight."""

@@ -51,8 +51,10 @@ class Inspector(QWidget):
                 continue
             values = tuple(int(v) for v in raster.level(0)[y, x])
             bits = session.bits(number) if session.state.lens == Lens.BITS else None
-            spent = bitmap.at(bits, x, y) if bits is not None else None
+            spent = bitmap.at(bits.bits, x, y) if bits is not None else None
             more = f"{spent:.0f} bits" if spent is not None else ""
+            if bits is not None and spent is not None:
+                more += ", lossless tile" if bits.lossless[y // 16, x // 16] else ", learned tile"
             found.append((session.name(number), values, more))
         return found
 

@@ -135,7 +135,7 @@ def style_sheet(c: Colours) -> str:
     QToolBar QToolButton:hover, QFrame#segments QToolButton:hover {{ background: {c.hover}; }}
     QToolBar QToolButton:focus, QFrame#segments QToolButton:focus {{
         border: 1px solid {c.accent}; padding: 5px 8px; }}
-    QToolBar QToolButton:disabled {{ color: {c.soft}; }}
+    QToolBar QToolButton:disabled, QFrame#segments QToolButton:disabled {{ color: {c.soft}; }}
     QFrame#segments {{ background: {c.hover}; border-radius: 8px; }}
     QFrame#segments QToolButton:checked {{ background: {c.panel}; color: {c.text};
         font-weight: 600; border: 1px solid {c.line}; padding: 5px 8px; }}
@@ -174,7 +174,7 @@ def style_sheet(c: Colours) -> str:
     QPushButton#link:hover {{ text-decoration: underline; }}
     QPushButton#link:focus {{ border: 1px solid {c.accent}; padding: 2px 5px; }}
 
-    QComboBox, QAbstractSpinBox {{ min-height: 24px; }}
+    QComboBox, QAbstractSpinBox, QLineEdit#field {{ min-height: 24px; }}
     QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {c.line}; }}
     QSlider::sub-page:horizontal {{ background: {c.accent}; border-radius: 2px; }}
     QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -6px 0; border-radius: 8px;

@@ -315,3 +315,14 @@ def test_one_file_stands_for_its_folder(folder: Path) -> None:
     assert files.peek(1) == place / "b.png"
     assert files.fill([place / "b.png", place / "a.png"]) == place / "b.png"
     assert files.words() == "1 of 2"
+
+
+def test_a_folder_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    files = OpenedFiles()
+    assert files.fill([folder / "in" / "a.png"]) == folder / "in" / "a.png"
+    assert files.words() == ""
+    assert files.step(1) is None

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from pillow_mlic_gui import file_jobs, jobs, pictures
 from pillow_mlic_gui import raster as rasters
+from pillow_mlic_gui.file_jobs import Conversion
 from pillow_mlic_gui.progress import LOADING
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.state import Goal, GoalKind
@@ -143,7 +144,12 @@ def test_similarity(tmp_path: Path) -> None:
 def test_points_and_bit_maps(small_weights: Path, raster: Raster, tmp_path: Path) -> None:
     coded = jobs.encode(silent, raster, "mlic", quality(3), "cpu", tmp_path / "x")
     assert jobs.point(silent, raster, "mlic", 3.0, "cpu") == (coded.size, coded.psnr)
-    assert jobs.bit_map(silent, coded.data, "cpu").shape == (4, 6)
+    found = jobs.bit_map(silent, coded.data, "cpu")
+    assert found.bits.shape == found.lossless.shape == (4, 6)
+    assert not found.lossless.any()
+    exact = io.BytesIO()
+    raster.image().save(exact, format="MLIC", lossless=True)
+    assert jobs.bit_map(silent, exact.getvalue(), "cpu").lossless.all()
 
 
 def test_files_of_the_same_picture(raster: Raster, tmp_path: Path) -> None:
@@ -214,10 +220,11 @@ class TestSaving:
 
 class TestConverting:
     def test_one_file(self, small_weights: Path, small_photo: Path, tmp_path: Path) -> None:
-        sizes = file_jobs.convert(
-            silent, small_photo, "mlic", quality(3), "cpu", True, tmp_path / "o.mlic"
-        )
-        assert sizes == (small_photo.stat().st_size, (tmp_path / "o.mlic").stat().st_size)
+        how = Conversion("mlic", quality(3), "cpu")
+        found = file_jobs.convert(silent, small_photo, how, tmp_path / "o.mlic")
+        assert found.before == small_photo.stat().st_size
+        assert found.after == (tmp_path / "o.mlic").stat().st_size
+        assert found.notes == ()
 
     def test_limits_hold_with_metadata(self, tmp_path: Path) -> None:
         exif = Image.Exif()
@@ -225,11 +232,13 @@ class TestConverting:
         source = tmp_path / "s.jpg"
         photograph(96, 64).save(source, quality=95, exif=exif)
         limit = Goal(GoalKind.MAX_BYTES, 2500)
-        _, size = file_jobs.convert(silent, source, "webp", limit, None, True, tmp_path / "o.webp")
-        assert 1200 < size <= 2500
+        how = Conversion("webp", limit)
+        found = file_jobs.convert(silent, source, how, tmp_path / "o.webp")
+        assert 1200 < found.after <= 2500
         with Image.open(tmp_path / "o.webp") as image:
             assert image.getexif()[0x010E].startswith("words")
-        file_jobs.convert(silent, source, "webp", limit, None, False, tmp_path / "bare.webp")
+        bare = Conversion("webp", limit, keep_metadata=False)
+        file_jobs.convert(silent, source, bare, tmp_path / "bare.webp")
         with Image.open(tmp_path / "bare.webp") as image:
             assert not image.getexif()
 

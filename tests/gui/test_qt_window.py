@@ -137,6 +137,7 @@ class TestOpening:
         assert "last picture" in window.banner.label.text()
         for _ in range(3):
             page(False)
+        assert window.memory.recent() == [tmp_path / "a.png"], "not what was paged through"
         assert window.canvas.view.y == pytest.approx(view.y)
         photograph(50, 40).save(tmp_path / "a.png")
         key(qtbot, window, Qt.Key.Key_F5)
@@ -415,6 +416,36 @@ class TestComparing:
         assert before.pixel(spot) != after.pixel(spot)
         opened.canvas.hovered.emit((5, 7))
         assert "bits" in opened.inspector.text()
+
+    def test_lossless_tiles_are_hatched(self, opened: Window, qtbot) -> None:
+        key(qtbot, opened, Qt.Key.Key_B)
+        qtbot.waitUntil(lambda: opened.session.bits(1) is not None, timeout=30_000)
+        opened._put(0, 1)
+        opened.refresh()
+        before = opened.canvas.grab().toImage()
+        path = opened.session.shown[1].raster.path
+        bits = opened.session.bits(1)
+        lossless = bits.lossless.copy()
+        lossless[:2, :3] = True
+        opened.session.measures._bits[path] = bits._replace(lossless=lossless)
+        after = opened.canvas.grab().toImage()
+        canvas = opened.canvas
+        box = canvas._pane_boxes()[0]
+        changed = {
+            (column, row): any(
+                before.pixel(int(x) + i, int(y) + j) != after.pixel(int(x) + i, int(y) + j)
+                for i in range(12)
+                for j in range(12)
+            )
+            for column in (0, 2)
+            for row in (0, 3)
+            for x, y in [canvas.view.to_screen(box, 16 * column + 4, 16 * row + 8)]
+        }
+        assert changed == {(0, 0): True, (2, 0): True, (0, 3): False, (2, 3): False}
+        canvas.hovered.emit((5, 7))
+        assert "lossless tile" in opened.inspector.text()
+        canvas.hovered.emit((5, 60))
+        assert "learned tile" in opened.inspector.text()
 
     def test_click_on_a_version_shows_it_on_the_right(self, opened: Window, qtbot) -> None:
         versions = opened.panel.compare.list

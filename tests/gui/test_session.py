@@ -426,7 +426,8 @@ def test_bits_and_files_and_curves(
     settle(crew, session)
     session.change(session.state.replace(lens=Lens.BITS))
     crew.pump(lambda: session.bits(1) is not None)
-    assert session.bits(1).shape == (4, 6)
+    assert session.bits(1).bits.shape == (4, 6)
+    assert not session.bits(1).lossless.any()
     assert session.bits(2) is None
 
     photograph(96, 64).save(tmp_path / "v.webp", quality=30)

@@ -60,6 +60,11 @@ def test_bit_maps_in_colour() -> None:
     assert bitmap.colours(np.array([0.0, 1.0])).tolist() == [[13, 8, 50], [252, 220, 100]]
 
 
+def test_runs_of_marked_blocks() -> None:
+    marked = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], bool)
+    assert bitmap.runs(marked) == [(0, 0, 2), (0, 3, 4), (2, 0, 4)]
+
+
 def test_points_of_a_picture() -> None:
     points = RdPoints()
     points.add("webp", 80, 1.2, 36)
