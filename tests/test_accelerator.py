@@ -269,6 +269,17 @@ def test_round_trips(only: Callable[[str], str], name: str, optimize: bool) -> N
     assert showing == Counts(1, 1, 0, 0)
 
 
+def test_a_first_walk_is_downloaded_once(only: Callable[[str], str]) -> None:
+    pack = packs.load(packs.find(only("mlic++")))
+    with Accelerator("cuda") as gpu:
+        engine = engine_for(pack, "cuda", Needs(gradients=True, floats=True))
+        y = engine.analysis(np.asarray(photograph(64, 64))[None], 3.0)
+        first = engine.first_pass(LatentArrays(y, engine.hyper_analysis(y)), 3.0)
+        gpu.reset()
+        assert first.y_hat is first.y_hat
+        assert gpu.counts() == (0, 1, 0, 0)
+
+
 def test_integers_need_no_round_trips(only: Callable[[str], str]) -> None:
     pack = packs.load(packs.find(only(INTEGERS)))
     with Accelerator("cuda") as gpu:
