@@ -145,6 +145,9 @@ class Accelerator(TorchFunctionMode):
         if func is Tensor.to and args:
             return self._to(*args, **kwargs)
         device = kwargs.get("device")
+        if ours and func is Tensor.new_tensor:
+            self.uploads += 1
+            return self._here(self._plain(func, args, kwargs))
         if device is not None and self._is_here(device):
             made = self._plain(func, args, {**kwargs, "device": CPU})
             if func in (torch.tensor, torch.as_tensor, torch.asarray):

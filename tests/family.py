@@ -11,9 +11,9 @@ from pillow_mlic.entropy.published import published_tables
 NARROW = {"width": 8, "latents": 24, "slices": 3, "slice_channels": 8}
 
 CONFIGS: dict[str, dict[str, Any]] = {
-    "mlic": NARROW,
+    "mlic": {**NARROW, "mask_depth": 3},
     "mlic+": NARROW,
-    "mlic-ex": NARROW,
+    "mlic-ex": {**NARROW, "mask_depth": 3},
     "mlic++": NARROW,
     "mlicv2": {**NARROW, "selective": False},
     "lalic": {

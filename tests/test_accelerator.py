@@ -24,6 +24,7 @@ from pillow_mlic.engines.base import LatentArrays, RoundingArrays
 from pillow_mlic.errors import DeviceMemoryError
 from pillow_mlic.models.base import ZeroCoder
 from pillow_mlic.models.layers.bi_wkv import bi_wkv
+from pillow_mlic.training.export import write_half
 from pillow_mlic.training.loop import Settings, Trainer
 
 from .accelerator import Accelerator, Counts, OnDevice
@@ -269,6 +270,17 @@ def test_round_trips(only: Callable[[str], str], name: str, optimize: bool) -> N
     assert showing == Counts(1, 1, 0, 0)
 
 
+def test_a_first_walk_is_downloaded_once(only: Callable[[str], str]) -> None:
+    pack = packs.load(packs.find(only("mlic++")))
+    with Accelerator("cuda") as gpu:
+        engine = engine_for(pack, "cuda", Needs(gradients=True, floats=True))
+        y = engine.analysis(np.asarray(photograph(64, 64))[None], 3.0)
+        first = engine.first_pass(LatentArrays(y, engine.hyper_analysis(y)), 3.0)
+        gpu.reset()
+        assert first.y_hat is first.y_hat
+        assert gpu.counts() == (0, 1, 0, 0)
+
+
 def test_integers_need_no_round_trips(only: Callable[[str], str]) -> None:
     pack = packs.load(packs.find(only(INTEGERS)))
     with Accelerator("cuda") as gpu:
@@ -280,6 +292,18 @@ def test_integers_need_no_round_trips(only: Callable[[str], str]) -> None:
         (tile,) = engine.encode(latents, 3.0, None)
         engine.decode([tile.stream.payload], (1, 1), 3.0, None)
         assert gpu.counts() == (0, 0, 0, 0)
+
+
+def test_refinement_of_weights_for_looks(
+    gpu: Accelerator, only: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symbols are relaxed with noise, which is drawn on the CPU."""
+    path = tmp_path / "looks.safetensors"
+    only(INTEGERS)  # no pack is loaded yet
+    write_half(path, "mlicv2-lite", make_small_model(), {"distortion": "visual"})
+    monkeypatch.setenv("MLIC_WEIGHTS", str(path))
+    save = functools.partial(saved, "mlicv2-lite", width=128, tile=128, refine=1)
+    assert save(str(gpu.device)) == save("cpu")
 
 
 # ---- devices -------------------------------------------------------------------------------------
@@ -297,6 +321,15 @@ def test_a_device_has_one_name(only: Callable[[str], str]) -> None:
                     assert first is second
     assert str(devices.resolve("cpu:0")) == "cpu"
     assert pack.model(torch.device("cpu:0")) is pack.model(torch.device("cpu"))
+
+
+def test_gradients_can_be_taken_whoever_asks_first(only: Callable[[str], str]) -> None:
+    """A decoder, for one, which wants none."""
+    pack = packs.load(packs.find(only("lalic")))
+    with Accelerator("cuda"), torch.inference_mode():
+        for place in (pack.model, pack.canonical):
+            network: Any = place(torch.device("cuda"))
+            assert not any(p.is_inference() for p in network.parameters())
 
 
 @pytest.mark.parametrize("what", ["weights", "pixels"])

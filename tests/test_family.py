@@ -257,6 +257,40 @@ def test_maps_pass_over_the_neighbourhood() -> None:
     assert torch.isfinite(small).all()
 
 
+def test_the_mask_is_what_stacked_convolutions_see() -> None:
+    """MLIC, section 3.5.1: of the 13 x 13 around a non-anchor 76 anchors; its corners are free."""
+    torch.manual_seed(0)
+    side, centre = 16, (8, 8)
+    stack = StackedCheckerboard(2)
+    x = keep(torch.randn(1, side, side, 2), ANCHOR).requires_grad_(True)
+    put(stack(take(x, ANCHOR)), NON_ANCHOR)[0][centre].sum().backward()
+    assert x.grad is not None
+    reached = x.grad[0].abs().sum(-1) > 0
+    near = masked_attention._near(side, side, 5, 3, x.device)
+    asked = torch.zeros(1, side, side, 1)
+    asked[0][centre] = 1
+    (row,) = near[take(asked, NON_ANCHOR).flatten() > 0]
+    masked = put(row.view(1, side, side // 2, 1).float(), ANCHOR)[0, ..., 0] > 0
+    assert torch.equal(masked, reached)
+    assert int(masked.sum()) == 76
+
+
+@pytest.mark.parametrize("name", ["mlic", "mlic-ex"])
+def test_masks_of_new_networks_and_of_older_packs(name: str) -> None:
+    """A pack of before does not say how far its mask reaches; its streams need the old one."""
+    older = {k: v for k, v in CONFIGS[name].items() if k != "mask_depth"}
+    depths = [
+        [m.depth for m in network.modules() if isinstance(m, masked_attention.IntraSliceMaps)]
+        for network in (models.create(name, config) for config in (older, CONFIGS[name]))
+    ]
+    assert (set(depths[0]), set(depths[1])) == ({1}, {3})
+    assert models.class_of(name).config_type().mask_depth == 3
+    assert models.create(name, older).config_dict()["mask_depth"] == 1
+    for depth in (0, 4):
+        with pytest.raises(ValueError, match=f"covers 1 to 3 convolutions, not {depth}"):
+            models.create(name, {**older, "mask_depth": depth})
+
+
 def test_large_maps_are_cut_into_patches() -> None:
     assert masked_attention.patches(32, 48) == [(slice(0, 32), slice(0, 48))]
     large = masked_attention.patches(64, 60)
@@ -279,6 +313,15 @@ def test_rotary_products_know_distances_only() -> None:
     product = (turned_q[2, 1] * turned_k[4, 5]).sum()
     assert torch.isclose(product, (turned_q[1, 0] * turned_k[3, 4]).sum())
     assert not torch.isclose(product, (turned_q[1, 0] * turned_k[4, 4]).sum())
+
+
+def test_every_head_begins_with_all_angles() -> None:
+    """MLICv2, section 3.4.3: as in the original rotary embedding, which turns each head."""
+    angles = Rotary(24, heads=3).angles
+    assert angles.shape == (2, 12)
+    for head in angles.split(4, dim=1):
+        torch.testing.assert_close(head, torch.tensor([[1.0, 0.1, 0.01, 0.001]] * 2))
+    assert Rotary(6, heads=2).angles.shape == (2, 3)  # heads of three channels share a pair
 
 
 def test_both_ways_of_lalics_blocks_are_exact_in_float64() -> None:

@@ -229,6 +229,9 @@ def test_the_published_recipe() -> None:
     first, last = (RECIPES["mlicv2"][stage] for stage in ("hyperprior", "selection"))
     assert (first.rate(10**6), first.crop(10**6), first.steps) == (1e-4, 256, 2_000_000)
     assert (last.rate(0), last.crop(0), last.steps) == (1e-3, 256, 20_000)
+    older = RECIPES["mlic"]["all"]  # MLIC, section 4.1
+    assert (older.rates, older.steps) == (schedule.rates, 2_000_000)
+    assert [older.crop(step) for step in (0, 1_199_999, 1_200_000)] == [256, 256, 448]
 
 
 @pytest.mark.usefixtures("short_recipe")

@@ -15,14 +15,14 @@ and has no latent residual prediction (appendix C). No weights have been publish
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from .layers.attention import LocalContext
 from .layers.checkerboard import ANCHOR, NON_ANCHOR, keep, take
-from .layers.checkerboard_conv import StackedCheckerboard
+from .layers.checkerboard_conv import DEPTH, StackedCheckerboard
 from .layers.elic import elic_analysis, elic_synthesis
 from .layers.masked_attention import InterSliceAttention, IntraSliceAttention, IntraSliceMaps
 from .maps import patch_row
@@ -30,8 +30,23 @@ from .multi_reference import ChannelContext, Known, MultiReferenceNetwork, Slice
 
 
 @dataclass(frozen=True)
-class MlicConfig(SliceConfig):
-    """Widths; the defaults are those of MLIC's table 2."""
+class StackedConfig(SliceConfig):
+    """Widths of a network whose local context is made of stacked convolutions."""
+
+    mask_depth: int = DEPTH
+    """How many of these convolutions the mask of the intra-slice context covers: all, as in section
+    3.5.1. Packs that do not say it have 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.mask_depth <= DEPTH:
+            msg = f"a mask covers 1 to {DEPTH} convolutions, not {self.mask_depth}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class MlicConfig(StackedConfig):
+    """The same; the defaults are those of MLIC's table 2."""
 
     latents: int = 192
     slices: int = 6
@@ -41,6 +56,12 @@ class Mlic(MultiReferenceNetwork):
     """MLIC with MEM: stacked checkerboard, channel and intra-slice global context."""
 
     config_type: ClassVar[type[SliceConfig]] = MlicConfig
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """See MultiReferenceNetwork."""
+        stacked = issubclass(cls.config_type, StackedConfig)
+        return super().from_config({"mask_depth": 1, **config} if stacked else config)
 
     def add_contexts(self) -> tuple[Sequence[int], Sequence[int]]:
         c = self.config
@@ -60,10 +81,14 @@ class Mlic(MultiReferenceNetwork):
 
     def add_maps(self) -> None:
         """Make the networks that find similar positions."""
+        later = range(1, self.config.slices)
+        self.similarity = nn.ModuleDict({str(i): self.make_maps() for i in later})
+
+    def make_maps(self) -> IntraSliceMaps:
+        """Maps of one slice, which pass over what the local context sees."""
         c = self.config
-        self.similarity = nn.ModuleDict(
-            {str(i): IntraSliceMaps(c.slice_channels, c.window) for i in range(1, c.slices)}
-        )
+        depth = c.mask_depth if isinstance(c, StackedConfig) else 1
+        return IntraSliceMaps(c.slice_channels, c.window, depth)
 
     def from_slices(self, known: Known) -> list[Tensor]:
         if not known.done:
@@ -141,7 +166,7 @@ class MlicPlus(Mlic):
 class MlicEx(Mlic):
     """MLIC-EX: ELIC's transforms, the first slice's map for all, no latent residual prediction."""
 
-    config_type = SliceConfig
+    config_type = StackedConfig
     halo = 144
     """ELIC's blocks and 5x5 convolutions reach 132 pixels; see `layers.elic`."""
     predicts_residuals = False
@@ -152,7 +177,7 @@ class MlicEx(Mlic):
         self.g_s = elic_synthesis(c.width, c.latents)
 
     def add_maps(self) -> None:
-        self.first_similarity = IntraSliceMaps(self.config.slice_channels, self.config.window)
+        self.first_similarity = self.make_maps()
 
     def maps(self, known: Known) -> list[Tensor]:
         if "maps" not in known.memory:

@@ -39,22 +39,19 @@ def _valid(values: tuple[tuple[int, T], ...], step: int) -> T:
     return values[bisect_right(values, step, key=lambda entry: entry[0]) - 1][1]
 
 
+FALLING = (
+    *((0, 1e-4), (1_500_000, 3e-5), (1_800_000, 1e-5)),
+    *((1_900_000, 3e-6), (1_950_000, 1e-6)),
+)
+"""Rates of both papers."""
+
 RECIPES = {
+    "mlic": {"all": Schedule(FALLING, ((0, 256), (1_200_000, 448)), 2 * M)},  # MLIC, section 4.1
     "mlicv2": {  # MLICv2, section 4.1.2
         "hyperprior": Schedule(((0, 1e-4),), ((0, 256),), 2 * M),
-        "all": Schedule(
-            rates=(
-                (0, 1e-4),
-                (1_500_000, 3e-5),
-                (1_800_000, 1e-5),
-                (1_900_000, 3e-6),
-                (1_950_000, 1e-6),
-            ),
-            crops=((0, 256), (1_200_000, 512)),
-            steps=2 * M,
-        ),
+        "all": Schedule(FALLING, ((0, 256), (1_200_000, 512)), 2 * M),
         "selection": Schedule(((0, 1e-3),), ((0, 256),), 20_000),
-    }
+    },
 }
 """By name, and by stage."""
 
@@ -62,7 +59,7 @@ RECIPES = {
 def schedule_of(recipe: str, stage: str) -> Schedule:
     """The schedule of a stage; ValueError where there is none."""
     if recipe not in RECIPES:
-        msg = f"there is no recipe {recipe!r}; there is {', '.join(RECIPES)}"
+        msg = f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}"
         raise ValueError(msg)
     stages = RECIPES[recipe]
     if stage not in stages:

@@ -11,6 +11,9 @@ from torch.nn import functional as F
 
 from .checkerboard import ANCHOR, put, windows
 
+DEPTH = 3
+"""Convolutions in a row in MLIC's local context: J in section 3.4.1."""
+
 
 class CheckerboardConv(nn.Module):
     """5x5 convolution that computes one half of the checkerboard from the other.
@@ -49,10 +52,10 @@ class StackedCheckerboard(nn.Module):
 
     Anchors (B, H, W/2, c) -> context of non-anchors (B, H, W/2, 2c). Each convolution carries what
     is known to the other half; as J is odd, the last one ends at the non-anchors. Together they see
-    2 J (K // 2) + 1 positions a side, but only anchors.
+    2 J (K // 2) + 1 positions a side, but only anchors, and not those in the corners.
     """
 
-    def __init__(self, channels: int, kernel: int = 5, depth: int = 3) -> None:
+    def __init__(self, channels: int, kernel: int = 5, depth: int = DEPTH) -> None:
         super().__init__()
         widths = [channels, *[2 * channels] * depth]
         self.layers = nn.ModuleList(CheckerboardConv(a, b, kernel) for a, b in pairwise(widths))

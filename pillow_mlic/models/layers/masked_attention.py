@@ -50,26 +50,29 @@ def _attention(queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Ten
 
 
 @constant
-def _near(height: int, width: int, window: int, device: torch.device) -> Tensor:
-    """Whether an anchor (column) is in the window around a non-anchor (row): (n, n), booleans."""
+def _near(height: int, width: int, window: int, depth: int, device: torch.device) -> Tensor:
+    """Whether an anchor (column) reaches a non-anchor (row) in `depth` steps within the window,
+    each from one half of the checkerboard to the other: (n, n), booleans."""
     sides = (torch.arange(side, device=device) for side in (height, width))
     y, x = torch.meshgrid(*sides, indexing="ij")
     place = torch.stack((y, x), -1)[None]
     ours, theirs = (take(place, half).flatten(0, 2) for half in (NON_ANCHOR, ANCHOR))
-    distance = (ours[:, None] - theirs).abs().amax(-1)
-    return distance <= window // 2
+    distance = (ours[:, None] - theirs).abs()
+    reach = window // 2  # a step that changes halves is an odd number of positions, in all
+    return (distance.amax(-1) <= depth * reach) & (distance.sum(-1) <= depth * (2 * reach - 1))
 
 
 class IntraSliceMaps(nn.Module):
     """How similar each non-anchor of a slice is to each anchor: (B, H, W, c) -> a map a patch.
 
     Anchors within reach of the local context are masked: they are used there already, and are so
-    similar that hardly any weight would be left for the rest.
+    similar that hardly any weight would be left for the rest. `depth`: how many convolutions that
+    context has; attention sees as far as one.
     """
 
-    def __init__(self, channels: int, window: int) -> None:
+    def __init__(self, channels: int, window: int, depth: int = 1) -> None:
         super().__init__()
-        self.window = window
+        self.window, self.depth = window, depth
         self.queries = Linear(channels, channels)
         self.keys = Linear(channels, channels)
 
@@ -79,7 +82,8 @@ class IntraSliceMaps(nn.Module):
         for rows, columns in patches(*x.shape[1:3]):
             part = (slice(None), rows, columns)
             ours, theirs = take(q[part], NON_ANCHOR), take(k[part], ANCHOR)
-            mask = _near(ours.shape[1], 2 * ours.shape[2], self.window, x.device)
+            height, width = ours.shape[1], 2 * ours.shape[2]
+            mask = _near(height, width, self.window, self.depth, x.device)
             maps.append(_attention(ours.flatten(1, 2), theirs.flatten(1, 2), mask))
         return maps
 

@@ -9,15 +9,17 @@ BASE = 10000.0
 class Rotary(nn.Module):
     """Turns each pair of channels of (B, H, W, C) by row x theta_y + column x theta_x.
 
-    Products of two such vectors then depend on how far apart they are. Angles start like those of
-    Su et al. (arXiv 2104.09864): 10000^(-2 k / C) for pair k, and are learnt.
+    Products of two such vectors then depend on how far apart they are. Angles start in each head
+    like those of Su et al. (arXiv 2104.09864): 10000^(-k / pairs) for its pair k, and are learnt.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, heads: int = 1) -> None:
         super().__init__()
-        pairs = channels // 2
+        if channels % (2 * heads):  # a pair would belong to two heads
+            heads = 1
+        pairs = channels // heads // 2
         start = BASE ** (-torch.arange(pairs) / pairs)
-        self.angles = nn.Parameter(start.repeat(2, 1))
+        self.angles = nn.Parameter(start.repeat(2, heads))
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x if x.dtype == torch.float64 else x.float()
