@@ -91,9 +91,10 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Names as people sort them: 2 before 10, whatever the case."""
-    parts = re.split(r"(\d+)", str(path).lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    """Names as people sort them: a before a2 before a10, whatever the case."""
+    parts = re.split(r"(\d+)", str(path.with_suffix("")).lower())
+    known = [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return [*known, (-1, path.suffix.lower())]
 
 
 def _modified(path: Path) -> float:

@@ -84,8 +84,8 @@ class BlindHandlers(SaveHandlers):
         test, session = self.session.blind, self.session
         if test is None:
             return
-        if session.picture is None or not session.comparing:
-            test.leave()
+        if session.picture is None or not session.comparing:  # broken, or a .mlic file
+            test.begin(session.broken.name if session.broken is not None else "a file", [])
             return
         pixels = session.picture.raster.path
         if pixels != self._judged:

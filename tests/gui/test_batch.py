@@ -297,20 +297,20 @@ def test_opened_files(folder: Path) -> None:
 
 def test_one_file_stands_for_its_folder(folder: Path) -> None:
     place = folder / "in"
-    for name in ("10.png", "2.PNG"):
+    for name in ("a10.png", "a2.PNG"):
         photograph(40, 30).save(place / name)
     files = OpenedFiles()
     assert files.fill([place / "a.png"]) == place / "a.png"
-    assert [path.name for path in files.paths] == ["2.PNG", "10.png", "a.png", "b.png"]
+    assert [path.name for path in files.paths] == ["a.png", "a2.PNG", "a10.png", "b.png"]
     assert files.chosen == [place / "a.png"]
-    assert files.words() == "3 of 4"
-    assert files.peek(1) == place / "b.png"
-    for age, name in enumerate(("a.png", "10.png", "b.png", "2.PNG")):
+    assert files.words() == "1 of 4"
+    assert files.peek(1) == place / "a2.PNG"
+    for age, name in enumerate(("a.png", "a10.png", "b.png", "a2.PNG")):
         os.utime(place / name, (1000 + age, 1000 + age))
     files.sort(FolderOrder.DATE)
-    assert [path.name for path in files.paths] == ["a.png", "10.png", "b.png", "2.PNG"]
+    assert [path.name for path in files.paths] == ["a.png", "a10.png", "b.png", "a2.PNG"]
     assert files.words() == "1 of 4"
-    (place / "10.png").unlink()
+    (place / "a10.png").unlink()
     files.look_again()
     assert files.peek(1) == place / "b.png"
     assert files.fill([place / "b.png", place / "a.png"]) == place / "b.png"

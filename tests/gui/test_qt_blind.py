@@ -76,6 +76,24 @@ def test_names_are_hidden_and_the_choices_told(two: Window, qtbot) -> None:
     assert len(blind.read(window.memory.beside("blind-test.csv"))) == len(test.verdicts)
 
 
+def test_files_that_are_not_compared_are_passed_over(two: Window, qtbot, tmp_path: Path) -> None:
+    (tmp_path / "a2.png").write_text("no picture")
+    (tmp_path / "a1.mlic").write_bytes(two.session.shown[1].data)
+    two.opened_files.look_again()
+    key(qtbot, two, Qt.Key.Key_T)
+    for name in ("a1.mlic", "a2.png"):
+        key(qtbot, two, Qt.Key.Key_PageDown)
+        qtbot.waitUntil(lambda: two.session.opening is None, timeout=20_000)
+        two.refresh()
+        assert name in two.windowTitle()
+        assert "no two versions" in blind.words(two.session.blind)
+        two.canvas.grab()
+    key(qtbot, two, Qt.Key.Key_PageDown)
+    qtbot.waitUntil(lambda: two.session.opening is None, timeout=20_000)
+    settle(qtbot, two)
+    assert two.session.blind.pair is not None
+
+
 def test_without_equal_sizes_there_is_no_test(two: Window, qtbot, monkeypatch) -> None:
     monkeypatch.setattr(blind, "NEAR", -1.0)
     key(qtbot, two, Qt.Key.Key_T)
