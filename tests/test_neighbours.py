@@ -200,3 +200,16 @@ def test_a_forked_process_does_not_hang(engine: str, how: str) -> None:
         check=False,
     )
     assert done.stdout.strip() == b"0", done.stderr
+
+
+def test_only_a_process_of_our_own_is_told_to_wait_asleep(tmp_path: Path) -> None:
+    script = "import os, sys; from pillow_mlic import cli\n"
+    script += "cli.main(['models']); print(os.environ.get('OMP_WAIT_POLICY'))\n"
+    script += "sys.argv = ['mlic', 'models']; cli.main(); print(os.environ['OMP_WAIT_POLICY'])\n"
+    environ = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert [line for line in done.stdout.splitlines() if line in ("None", "PASSIVE")] == [
+        "None",
+        "PASSIVE",
+    ]

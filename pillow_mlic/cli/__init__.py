@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from PIL import Image
 
+from .. import settings
 from ..version import __version__
 from . import (
     attention,
@@ -69,6 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
+    if argv is None:
+        settings.wait_asleep()
     args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     try:
         with _any_name_printed(), _ended_tidily(args.command):
