@@ -71,7 +71,7 @@ class TestMatching:
         assert compared.data == buffer.getvalue()
         source = raster.write(image, tmp_path / "source")
         seen = jobs.encode(
-            lambda _: None, source, "mlic", Goal(goal, value), "cpu", tmp_path / "out"
+            lambda *_: None, source, "mlic", Goal(goal, value), "cpu", tmp_path / "out"
         )
         assert seen.data == buffer.getvalue()
         assert seen.quality == compared.setting
