@@ -1,6 +1,7 @@
 """The engine for the bundled packs on a CPU, without torch: transforms by ONNX Runtime.
 
-The entropy part is in integers, in NumPy. What needs gradients is left to torch.
+The entropy part is in integers, in NumPy. Its products are small: one thread is faster than two,
+which wait for each other. What needs gradients is left to torch.
 """
 
 from collections.abc import Sequence
@@ -90,7 +91,8 @@ class OnnxEngine:
         """See base.Engine; to the nearest symbols, in integers."""
         if guard is not None or rounding is not None:
             _needs_torch()
-        return integer_walk.encode(latents, quality, self._pack, estimate=estimate)
+        with devices.blas_threads(1):
+            return integer_walk.encode(latents, quality, self._pack, estimate=estimate)
 
     def decode(
         self,
@@ -103,7 +105,8 @@ class OnnxEngine:
         """See base.Engine; in integers."""
         if guard is not None:
             _needs_torch()
-        return integer_walk.decode(payloads, self._pack, quality, z_size, texture)
+        with devices.blas_threads(1):
+            return integer_walk.decode(payloads, self._pack, quality, z_size, texture)
 
     def decode_slices(
         self,
@@ -116,7 +119,8 @@ class OnnxEngine:
         """See base.Engine; in integers."""
         if guard is not None:
             _needs_torch()
-        return integer_walk.decode_slices(payload, self._pack, quality, z_size, slices)
+        with devices.blas_threads(1):
+            return integer_walk.decode_slices(payload, self._pack, quality, z_size, slices)
 
     # ---- what torch alone can do -------------------------------------------------------------
 
