@@ -1,6 +1,8 @@
 """Tiles side by side: the same pictures and files, and the caller's threads as they were."""
 
 import io
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -86,6 +88,28 @@ def test_files_and_pixels_are_the_same_and_threads_stay_as_they_were(
                 assert data == alone[0]
                 assert np.array_equal(pixels, alone[1])
     assert thread_counts() == before
+
+
+def test_a_share_holds_for_torch_that_came_later() -> None:
+    pytest.importorskip("torch")
+    script = """
+import threading
+from pillow_mlic.engines import devices
+with devices.blas_threads(1):
+    pass  # the libraries were looked at
+import torch
+torch.set_num_threads(3)
+def work():
+    devices.take_share(1)
+    print(torch.get_num_threads())
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print(torch.get_num_threads())
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "3"]
 
 
 def test_progress_is_told_in_the_callers_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,19 +174,21 @@ class _BlasThreads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._limits: list[Any] = []
+        self._first: Any = None  # knows how many threads there were before
         self._inside = 0
 
     def enter(self, threads: int) -> None:
         with self._lock:
+            limit = _pools().limit(limits=threads, user_api="blas")
+            if not self._inside:
+                self._first = limit
             self._inside += 1
-            self._limits.append(_pools().limit(limits=threads, user_api="blas"))
 
     def leave(self) -> None:
         with self._lock:
             self._inside -= 1
-            while not self._inside and self._limits:
-                self._limits.pop().restore_original_limits()
+            if not self._inside:
+                self._first.restore_original_limits()
 
 
 _thread = threading.local()
@@ -217,8 +219,13 @@ def chosen_threads() -> Iterator[None]:
         yield
 
 
-@functools.cache
 def _pools() -> "ThreadpoolController":
+    return _pools_of("torch" in sys.modules)
+
+
+@functools.cache
+def _pools_of(with_torch: bool) -> "ThreadpoolController":  # noqa: ARG001
+    """The libraries that are loaded now: torch, which may come later, brings one more."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

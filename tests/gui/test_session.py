@@ -212,13 +212,19 @@ def test_the_same_psnr(crew: Crew, session: Session, small_photo: Path) -> None:
     assert headline(session)[0].startswith("At the same ")
 
 
-def test_what_was_there_stays_until_the_new_is(
-    crew: Crew, session: Session, small_photo: Path
-) -> None:
-    session.open(small_photo)
+def aimed_anew(crew: Crew, session: Session, photo: Path) -> CodedPicture:
+    """Open a photo and ask for another quality of .mlic; -> the version that was there."""
+    session.open(photo)
     settle(crew, session)
     before = session.shown[1]
     session.change(session.state.aim(1, Goal(GoalKind.QUALITY, 5)), "aim")
+    return before
+
+
+def test_what_was_there_stays_until_the_new_is(
+    crew: Crew, session: Session, small_photo: Path
+) -> None:
+    before = aimed_anew(crew, session, small_photo)
     assert session.shown[1] is before
     assert not session.current(1)
     assert not session.can_save(1)
@@ -260,10 +266,7 @@ def test_what_runs_is_told_and_can_be_stopped(
 def test_stopping_one_version_leaves_what_was_there(
     crew: Crew, session: Session, small_photo: Path
 ) -> None:
-    session.open(small_photo)
-    settle(crew, session)
-    before = session.shown[1]
-    session.change(session.state.aim(1, Goal(GoalKind.QUALITY, 5)), "aim")
+    before = aimed_anew(crew, session, small_photo)
     session.stop_version(1)
     assert session.shown[1] is before
     assert not session.can_save(1)
