@@ -3,6 +3,7 @@
 Opening reads the header and the metadata; torch is imported when pixels are first asked for.
 """
 
+import contextlib
 import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -119,7 +120,13 @@ class MlicImageFile(ImageFile.ImageFile):
     def getexif(self) -> Image.Exif:
         """As Pillow's; whoever asks while another thread has it parsed waits for all of it."""
         with self._lock:
-            return super().getexif()
+            exif = super().getexif()
+            # Pillow takes a value apart when it is first asked for, and two threads that ask for
+            # the same one find it half moved. A value that cannot be read stays where it is.
+            for tag in list(exif):
+                with contextlib.suppress(Exception):
+                    exif[tag]
+            return exif
 
     def decode(
         self,

@@ -114,6 +114,12 @@ def test_exif_is_never_seen_half() -> None:
         assert got == ["somebody"] * 4
 
 
+def test_exif_has_nothing_left_to_take_apart() -> None:
+    """Whoever reads a value of it at the same moment as another thread finds it, too."""
+    found = Image.open(io.BytesIO(coded(lossless=True))).getexif()
+    assert ExifTags.Base.Artist in found._data
+
+
 def test_copies_have_no_lock() -> None:
     data = coded(lossless=True)
     image = Image.open(io.BytesIO(data))
