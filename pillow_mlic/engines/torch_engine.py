@@ -124,8 +124,9 @@ class TorchEngine:
     def analysis(self, pixels: Pixels, quality: float) -> Floats:
         """See base.Engine."""
         with self._plain():
-            model = self._halved(self._quick)
-            return _array(model.analysis(self._values(pixels), self._q(quality, len(pixels))))
+            model = self._compared(quality) if self._quick else self.model
+            y = model.analysis(self._values(pixels), self._q(quality, len(pixels)))
+            return _array(y.float())
 
     def hyper_analysis(self, y: Floats) -> Floats:
         """See base.Engine."""

@@ -87,20 +87,27 @@ class Rounding:
         if gradient.numel() == 0:
             return symbols
         coded = scale > SCALE_MIN  # what is below will be zero
-        # CPUs look at these alone; a GPU looks at all, as it would have to wait for their number.
-        some = coded if scale.device.type == "cpu" else ...
         dtype = first.dtype
-        nearest = symbols[some].to(dtype)
-        slope = (gradient / gain.to(dtype))[some]
-        start = (first - mean.to(dtype))[some]
-        spread = scale[some].to(dtype)
-        choice = nearest
-        least = torch.full_like(nearest, torch.inf)
-        for candidate in (nearest, nearest - 1, nearest + 1):
-            step = candidate - start
-            cost = gaussian_bits(candidate, spread) + slope * step + CURVATURE * step.square()
-            better = cost < least
-            least = torch.where(better, cost, least)
-            choice = torch.where(better, candidate, choice)
-        symbols[some] = torch.where(coded[some], choice.to(symbols.dtype), symbols[some])
-        return symbols
+        parts = (symbols, gradient / gain.to(dtype), first - mean.to(dtype), scale)
+        if scale.device.type == "cpu":
+            places = coded.flatten().nonzero().squeeze(1)
+            parts = tuple(x.to(dtype).flatten()[places] for x in parts)
+            return symbols.put_(places, _chosen(*parts).to(symbols.dtype))
+        # A GPU looks at all of them, as it would have to wait for the number of those coded.
+        chosen = _chosen(*(x.to(dtype) for x in parts))
+        return torch.where(coded, chosen.to(symbols.dtype), symbols)
+
+
+def _chosen(nearest: Tensor, slope: Tensor, start: Tensor, spread: Tensor) -> Tensor:
+    """The cheapest of the nearest integers and their neighbours; all tensors have one shape.
+
+    `slope`: bits for a step; `start`: where the first walk ended; `spread`: standard deviations.
+    """
+    choice, least = nearest, torch.full_like(nearest, torch.inf)
+    for candidate in (nearest, nearest - 1, nearest + 1):
+        step = candidate - start
+        cost = gaussian_bits(candidate, spread) + slope * step + CURVATURE * step.square()
+        better = cost < least
+        least = torch.where(better, cost, least)
+        choice = torch.where(better, candidate, choice)
+    return choice
