@@ -76,7 +76,7 @@ def test_a_device() -> None:
         image.load()
 
 
-@pytest.mark.parametrize("quality", [1, 8])
+@pytest.mark.parametrize("quality", [1, 4, 8])
 def test_bf16_costs_next_to_nothing(quality: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Less than 0.02 dB, with the bundled weights; on every processor, slow as it may be."""
     monkeypatch.setattr(torch_engine, "has_fast_bf16", lambda _: True)

@@ -89,17 +89,11 @@ class TorchEngine:
         with memory_errors(self._device):
             return self._pack.model(self._device)
 
-    def _halved(self, wanted: bool) -> Model:
-        """The network with blocks in bfloat16, where that is `wanted` and the device fast at it."""
-        fast = wanted and has_fast_bf16(str(self._device))
-        return self._pack.half(self._device) if fast else self.model
-
-    def _compared(self, quality: float) -> Model:
-        """The network for synthesis of what is only compared, in bfloat16 as far as it may be."""
-        if quality > COARSE:
-            return self._halved(True)
-        fast = has_fast_bf16(str(self._device))
-        return self._pack.sketching(self._device) if fast else self.model
+    def _network(self, half: bool, whole: bool = False) -> Model:
+        """The network for transforms, with `half` in bfloat16 where the device is fast at it."""
+        if half and has_fast_bf16(str(self._device)):
+            return self._pack.half(self._device, whole)
+        return self.model
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -124,7 +118,7 @@ class TorchEngine:
     def analysis(self, pixels: Pixels, quality: float) -> Floats:
         """See base.Engine."""
         with self._plain():
-            model = self._compared(quality) if self._quick else self.model
+            model = self._network(self._quick, whole=quality <= COARSE)
             y = model.analysis(self._values(pixels), self._q(quality, len(pixels)))
             return _array(y.float())
 
@@ -136,7 +130,7 @@ class TorchEngine:
     def synthesis(self, y_hat: Floats, quality: float) -> Pixels:
         """See base.Engine."""
         with self._plain():
-            model = self._halved(self._half)
+            model = self._network(self._half)
             x = model.synthesis(self._tensor(y_hat), self._q(quality, len(y_hat)))
             x = x.mul(255).nan_to_num(0).round_().clamp_(0, 255)
             return cast(Pixels, x.to(torch.uint8).cpu().numpy())
@@ -149,7 +143,8 @@ class TorchEngine:
             y = self._tensor(y_hat).requires_grad_(differentiate)
             x = self._values(pixels)
             q = self._q(quality, len(y))
-            errors = (self._compared(quality).synthesis(y, q) - x).square()
+            model = self._network(True, whole=quality <= COARSE)
+            errors = (model.synthesis(y, q) - x).square()
             change = torch.autograd.grad(errors.sum(), y)[0] if differentiate else y[..., :0]
             sums = F.avg_pool2d(errors.detach().sum(-1), LATENT, divisor_override=1)
             price = error_price(q).view(-1, 1, 1, 1)
@@ -165,7 +160,8 @@ class TorchEngine:
         """See base.Engine."""
         with memory_errors(self._device), gradients(self._device):
             y = self._tensor(y_hat).requires_grad_(True)
-            shown = self._compared(quality).synthesis(y, self._q(quality, len(y)))
+            model = self._network(True, whole=quality <= COARSE)
+            shown = model.synthesis(y, self._q(quality, len(y)))
             cost = self._cost(shown, self._values(pixels), quality)
             return _array(torch.autograd.grad(cost.sum(), y)[0])
 

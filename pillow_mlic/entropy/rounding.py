@@ -91,8 +91,8 @@ class Rounding:
         parts = (symbols, gradient / gain.to(dtype), first - mean.to(dtype), scale)
         if scale.device.type == "cpu":
             places = coded.flatten().nonzero().squeeze(1)
-            parts = tuple(x.to(dtype).flatten()[places] for x in parts)
-            return symbols.put_(places, _chosen(*parts).to(symbols.dtype))
+            chosen = _chosen(*(x.to(dtype).flatten()[places] for x in parts))
+            return symbols.put_(places, chosen.to(symbols.dtype))
         # A GPU looks at all of them, as it would have to wait for the number of those coded.
         chosen = _chosen(*(x.to(dtype) for x in parts))
         return torch.where(coded, chosen.to(symbols.dtype), symbols)

@@ -10,8 +10,6 @@ from . import identity
 from .file import Arrays, Content, PackFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
     from ..entropy.tables import Tables
@@ -33,8 +31,7 @@ class Pack:
         self._arrays = content.arrays
         self._models: dict[str, Model] = {}
         self._canonicals: dict[str, Model] = {}
-        self._halves: dict[str, Model] = {}
-        self._sketching: dict[str, Model] = {}
+        self._halves: dict[tuple[str, bool], Model] = {}
         self._lock = threading.RLock()
 
     def model(self, device: "torch.device") -> "Model":
@@ -63,36 +60,22 @@ class Pack:
                 return self.model(device)
             return self._placed(self._canonicals, device)
 
-    def half(self, device: "torch.device") -> "Model":
-        """The network with the blocks of its transforms in bfloat16, where it has such blocks."""
-        from ..models.layers.half import with_half_blocks
-
-        return self._made(self._halves, device, with_half_blocks)
-
-    def sketching(self, device: "torch.device") -> "Model":
-        """The network with its layers in bfloat16, where it has blocks that can be: for synthesis
-        of what nobody sees."""
-        from ..models.layers.half import with_half_layers
-
-        return self._made(self._sketching, device, with_half_layers)
-
-    def _made(
-        self,
-        made: "dict[str, Model]",
-        device: "torch.device",
-        make: "Callable[[torch.nn.Module], torch.nn.Module]",
-    ) -> "Model":
+    def half(self, device: "torch.device", whole: bool) -> "Model":
+        """The network with the blocks of its transforms in bfloat16, where it has such blocks;
+        `whole`: all their linear layers."""
         from ..models.defaults import numbered, plain_defaults
+        from ..models.layers.half import with_half_blocks, with_half_layers
 
-        device = numbered(device)
+        key = (str(numbered(device)), whole)
         with self._lock:
-            if str(device) not in made:
+            if key not in self._halves:
                 import torch
 
                 network = cast("torch.nn.Module", self.model(device))
                 with plain_defaults(), torch.inference_mode(False):  # gradients may be wanted later
-                    made[str(device)] = cast("Model", make(network))
-            return made[str(device)]
+                    made = (with_half_layers if whole else with_half_blocks)(network)
+                self._halves[key] = cast("Model", made)
+            return self._halves[key]
 
     def arrays(self, prefix: str) -> Arrays:
         """The weights whose names begin so, as they are stored: in half precision in our packs.
@@ -123,7 +106,7 @@ class Pack:
         """The same pack with another network on the CPU, for comparing what networks do."""
         other = copy.copy(self)
         other._models, other._canonicals = {"cpu": model}, {}
-        other._halves, other._sketching = {}, {}
+        other._halves = {}
         other.integers = None
         return other
 

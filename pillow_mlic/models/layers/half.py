@@ -3,7 +3,7 @@
 A token mixing block adds two branches to what comes in. For pixels that are seen the branches are
 computed in bfloat16 (`with_half_blocks`), and the sums, like all layers between the stages, in
 float32. So errors do not add up: a tenth of a grey level in all, where everything in bfloat16 gives
-half of one. Where an encoder only compares, all linear layers may be in bfloat16, too
+half of one. Where an encoder only searches, all linear layers may be in bfloat16, too
 (`with_half_layers`): 0.2 of a level, and gradients within half a percent.
 """
 
@@ -38,14 +38,15 @@ class HalfTokenMixing(nn.Module):
 
 
 class HalfLinear(nn.Module):
-    """`nn.Linear` in bfloat16; (..., C_in) of any type -> (..., C_out) bfloat16."""
+    """`nn.Linear` in bfloat16; (..., C_in) of any type -> (..., C_out) of type `gives`."""
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear, gives: torch.dtype) -> None:
         super().__init__()
         self.layer = copy.deepcopy(layer).to(torch.bfloat16)
+        self.gives = gives
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x.bfloat16())
+        return self.layer(x.bfloat16()).to(self.gives)
 
 
 def with_half_blocks(module: M) -> M:
@@ -57,16 +58,25 @@ def with_half_blocks(module: M) -> M:
     return _replaced(module, block)
 
 
-def with_half_layers(module: M) -> M:
-    """A copy of `module` whose token mixing blocks and linear layers compute in bfloat16; it shares
-    all else. A network without such blocks stays as it is."""
-    if not any(isinstance(part, TokenMixing) for part in module.modules()):
-        return module
+def with_half_layers(network: M) -> M:
+    """A copy of a network whose transforms compute blocks and linear layers in bfloat16; it shares
+    all else. One without token mixing blocks stays as it is.
 
+    Sums of the analysis stay in float32: 0.15 % are lost without (Kodak, quality 4).
+    """
+    if not any(isinstance(part, TokenMixing) for part in network.modules()):
+        return network
+    twin = with_half_blocks(network)
+    for name, gives in (("analysis", torch.float32), ("synthesis", torch.bfloat16)):
+        setattr(twin, name, _with_half_linear(getattr(twin, name), gives))
+    return twin
+
+
+def _with_half_linear(module: nn.Module, gives: torch.dtype) -> nn.Module:
     def layer(layer: nn.Module) -> nn.Module | None:
-        return HalfLinear(layer) if isinstance(layer, nn.Linear) else None
+        return HalfLinear(layer, gives) if isinstance(layer, nn.Linear) else None
 
-    return _replaced(with_half_blocks(module), layer)
+    return _replaced(module, layer)
 
 
 def _replaced(module: M, replace: Callable[[nn.Module], nn.Module | None]) -> M:
