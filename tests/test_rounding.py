@@ -62,7 +62,7 @@ def test_bfloat16_finds_as_good_symbols(bundled: Pack, monkeypatch: pytest.Monke
     cost(picture, fresh, 4.0, 1024, optimize=False)  # first made where there are no gradients
     halved = cost(picture, fresh, 4.0, 1024, optimize=True)
     assert halved != whole
-    assert halved == pytest.approx(whole, rel=3e-3)  # a smooth picture; photographs: 5e-4
+    assert 0.99 * whole < halved < 1.003 * whole  # a smooth picture; photographs: 1.001
 
 
 def test_error_of_regions_is_that_of_the_whole(

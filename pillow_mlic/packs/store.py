@@ -79,9 +79,15 @@ def _packs_in(folder: Path) -> Iterator[PackFile]:
     """The packs in a folder; other files are passed over."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
-            yield inspect(path)
-        except WeightsError:
+            yield _inspected(*_key(path))
+        except (OSError, WeightsError):
             continue
+
+
+@functools.lru_cache(256)
+def _inspected(path: str, changed: int, size: int) -> PackFile:  # noqa: ARG001
+    """What the header says of a file that has this time of change and size."""
+    return inspect(Path(path))
 
 
 def find(name: str | None = None, quality: float = 3.0) -> PackFile:
@@ -189,7 +195,7 @@ def load(file: PackFile) -> Pack:
     with _lock:
         who = _look(file)
         if who not in _packs:
-            pack = _latest[1] if _latest and _latest[0] == _key(file) else _read(file)
+            pack = _latest[1] if _latest and _latest[0] == _key(file.path) else _read(file)
             _packs[pack.identity] = pack
             return pack.as_file(file)
         return _packs[who].as_file(file)
@@ -209,7 +215,7 @@ def _names(file: PackFile, version: int) -> tuple[bytes, ...]:
     if version > 1:
         return (who,)
     aliases = [old for old, new in identity.ALIASES.items() if who.startswith(new)]
-    return (*aliases, _digest(*_key(file)))
+    return (*aliases, _digest(*_key(file.path)))
 
 
 @functools.cache
@@ -221,7 +227,7 @@ def _digest(path: str, changed: int, size: int) -> bytes:  # noqa: ARG001
 def _look(file: PackFile) -> bytes:
     """The identity of a pack file."""
     with _lock:
-        key = _key(file)
+        key = _key(file.path)
         if key not in _seen:
             _read(file)
         return _seen[key]
@@ -229,7 +235,7 @@ def _look(file: PackFile) -> bytes:
 
 def _read(file: PackFile) -> Pack:
     global _latest
-    key = _key(file)
+    key = _key(file.path)
     found = read(file.path)
     pack = Pack(*found)
     _seen[key] = found[1].identity
@@ -237,6 +243,6 @@ def _read(file: PackFile) -> Pack:
     return pack
 
 
-def _key(file: PackFile) -> _Key:
-    status = file.path.stat()
-    return str(file.path), status.st_mtime_ns, status.st_size
+def _key(path: Path) -> _Key:
+    status = path.stat()
+    return str(path), status.st_mtime_ns, status.st_size

@@ -20,19 +20,23 @@ from .blocks import TokenMixing
 M = TypeVar("M", bound=nn.Module)
 
 
-class HalfTokenMixing(nn.Module):
-    """`blocks.TokenMixing` with its branches in bfloat16; (B, H, W, C) float32 -> the same."""
+class HalfTokenMixing(TokenMixing):
+    """A token mixing block with its branches in bfloat16; (B, H, W, C) float32 -> the same."""
 
     def __init__(self, block: TokenMixing) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         half = copy.deepcopy(block).to(torch.bfloat16)
         self.norm1, self.spatial_in, self.depthwise = half.norm1, half.spatial_in, half.depthwise
         self.spatial_out = half.spatial_out
         self.norm2, self.gate_in, self.gate_out = half.norm2, half.gate_in, half.gate_out
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.silu(self.spatial_in(self.norm1(x.bfloat16())))
-        x = x + self.spatial_out(self.depthwise(h))
+    def spread(self, x: Tensor) -> Tensor:
+        """See TokenMixing."""
+        return F.silu(self.spatial_in(self.norm1(x.bfloat16())))
+
+    def mixed(self, x: Tensor, around: Tensor) -> Tensor:
+        """See TokenMixing."""
+        x = x + self.spatial_out(around)
         a, b = self.gate_in(self.norm2(x.bfloat16())).chunk(2, dim=-1)
         return x + self.gate_out(F.silu(a) * b)
 
