@@ -19,7 +19,8 @@ from pillow_mlic.coding import texture as coding_texture
 from pillow_mlic.format import container
 from pillow_mlic.format.container import ChunkType, DamagedError
 from pillow_mlic.format.texture import TextureMap, from_bytes, to_bytes, wanted
-from pillow_mlic.integers.grain import grain, random_bytes, table
+from pillow_mlic.integers.grain import grain, laws, random_bytes, table
+from pillow_mlic.integers.network import CodingStep
 
 from .conftest import GOLDEN, photograph
 
@@ -69,8 +70,11 @@ def test_values_are_those_of_the_page() -> None:
 
     values = table()
     assert not values[0].any()
-    for k in (1, 2, 17, 64):
+    assert len(values) == 1 + 64 + 14
+    for k in (1, 2, 17, 64, 65, 70, 78):
         scale = 0.11 * (256 / 0.11) ** ((k - 1) / 63)
+        if k > 64:
+            scale = 0.11 * 2 ** (-(k - 65 + 0.5) / 4)
         for b in (128, 150, 200, 255):
             share = below(0.5, scale) * (b - 128 + 0.5) / 128
             edges = (below((i + 0.5) / 256, scale) for i in range(128))
@@ -82,10 +86,20 @@ def test_values_are_those_of_the_page() -> None:
         assert values[k].std() / 256 == pytest.approx(cut, rel=0.02)
 
 
-def test_grain_is_where_classes_are() -> None:
-    classes = np.zeros((3, 4, 16), np.uint8)
-    classes[1, 2] = 40
-    found = grain(classes, 7)
+def test_laws_are_those_of_the_page() -> None:
+    """What is not coded has ever smaller scales, and then none."""
+    first = -815
+    logarithm = np.array([first + 300, first, first - 63, first - 64, first - 895, first - 896])
+    step = CodingStep(
+        np.array([9, 0, 0, 0, 0, 0], np.uint8), None, np.ones(1), np.ones(1), logarithm, None, 0
+    )
+    assert laws(step, first).tolist() == [9, 65, 65, 66, 78, 0]
+
+
+def test_grain_is_where_laws_are() -> None:
+    rows = np.zeros((3, 4, 16), np.uint8)
+    rows[1, 2] = 40
+    found = grain(rows, 7)
     assert found[1, 2].any()
     found[1, 2] = 0
     assert not found.any()

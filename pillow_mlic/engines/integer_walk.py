@@ -65,7 +65,7 @@ def decode(
     try:
         decoder = StepDecoder(payloads, pack.tables, network.symbols(z_size))
         shape = (len(payloads), 4 * z_size[0], 4 * z_size[1], network.channels[0])
-        grains = None if texture is None else GrainSteps(decoder, shape)
+        grains = None if texture is None else GrainSteps(decoder, shape, network.first)
         code = quality_code(quality)
         y_hat = network.walk(code, z_size, len(payloads), grains or decoder, product)
         decoder.finish()

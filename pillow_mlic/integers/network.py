@@ -276,6 +276,11 @@ class IntegerNetwork:
         return int(self._classes.count)
 
     @property
+    def first(self) -> int:
+        """The largest scale of class 0, as a logarithm in 256ths of an octave."""
+        return self._classes.first
+
+    @property
     def slices(self) -> int:
         """In how many slices latents are coded."""
         return len(self._contexts)
