@@ -1,6 +1,9 @@
 """The trainer: exact resume, falling loss, bounds, export."""
 
 import json
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +165,22 @@ def test_a_state_survives_being_handed_on_in_parts(
     with pytest.raises(SystemExit, match="missing"):
         train_on_loan.join(out, back)
     assert not train_on_loan.join(tmp_path / "nothing", back)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such way")
+def test_memory_that_was_used_is_used_again() -> None:
+    script = (
+        "import resource, numpy as np\n"
+        "from pillow_mlic.cli import train\n"
+        "assert train.keep_memory()\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    np.ones(2**26, np.uint8)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "print(faults(), faults())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    first, second = map(int, done.stdout.split())
+    assert second < first / 4

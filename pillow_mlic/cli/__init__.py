@@ -73,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         settings.wait_asleep()
     args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
+    if argv is None and args.command == "train":
+        train.keep_memory()
     try:
         with _any_name_printed(), _ended_tidily(args.command):
             return int(args.run(args))

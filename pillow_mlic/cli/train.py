@@ -1,6 +1,7 @@
 """`mlic train`."""
 
 import argparse
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,11 @@ from . import common
 
 if TYPE_CHECKING:
     from ..training.loop import TrainingReport
+
+MOST_KEPT = 2**30
+"""Bytes: larger tensors come and go as before."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""As <malloc.h> numbers them."""
 
 
 def add_to(subparsers: Any) -> None:
@@ -97,6 +103,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         const=False,
         help="matrix products in float32 instead of bfloat16",
     )
+
+
+def keep_memory() -> bool:
+    """In a process that only trains: what is freed stays with it, where its C library is glibc.
+
+    Else every large tensor is given back and comes anew, page by page: 7 % of a step.
+    """
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return all(mallopt(what, MOST_KEPT) for what in (_TRIM_THRESHOLD, _MMAP_THRESHOLD))
 
 
 def run(args: argparse.Namespace) -> int:
