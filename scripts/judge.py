@@ -6,7 +6,8 @@ PACK is a weight pack (a file), PICTURES a folder; --pictures takes so many of i
 12 of the 24 Kodak pictures are those with odd numbers. Real files, decoded again; plain rounding
 unless --optimize is given, and no texture unless --texture is. Columns: BD-rates in percent against
 AVIF 4:4:4 at speed 6 by the metrics that are installed (fewer is better), then bits a pixel by
-quality.
+quality. Under each line: the picture that comes off worst by each metric, and at how many steps of
+quality a file became smaller, or a measure worse.
 
 Every measurement is kept in the folder --cache, also those of AVIF, which the first call makes. A
 call that was stopped goes on where it was. A pack that was trained further has another hash, and
@@ -14,11 +15,13 @@ is measured anew.
 """
 
 import argparse
+import contextlib
 import hashlib
 import os
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
@@ -51,10 +54,10 @@ def codec_of(pack: Path, folder: Path, args: argparse.Namespace) -> Codec:
     return replace(codecs.create("mlic"), settings=tuple(args.qualities), options=options)
 
 
-def curve(
+def measured(
     codec: Codec, pictures: list[BenchPicture], wanted: tuple[Metric, ...], args: argparse.Namespace
-) -> Curve:
-    """Means over the pictures; measures what the cache does not have."""
+) -> list[Curve]:
+    """A curve for each picture; measures what the cache does not have."""
     jobs = [
         Measurement(codec, picture, setting, wanted)
         for picture in pictures
@@ -66,14 +69,23 @@ def curve(
         if "error" in row:
             msg = f"{codec.name} at {row['setting']:g} on {row['image']}: {row['error']}"
             raise SystemExit(msg)
+    settings = list(codec.settings)
+    found = []
+    for picture in range(len(pictures)):
+        mine = rows[picture * len(settings) : (picture + 1) * len(settings)]
+        names = ("bpp", *(COLUMNS[metric] for metric in wanted))
+        columns = {name: [row[name] for row in mine] for name in names}
+        found.append(Curve(mine[0]["image"], codec.describe(), settings, columns))
+    return found
+
+
+def mean(curves: list[Curve]) -> Curve:
+    """Means over the pictures."""
     columns = {
-        name: [
-            fmean(row[name] for row in rows if row["setting"] == setting)
-            for setting in codec.settings
-        ]
-        for name in ("bpp", *(COLUMNS[metric] for metric in wanted))
+        name: [fmean(values) for values in zip(*(c.columns[name] for c in curves), strict=True)]
+        for name in curves[0].columns
     }
-    return Curve(codec.name, codec.describe(), list(codec.settings), columns)
+    return replace(curves[0], columns=columns)
 
 
 def figures(anchor: Curve, test: Curve, wanted: tuple[Metric, ...]) -> list[str]:
@@ -85,6 +97,31 @@ def figures(anchor: Curve, test: Curve, wanted: tuple[Metric, ...]) -> list[str]
         except ValueError:  # no common range of quality
             found.append("-")
     return found
+
+
+def worst(anchors: list[Curve], tests: list[Curve], metric: Metric) -> str:
+    """The picture with the highest BD-rate."""
+    found = []
+    for anchor, test in zip(anchors, tests, strict=True):
+        with contextlib.suppress(ValueError):
+            found.append((bd_rate(anchor.points(metric), test.points(metric)), test.name))
+    return f"{NAMES[metric]} {max(found)[0]:+.1f} % ({max(found)[1]})" if found else ""
+
+
+def falls(tests: list[Curve], wanted: tuple[Metric, ...]) -> str:
+    """At how many steps from a quality to the next a file is smaller or a measure is worse."""
+    steps = [
+        (name, before, after)
+        for test in tests
+        for name in wanted
+        for before, after in pairwise(test.points(name))
+    ]
+    smaller = sum(after[0] < before[0] for _, before, after in steps) // len(wanted)
+    counts = [
+        f"{NAMES[metric]} {sum(a[1] < b[1] for name, b, a in steps if name == metric)}"
+        for metric in wanted
+    ]
+    return f"bytes {smaller}, {', '.join(counts)} of {len(steps) // len(wanted)}"
 
 
 def main() -> None:
@@ -111,16 +148,19 @@ def main() -> None:
         BenchPicture(path, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in spread(bench.find_images([args.on]), args.pictures)
     ]
-    anchor = curve(codecs.create(ANCHOR), pictures, wanted, args)
+    anchors = measured(codecs.create(ANCHOR), pictures, wanted, args)
     width = max(len(str(pack)) for pack in args.packs)
     header = [*(NAMES[metric] for metric in wanted), *(f"bpp q{q:g}" for q in args.qualities)]
     print(f"{'':{width}}  {'  '.join(f'{each:>11}' for each in header)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLIC_WEIGHTS"] = folder  # of this process and its workers
         for pack in args.packs:
-            found = curve(codec_of(pack, Path(folder), args), pictures, wanted, args)
-            row = [*figures(anchor, found, wanted), *(f"{x:.3f}" for x in found.columns["bpp"])]
+            found = measured(codec_of(pack, Path(folder), args), pictures, wanted, args)
+            rates = figures(mean(anchors), mean(found), wanted)
+            row = [*rates, *(f"{x:.3f}" for x in mean(found).columns["bpp"])]
             print(f"{pack!s:{width}}  {'  '.join(f'{each:>11}' for each in row)}", flush=True)
+            print(f"  worst: {', '.join(worst(anchors, found, metric) for metric in wanted)}")
+            print(f"  falls: {falls(found, wanted)}", flush=True)
 
 
 if __name__ == "__main__":

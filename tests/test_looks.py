@@ -63,7 +63,9 @@ class TestJudge:
         assert "no Butteraugli here: install butteraugli_main" in printed.err
         header, *lines = printed.out.splitlines()
         assert header.split() == ["FLIP", "PSNR", "bpp", "q2", "bpp", "q6"]
-        assert [line.split()[0] for line in lines] == list(map(str, packs))
+        assert [line.split()[0] for line in lines[::3]] == list(map(str, packs))
+        assert all(line.startswith("  worst: FLIP") for line in lines[1::3])
+        assert all(line.endswith(" of 2") for line in lines[2::3])  # two pictures, a step each
         rows = (tmp_path / "cache" / "rows.jsonl").read_text().splitlines()
         assert len(rows) == 2 * (10 + 2 * 2)
         assert '"image": "p1.png"' not in "".join(rows)
@@ -72,7 +74,15 @@ class TestJudge:
         monkeypatch.setattr(codecs.Codec, "decode", None)  # nothing is measured twice
         monkeypatch.setattr("pillow_mlic.evaluation.measure.weights_of", weights_in(packs))
         judge(str(packs[1]), "--qualities", "2,6", "--pictures", "2")
-        assert capsys.readouterr().out.splitlines()[1:] == lines[1:]
+        assert capsys.readouterr().out.splitlines()[1:] == lines[3:]
+
+    def test_falls_are_counted_by_picture(self):
+        columns = [
+            {"bpp": [1.0, 2.0, 3.0], "psnr-rgb": [30.0, 31.0, 32.0]},
+            {"bpp": [1.0, 3.0, 2.0], "psnr-rgb": [9.0, 8.0, 7.0]},
+        ]
+        curves = [Curve("p", "", [1, 2, 3], each) for each in columns]
+        assert script("judge").falls(curves, ("psnr",)) == "bytes 1, PSNR 2 of 4"
 
     def test_what_fails_is_said(self, judge, packs, monkeypatch):
         def failing(self, image, setting):
