@@ -105,7 +105,7 @@ def worst(anchors: list[Curve], tests: list[Curve], metric: Metric) -> str:
     for anchor, test in zip(anchors, tests, strict=True):
         with contextlib.suppress(ValueError):
             found.append((bd_rate(anchor.points(metric), test.points(metric)), test.name))
-    return f"{NAMES[metric]} {max(found)[0]:+.1f} % ({max(found)[1]})" if found else ""
+    return f"{NAMES[metric]} " + (f"{max(found)[0]:+.1f} % ({max(found)[1]})" if found else "-")
 
 
 def falls(tests: list[Curve], wanted: tuple[Metric, ...]) -> str:
