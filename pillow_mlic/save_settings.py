@@ -51,10 +51,12 @@ def _optimize(value: object, pack: "PackFile") -> bool:
         return pack.quality is None and pack.for_squared_error and devices.has_torch()
     wanted = flag("optimize", value)
     if wanted and not pack.for_squared_error:
+        from . import packs
+
         aim = "MS-SSIM" if pack.distortion == "ms-ssim" else "how pictures look"
         msg = (
             f"optimize lowers the squared error, but the weights {pack.name} were trained for "
-            f"{aim}; save without optimize"
+            f"{aim}; save without optimize, or with model={packs.DEFAULT_MODEL!r}"
         )
         raise ValueError(msg)
     return wanted

@@ -19,8 +19,10 @@ from pathlib import Path
 from pillow_mlic.evaluation.bench import find_images
 
 ROOT = Path(__file__).resolve().parent.parent
-CODECS = "jpeg,webp,avif,avif-best,avif-psnr,avif-psnr-s4,jxl,mlic,mlic:mlicv2-lite-msssim"
-VALID_CODECS = "avif,avif-psnr,mlic"
+AVIF = "avif,avif-best,avif-psnr,avif-psnr-s4"
+MLIC = "mlic,mlic:mlicv2-lite,mlic:mlicv2-lite-msssim"
+CODECS = f"jpeg,webp,{AVIF},jxl,{MLIC}"
+VALID_CODECS = "avif,avif-psnr,mlic,mlic:mlicv2-lite"
 
 
 def steps(args: argparse.Namespace) -> dict[str, tuple[list[str], Path | None]]:

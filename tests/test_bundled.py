@@ -68,7 +68,7 @@ def test_container_costs_forty_bytes_at_most(photograph: Image.Image, pack: pack
     """Everything in the file but the range-coded stream."""
     picture = photograph.resize((768, 512))
     buffer = io.BytesIO()
-    picture.save(buffer, "MLIC")
+    picture.save(buffer, "MLIC", model=pack.file.name)
     encoded = encode(np.asarray(picture), coding_of(pack, 3.0))
     assert buffer.tell() - (len(encoded.tiles[0]) - 5) <= 40
 

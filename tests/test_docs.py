@@ -151,6 +151,7 @@ class TestUpdate:
                 "avif": curve(1.25, [30, 50, 70]),
                 "jpeg": curve(2, [30, 50, 70]),
                 "webp": curve(1.5, [30, 50, 70]),
+                "mlic:mlicv2-lite": curve(0.8, [1.0, 3.0, 8.0]),
                 "mlic:mlicv2-lite-msssim": curve(1, [1.0, 3.0, 8.0]),
             },
             "memory": {"mlic": {"idle": 20.0, "encoding": 400.4, "decoding": 300.0}},
@@ -177,8 +178,11 @@ class TestUpdate:
         regions = update.regions(reports)
         assert set(regions) == REGIONS | {"selftest"}
         headline = regions["headline"]
-        assert "at the PSNR of its default quality 3 (33.0 dB, 0.50 bits a pixel)" in headline
-        assert "50% smaller than JPEG, 33% smaller than WebP and 20% smaller than AVIF" in headline
+        assert "at the SSIMULACRA2 of its default quality 3 (60 points, 0.50 bits" in headline
+        assert "at its PSNR (33.0 dB)" in headline
+        figures = "50% smaller than JPEG, 33% smaller than WebP and 20% smaller than AVIF"
+        assert headline.count(figures) == 2
+        assert "tuned for PSNR: -36.0 % against AVIF" in headline
         assert "tuned for MS-SSIM: -20.0 % against AVIF" in headline
         row = next(line for line in regions["bd"].splitlines() if line.startswith("| mlic"))
         assert row == "| mlic | +10.0 % | +10.0 % | +10.0 % | -20.0 % |"

@@ -88,13 +88,14 @@ def test_bundled_weights(mode, quality, encodes, monkeypatch):
         image = opened.crop((0, 0, 192, 128)).convert(mode)
     if mode == "RGBA":
         image.putalpha(128)
-    data = save(image, quality=quality, optimize=True)
+    weights = {"model": "mlicv2-lite", "optimize": True}
+    data = save(image, quality=quality, **weights)
     wanted = psnr(image, data)
     encodes.clear()
-    assert abs(psnr(image, save(image, target_psnr=wanted, optimize=True)) - wanted) < 0.04
+    assert abs(psnr(image, save(image, target_psnr=wanted, **weights)) - wanted) < 0.04
     assert len(encodes) <= goals.TRIALS
     encodes.clear()
-    assert 0.99 * len(data) <= len(save(image, max_bytes=len(data), optimize=True)) <= len(data)
+    assert 0.99 * len(data) <= len(save(image, max_bytes=len(data), **weights)) <= len(data)
     assert len(encodes) <= goals.TRIALS
 
 

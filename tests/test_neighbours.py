@@ -163,7 +163,7 @@ from tests.conftest import photograph
 torch.set_num_threads(2)
 pillow_mlic.register_mlic_opener(threads=2)
 image = photograph(512, 512)
-options = {"optimize": sys.argv[1] == "optimize"}
+options = {"model": "mlicv2-lite", "optimize": sys.argv[1] == "optimize"}
 
 def saved():
     buffer = io.BytesIO()

@@ -22,7 +22,7 @@ from .pack import Pack
 
 DEFAULT_MODEL = "mlicv2-lite"
 """The bundled model, and its pack for squared error."""
-DEFAULT_PACK = "mlicv2-lite"
+DEFAULT_PACK = "mlicv2-lite-visual"
 """The pack that pictures are saved with where nothing else is asked for."""
 
 
