@@ -116,12 +116,12 @@ def warm(report: Report, codec: str, device: str | None, draft: bool = False) ->
 
 
 class Effort(NamedTuple):
-    """What .mlic files alone have: steps of refinement, the strength of texture (0..1; None: as
-    it suits the picture), and whether plain rounding will do, which takes less than half the time.
+    """What .mlic files alone have: steps of refinement, the strength of texture (0..1, or "auto"),
+    and whether plain rounding will do, which takes less than half the time.
     """
 
     refine: int = 0
-    texture: float | None = None
+    texture: float | str = 0.0
     draft: bool = False
 
     def options(self) -> dict[str, Any]:

@@ -688,7 +688,7 @@ class TestEncoding:
             opened.session.undo()
         opened.refresh()
         assert encode.refine.currentData() == 0
-        assert encode.texture.currentData() is None
+        assert encode.texture.currentData() == 0
         place = encode.model.findData("webp")
         encode.model.setCurrentIndex(place)
         encode.model.activated.emit(place)
