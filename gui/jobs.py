@@ -1,6 +1,7 @@
 """What the worker processes do with pictures. Every function takes `report` first (see
 worker.Report). Jobs that write files of the user's are in `file_jobs`."""
 
+import importlib
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from .pictures import Picture
 from .progress import LOADING
 from .raster import Raster
 from .reshape import Reshape
+from .splice import splice
 from .state import Goal, GoalKind
 from .worker import Report
 
@@ -131,6 +133,7 @@ class Effort(NamedTuple):
 
 
 NO_EFFORT = Effort()
+JXL = "JXL"
 TASKS = {
     GoalKind.QUALITY: "encoding",
     GoalKind.MAX_BYTES: "searching a size",
@@ -156,9 +159,16 @@ class PictureCoder:
     ) -> None:
         self.image = image
         self.codec = codecs.create(codec)
+        if self.codec.plugin is not None:
+            importlib.import_module(self.codec.plugin)
         self.seconds = 0.0
         """Of the last file that was made."""
-        self._options: dict[str, Any] = {**self.codec.options, **metadata}
+        self._entries: dict[str, bytes] = {}
+        self._options: dict[str, Any] = dict(self.codec.options)
+        if self.codec.format == JXL:
+            self._entries = dict(metadata)
+        else:
+            self._options |= metadata
         if codecs.is_mlic(codec):
             self._options |= {"device": device, **effort.options()}
         self._device = device
@@ -180,8 +190,6 @@ class PictureCoder:
 
     def save(self, **options: Any) -> bytes:
         """The file that Pillow writes with these options."""
-        if self.codec.plugin is not None:
-            __import__(self.codec.plugin)
         report = self._part(self._encoding)
         report(0.0)
         if "device" in self._options:
@@ -190,7 +198,15 @@ class PictureCoder:
         start = time.perf_counter()
         self.image.save(buffer, format=self.codec.format, **self._options, **options)
         self.seconds = time.perf_counter() - start
-        return buffer.getvalue()
+        return self._with_entries(buffer.getvalue())
+
+    def _with_entries(self, data: bytes) -> bytes:
+        """The file with metadata that Pillow's plugin does not write as they should be."""
+        made = splice(data, self.codec.format, self._entries)
+        if made is None:
+            msg = f"the metadata of this picture cannot be put into {self.codec.label} files; "
+            raise ValueError(msg + "uncheck Keep metadata, or choose another codec")
+        return made
 
     def decode(self, data: bytes) -> Image.Image:
         """The picture in a file, in the mode of the one it was made of."""
