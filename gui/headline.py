@@ -14,9 +14,19 @@ EXACT = 0.01
 def headline(session: Session) -> tuple[str, list[tuple[int, str]]]:
     """How the versions compare: "At the same 41 kB", and for each its number and words.
 
-    Of a large picture it is the part in view until the whole is known. While the reference is not
-    known both are empty.
+    Of a large picture it is the part in view until the whole is known, and SSIMULACRA2 is that of
+    samples, which is said. While the reference is not known both are empty.
     """
+    head, parts = _compared(session)
+    scores = [session.measures.score(coded) for coded in session.shown.values()]
+    samples = max((score.samples for score in scores if score is not None), default=0)
+    if samples and parts:
+        head = f"{head}, SSIMULACRA2 of {samples} samples".removeprefix(", ")
+    return head, parts
+
+
+def _compared(session: Session) -> tuple[str, list[tuple[int, str]]]:
+    """`headline`, without what SSIMULACRA2 is of."""
     number = session.state.reference.number
     reference, shown, where = session.shown.get(number), session.shown, ""
     if reference is None and session.closeup.shown.get(number) is not None:
@@ -44,11 +54,13 @@ def headline(session: Session) -> tuple[str, list[tuple[int, str]]]:
 def _comparison(
     session: Session, coded: CodedPicture, reference: CodedPicture, *, whole: bool
 ) -> str:
-    """PSNR and MS-SSIM beside each other, and by how much a size or PSNR is not the same; sizes
-    themselves only of the whole."""
+    """PSNR, SSIMULACRA2 and MS-SSIM beside each other, and by how much a size or PSNR is not the
+    same; sizes themselves only of the whole."""
     match = session.state.match
-    similarity = session.measures.similarity(coded)
+    score, similarity = session.measures.score(coded), session.measures.similarity(coded)
     measured = [words.psnr(coded.psnr)]
+    if score is not None:
+        measured.append(words.score(score.value))
     if similarity is not None:
         measured.append(f"MS-SSIM {words.similarity(similarity)}")
     fidelity = " / ".join(measured)

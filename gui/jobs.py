@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 import pillow_mlic
@@ -75,10 +74,7 @@ def open_picture(report: Report, source: Path | bytes, name: str, target: Path) 
 def cut(report: Report, source: Raster, box: Box, target: Path) -> PartInView:
     """A part of a picture as a picture of its own."""
     report(0.0, "cutting")
-    left, top, right, bottom = box
-    pixels = source.level(0)[top:bottom, left:right]
-    plain = pixels[..., 0] if source.channels == 1 else pixels
-    return PartInView(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
+    return PartInView(box, raster.write(source.image(box), target))
 
 
 def reshape(report: Report, source: Raster, shape: Reshape, target: Path) -> Raster:
@@ -92,7 +88,7 @@ def similarity(report: Report, first: Raster, second: Raster) -> float | None:
     if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
         return None
     report(0.0, "measuring")
-    return ms_ssim(*_alike(first.image(), second.image()))
+    return ms_ssim(*alike(first.image(), second.image()))
 
 
 # ---- codecs --------------------------------------------------------------------------------------
@@ -338,10 +334,10 @@ def meet_goal(goal: Goal, coder: PictureCoder, chosen: choices.CodecChoice) -> t
 
 
 def _psnr(original: Image.Image, decoded: Image.Image) -> float:
-    return psnr(*_alike(original, decoded))
+    return psnr(*alike(original, decoded))
 
 
-def _alike(*images: Image.Image) -> list[Image.Image]:
+def alike(*images: Image.Image) -> list[Image.Image]:
     """Pictures in one mode that can be compared: without transparency, in colour if one is."""
     plain = [_comparable(image) for image in images]
     return plain if len({image.mode for image in plain}) == 1 else [i.convert("RGB") for i in plain]

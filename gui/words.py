@@ -7,6 +7,10 @@ from pillow_mlic.files import bytes_text
 
 BPP = "bpp, bits per pixel: the file's size over the picture's; 24 is uncompressed."
 PSNR = "PSNR: how close the pixels are to the original; every 3 dB more halve the squared error."
+SSIMULACRA2 = (
+    "SSIMULACRA2: how well it looks, by what people said of pictures; 90: no difference is seen, "
+    "70: high quality, 50: medium."
+)
 MS_SSIM = "MS-SSIM: how well structures are kept, nearer to what eyes see; more dB are closer."
 
 
@@ -26,6 +30,11 @@ def similarity(value: float | None) -> str:
         return "–"
     level = ms_ssim_db(value)
     return f"{level:.1f} dB" if math.isfinite(level) else "∞"
+
+
+def score(value: float) -> str:
+    """SSIMULACRA2 71.3."""
+    return f"SSIMULACRA2 {value:.1f}"
 
 
 def seconds(value: float | None) -> str:
@@ -77,12 +86,14 @@ __all__ = [
     "BPP",
     "MS_SSIM",
     "PSNR",
+    "SSIMULACRA2",
     "bpp",
     "bytes_text",
     "change",
     "duration",
     "psnr",
     "quality",
+    "score",
     "seconds",
     "signed",
     "similarity",

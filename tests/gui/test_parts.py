@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pillow_mlic_gui import parts
 from pillow_mlic_gui.headline import headline, progress_of
+from pillow_mlic_gui.scoring import Score
 from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import Goal, GoalKind, Match, default_state
 from pillow_mlic_gui.view_transform import ScreenBox, View
@@ -160,6 +161,14 @@ def test_sizes_that_differ_are_said(session: Session) -> None:
     assert headline(session)[1][1][1] == "10.2 kB / MS-SSIM 15.2 dB"
     session.state = session.state.replace(match=Match.FREE)
     assert headline(session)[1][0][1] == "10.0 kB, 33.1 dB / MS-SSIM 20.0 dB"
+    session.measures._scores = {Path("x"): Score(71.26)}
+    head, parts = headline(session)
+    assert parts[0][1] == "10.0 kB, 33.1 dB / SSIMULACRA2 71.3 / MS-SSIM 20.0 dB"
+    assert head == ""
+    session.measures._scores = {Path("x"): Score(71.26, samples=9)}
+    assert headline(session)[0] == "SSIMULACRA2 of 9 samples"
+    session.state = session.state.replace(match=Match.SIZE)
+    assert headline(session)[0] == "At the same 10.0 kB, SSIMULACRA2 of 9 samples"
     session.shown.clear()
 
 
