@@ -32,9 +32,9 @@ def similarity(value: float | None) -> str:
     return f"{level:.1f} dB" if math.isfinite(level) else "∞"
 
 
-def score(value: float) -> str:
-    """SSIMULACRA2 71.3."""
-    return f"SSIMULACRA2 {value:.1f}"
+def score(value: float | None) -> str:
+    """SSIMULACRA2, or a dash: 71.3, −4.0."""
+    return "–" if value is None else f"{value:.1f}".replace("-", "−")
 
 
 def seconds(value: float | None) -> str:

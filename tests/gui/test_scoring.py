@@ -7,7 +7,7 @@ import pytest
 
 from pillow_mlic.evaluation import metrics
 from pillow_mlic_gui import raster as rasters
-from pillow_mlic_gui import scoring
+from pillow_mlic_gui import scoring, words
 from pillow_mlic_gui.headline import headline
 from pillow_mlic_gui.session import Session
 from pillow_mlic_gui.state import Goal, GoalKind
@@ -91,9 +91,10 @@ def test_scores_come_unasked_after_all_else(
         or time.monotonic() > end
     )
     head, parts = headline(session)
-    assert "samples" not in head
+    assert "PSNR / SSIMULACRA2 / MS-SSIM" in head
     for number, text in parts:
-        assert f" / SSIMULACRA2 {session.measures.score(session.shown[number]).value:.1f}" in text
+        score = words.score(session.measures.score(session.shown[number]).value)
+        assert f" dB / {score} / " in text
     # Another wish stops what still is measured.
     session.measures.forget(session.shown.values())
     session._replan()

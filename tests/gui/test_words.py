@@ -37,6 +37,9 @@ def test_numbers() -> None:
     assert words.similarity(0.99) == "20.0 dB"
     assert words.similarity(1.0) == "∞"
     assert words.similarity(None) == "–"
+    assert words.score(71.26) == "71.3"
+    assert words.score(-4.04) == "−4.0"
+    assert words.score(None) == "–"
     assert [words.seconds(s) for s in (0.0121, 1.44, 200, None)] == ["12 ms", "1.4 s", "4 min", "–"]
     assert [words.duration(s) for s in (7.2, 61, 4800)] == ["8 s", "2 min", "1 h 20 min"]
     assert words.quality(3.25) == "q 3.25"
