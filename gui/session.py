@@ -137,8 +137,7 @@ class Session:
             kept.clear()
         self.desk.want([])
         old, self.picture, self.broken = self.picture, picture, None
-        if picture is not None:
-            self.points.turn_to(picture.raster.path)
+        self.points.turn_to(picture.raster.path if picture is not None else None)
         kept_on = old is self.reshaping.base or old is picture
         if old is not None and not kept_on and not self._opening.shelf.holds(old):
             self._drop(old)

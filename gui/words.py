@@ -1,6 +1,8 @@
 """Numbers and outcomes as people read them."""
 
 import math
+import os
+from pathlib import Path
 
 from pillow_mlic.evaluation.metrics import ms_ssim_db
 from pillow_mlic.files import bytes_text
@@ -75,6 +77,12 @@ def change(before: int, after: int) -> str:
     return f"{abs(share):.0%} {'smaller' if share <= 0 else 'larger'}"
 
 
+def place(path: Path) -> str:
+    """A path as people write it: ~ for their own folder."""
+    home = Path.home()
+    return f"~{os.sep}{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
 def signed(share: float) -> str:
     """By how much something is off: +2.3 %, −12 %."""
     percent = 100 * share
@@ -91,6 +99,7 @@ __all__ = [
     "bytes_text",
     "change",
     "duration",
+    "place",
     "psnr",
     "quality",
     "score",

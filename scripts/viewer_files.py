@@ -39,9 +39,9 @@ def saving(hand: Hand, photos: "Photos") -> None:
         target = folder / f"saved{suffix}"
         first = number == session.state.reference.number
 
-        def look(dialog: QFileDialog, first: bool = first) -> None:
+        def look(dialog: QFileDialog, first: bool = first, suffix: str = suffix) -> None:
             (proposed,) = map(Path, dialog.selectedFiles())
-            must(proposed != photos.photo, "the original's own name is not proposed")
+            must(proposed.suffix == suffix, f"a name is proposed: {proposed.name}")
             if first:
                 hand.shoot("viewer-save")
 
@@ -57,13 +57,20 @@ def saving(hand: Hand, photos: "Photos") -> None:
                 must(b"a walk" in image.info["xmp"], f"XMP in {target.name}")
             same = np.array_equal(np.asarray(image.convert("RGB")), coded.raster.level(0))
             must(same, f"the pixels of {target.name} are those on the screen")
-        if first:
-            hand.shoot("viewer-saved")
         hand.key(Key.Key_Escape)
 
-    # Larger than its source.
+    # A JPEG file: its own name is not proposed. What is larger says so.
     hand.open(photos.squeezed)
     hand.rest()
+    jpeg = next(v.number for v in session.state.versions if v.codec == "jpeg")
+    hand.version(jpeg)
+
+    def own(dialog: QFileDialog) -> None:
+        (proposed,) = map(Path, dialog.selectedFiles())
+        must(proposed.stem.startswith("squeezed-q"), f"not the original: {proposed.name}")
+
+    again = hand.file_named(folder / "again.jpg", own)
+    hand.with_dialog(lambda: hand.key(Key.Key_S, CTRL), again)
     hand.version(session.state.reference.number)
     target = folder / "larger.mlic"
     hand.with_dialog(lambda: hand.key(Key.Key_S, CTRL), hand.file_named(target))
@@ -199,6 +206,12 @@ def browsing(hand: Hand, photos: "Photos") -> None:
         hand.wait(lambda: session.opening is None)
     hand.wait(lambda: name().startswith("a."), "and back")
     must(not session.busy and len(session.shown) == len(session.state.versions), "all is kept")
+    hand.key(Key.Key_F)
+    hand.wait(lambda: not window.panel.isVisible() and not window.tools.isVisible(), "F: all of it")
+    hand.key(Key.Key_Escape)
+    hand.wait(lambda: window.panel.isVisible(), "Esc goes back")
+    hand.pause(0.3)
+    window.setGeometry(0, 0, 1400, 880)
     changed = photos.album / session.picture.name
     with Image.open(changed) as image:
         stored = io.BytesIO()
@@ -212,13 +225,6 @@ def browsing(hand: Hand, photos: "Photos") -> None:
         same = np.array_equal(image.convert("RGB"), session.picture.raster.level(0))
         must(same, "the new pixels are shown")
     hand.rest()
-    hand.key(Key.Key_F)
-    hand.wait(lambda: not window.panel.isVisible() and not window.tools.isVisible(), "F: all of it")
-    hand.shoot("viewer-full-screen")
-    hand.key(Key.Key_Escape)
-    hand.wait(lambda: window.panel.isVisible(), "Esc goes back")
-    hand.pause(0.3)
-    window.setGeometry(0, 0, 1400, 880)
     QApplication.clipboard().clear()
     hand.key(Key.Key_V, CTRL)
     must(window.banner.isVisible() and window.banner.property("bad"), "an error is shown")

@@ -30,7 +30,7 @@ from pillow_mlic_gui.qt.memory import ViewerMemory
 from pillow_mlic_gui.qt.window import Window
 from pillow_mlic_gui.qt.workers import WorkerProcesses
 
-LARGEST = 150_000
+LARGEST = 100_000
 """Bytes of a picture in the documentation."""
 LEFT = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
@@ -52,7 +52,9 @@ class Hand:
     def __init__(self, folder: Path, out: Path) -> None:
         self.app = QApplication.instance() or QApplication(sys.argv[:1])
         QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontUseNativeDialogs)
-        self.window = Window(WorkerProcesses(), ViewerMemory(folder / "settings.ini"))
+        self.window = Window(
+            WorkerProcesses(), ViewerMemory(folder / "home" / "viewer" / "settings.ini")
+        )
         self.folder, self.out = folder, out
         self.shots: list[Path] = []
         out.mkdir(parents=True, exist_ok=True)
@@ -293,12 +295,15 @@ class Hand:
         data = bytes(grabbed.constBits())
         return Image.frombytes("RGB", size, data, "raw", "RGB", grabbed.bytesPerLine())
 
-    def shoot(self, name: str, of: QWidget | None = None) -> None:
-        """Write what the screen shows as a WebP file below the limit."""
+    def shoot(self, name: str, of: QWidget | None = None, told: bool = False) -> None:
+        """Write what the screen shows as a WebP file below the limit; with `told` while it is still
+        said what a key has done."""
+        if not told:
+            self.wait(lambda: not self.window.toast.isVisible(), "it is said only for a moment", 10)
         self.pause(0.25)
         image = self.screen(of)
         path = self.out / f"{name}.webp"
-        for quality in (92, 85, 75, 60, 45):
+        for quality in (90, 80, 70, 55, 40):
             image.save(path, quality=quality, method=6)
             if path.stat().st_size <= LARGEST:
                 break

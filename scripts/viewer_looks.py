@@ -141,12 +141,10 @@ def views(hand: Hand, photos: "Photos") -> None:
     hand.key(Key.Key_D)
     must(window.state.lens == Lens.DIFFERENCE, "the difference")
     must(window.toast.isVisible() and "Difference" in window.toast.text(), "D is told")
-    hand.shoot("viewer-difference")
+    hand.shoot("viewer-difference", told=True)
     hand.key(Key.Key_B)
-    hand.rest()
-    hand.key(Key.Key_O)
+    hand.wait(lambda: window.session.bits(window.state.slots[0]) is not None, "the bit map", 60)
     hand.shoot("viewer-bits")
-    hand.key(Key.Key_O)
     hand.key(Key.Key_P)
 
     # A small screen: the chart stays in sight, no tool is gone without a mark.
@@ -176,7 +174,6 @@ def views(hand: Hand, photos: "Photos") -> None:
     popup = QApplication.activePopupWidget()
     must(popup is not None, "Alt+E opens the menu")
     must(all("&" in a.text() for a in popup.actions() if not a.isSeparator()), "letters")
-    hand.shoot("viewer-menu")
     hand.key(Key.Key_Escape, on=popup)
     must(menu.isVisible(), "the menu bar")
 
@@ -195,7 +192,6 @@ def views(hand: Hand, photos: "Photos") -> None:
     must(window.state.version(number) is None, "Delete removes it")
     hand.key(Key.Key_F1)
     must(window.help.isVisible(), "help")
-    hand.shoot("viewer-keys")
     hand.key(Key.Key_F1)
 
 

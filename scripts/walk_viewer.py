@@ -35,11 +35,11 @@ class Photos(NamedTuple):
     """The pictures that are worked with."""
 
     photo: Path
-    """A JPEG file with EXIF and XMP."""
+    """A PNG file with EXIF and XMP."""
     large: Path
-    """The same with 24 megapixels."""
+    """The same with 24 megapixels, as JPEG."""
     squeezed: Path
-    """The same as a very small file."""
+    """The same as a very small JPEG file."""
     album: Path
     """A folder: three pictures, and a broken file between them."""
     many: Path
@@ -66,10 +66,10 @@ def prepare(source: Path, folder: Path) -> Photos:
     entries = {"exif": exif.tobytes(), "xmp": XMP}
     image = Image.open(source).convert("RGB")
     photos = Photos(
-        *(folder / name for name in ("photo.jpg", "large.jpg", "squeezed.jpg")),
+        *(folder / name for name in ("photo.png", "large.jpg", "squeezed.jpg")),
         *(folder / name for name in ("album", "holiday", "clear.png")),
     )
-    image.save(photos.photo, quality=95, **entries)
+    image.save(photos.photo, **entries)
     image.save(photos.squeezed, quality=4)
     scale = (1e6 * MEGAPIXELS / (image.width * image.height)) ** 0.5
     size = (round(image.width * scale), round(image.height * scale))

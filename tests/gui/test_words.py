@@ -97,3 +97,9 @@ def test_axes() -> None:
     assert low_x < 0.5 < 0.6 < high_x
     assert low_y < 30 < 32 < high_y
     assert len(rd_points.rate_ticks(low_x, high_x)) >= 1
+
+
+def test_places_at_home_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert words.place(tmp_path / "a" / "b.csv") == str(Path("~", "a", "b.csv"))
+    assert words.place(tmp_path.parent / "b.csv") == str(tmp_path.parent / "b.csv")
