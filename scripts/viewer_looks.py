@@ -67,12 +67,19 @@ def _check_pixels(hand: Hand) -> set[str]:
                 near = near or any(-PATCH - 3 < top - side < 3 for side in box[1::2])
                 if part is not None and near:
                     continue  # the frame is painted over it
-                raster = part.raster if part is not None and inside else session.picture.raster
-                x0, y0 = box[:2] if part is not None and inside else (0, 0)
-                wanted = raster.level(0)[top - y0 :, left - x0 :][:PATCH, :PATCH]
-                same = np.array_equal(shown[y : y + PATCH, x : x + PATCH], wanted)
+                patch = shown[y : y + PATCH, x : x + PATCH]
+                may = {"original": (session.picture.raster, 0, 0)}
+                if part is not None and inside:  # which may be painted a moment later
+                    may["part"] = (part.raster, *box[:2])
+                same = [
+                    kind
+                    for kind, (raster, x0, y0) in may.items()
+                    if np.array_equal(
+                        patch, raster.level(0)[top - y0 :, left - x0 :][:PATCH, :PATCH]
+                    )
+                ]
                 must(same, f"side {slot} has the picture at {left}, {top}, and no garbage")
-                found.add("part" if part is not None and inside else "original")
+                found.add(same[-1])
     return found
 
 

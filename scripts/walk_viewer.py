@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from virtual_screen import virtual_screen
 
 import pillow_mlic  # noqa: F401  (registers the format)
@@ -69,7 +69,9 @@ def prepare(source: Path, folder: Path) -> Photos:
         *(folder / name for name in ("photo.png", "large.jpg", "squeezed.jpg")),
         *(folder / name for name in ("album", "holiday", "clear.png")),
     )
-    image.save(photos.photo, **entries)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    image.save(photos.photo, exif=entries["exif"], pnginfo=text)
     image.save(photos.squeezed, quality=4)
     scale = (1e6 * MEGAPIXELS / (image.width * image.height)) ** 0.5
     size = (round(image.width * scale), round(image.height * scale))
