@@ -327,7 +327,7 @@ def sentence(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = str(error).strip()
     if isinstance(error, (OSError, SyntaxError)) and "truncated" in text.lower():
-        return "the file is cut short: its end is missing; copy it again from where it came from"
+        return "its end is missing; copy it again from where it came from"
     if isinstance(error, RuntimeError):
         return f"the codec gave up: {text}"
     if isinstance(error, EXPECTED) and text:

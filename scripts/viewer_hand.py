@@ -159,6 +159,14 @@ class Hand:
         QTest.mouseClick(listed.viewport(), LEFT, modifier, at)
         self.pause(0.1)
 
+    def choose_sides(self) -> None:
+        """The .mlic version on the left, chosen, and the first of the others on the right."""
+        numbers = [v.number for v in self.window.state.versions]
+        self.version(numbers[0], SHIFT)
+        self.version(numbers[1])
+        self.version(numbers[0])
+        must(self.window.state.slots[:2] == tuple(numbers[:2]), "two sides are chosen")
+
     # ---- drag and drop ---------------------------------------------------------------------------
 
     def hold(self, paths: Iterable[Path], at: QPoint, over: QWidget | None = None) -> QMimeData:

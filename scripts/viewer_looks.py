@@ -123,6 +123,7 @@ def views(hand: Hand, photos: "Photos") -> None:
     window, canvas = hand.window, hand.window.canvas
     hand.open(photos.photo)
     hand.rest()
+    hand.choose_sides()
     hand.key(Key.Key_R)
     hand.rest()
     for _ in range(2):
@@ -264,8 +265,9 @@ def blind_test(hand: Hand, photos: "Photos") -> None:
     window, session = hand.window, hand.window.session
     hand.open(photos.photo)
     hand.rest()
+    hand.choose_sides()
     hand.key(Key.Key_T)
-    hand.wait(lambda: session.blind is not None and session.blind.pair is not None)
+    hand.wait(lambda: session.blind is not None and session.blind.pair is not None, "pairs", 60)
     window.refresh()
     for part in (window.panel, window.headline, *window.canvas.buttons):
         must(not part.isVisible(), "no names")

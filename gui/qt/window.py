@@ -348,6 +348,8 @@ class Window(DropHandlers):
         self.inspector.setVisible(not blind)
         self.panel.setVisible(self.panel_wanted and not full and not blind)
         self.headline.hidden = full or blind
+        if full or blind:
+            self.canvas.setFocus()  # whose keys count now, wherever the focus was
         self._changed()
 
     def warm_up(self) -> None:
