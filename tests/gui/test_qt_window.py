@@ -491,10 +491,10 @@ class TestComparing:
         key(qtbot, opened, Qt.Key.Key_Q)
         assert opened.state.match == Match.PSNR
         settle(qtbot, opened)
-        assert headline(opened.session)[0].endswith("dB")
+        assert " dB, size" in headline(opened.session)[0]
         opened.panel.compare.match.buttons[Match.FREE].click()
         settle(qtbot, opened)
-        assert headline(opened.session)[0] == ""
+        assert headline(opened.session)[0].startswith("Size / PSNR")
 
     def test_add_versions_and_files_and_remove_them(
         self, opened: Window, qtbot, tmp_path: Path
