@@ -48,6 +48,7 @@ ACTIONS = (
     Action("quit", "File", "Quit", ("Ctrl+Q",), "Close the viewer."),
     Action("undo", "Edit", "Undo", ("Ctrl+Z",), "Go back to the settings before the last change."),
     Action("redo", "Edit", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Take back the undoing."),
+    Action("crop", "Edit", "Cut by a rectangle", ("M",), "Draw with the mouse what is kept of the picture, before it is encoded.", "", True),
     Action("cut-view", "Edit", "Cut to the view", ("Ctrl+Shift+X",), "Keep only what the window shows of the picture, before it is encoded."),
     Action("reshape", "Edit", "Cut and resize…", ("Ctrl+R",), "Cut or resize the picture by numbers, before it is encoded."),
     Action("whole", "Edit", "Whole picture", (), "Undo cutting and resizing."),
@@ -105,6 +106,9 @@ ACTIONS = (
 GESTURES = (
     Gesture("Drag", "Move the picture, or the split line"),
     Gesture("Wheel, pinch", "Zoom about the pointer"),
+    Gesture(
+        "Drag, after M", "Draw what is kept of the picture; pull its sides, move it; Enter cuts"
+    ),
     Gesture("Double click", "Fit to the window, or 100 %"),
     Gesture("Click a version", "Show it on the right; with Shift on the left"),
     Gesture("Drop", "Open files, folders, pictures from a browser; on the right: compare files"),

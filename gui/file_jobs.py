@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from pillow_mlic.errors import PICTURE_ERRORS
-from pillow_mlic.evaluation import codecs
 from pillow_mlic.files import whole_file
 
 from . import choices, pictures
@@ -34,6 +33,16 @@ def _writable(chosen: choices.CodecChoice, metadata: dict[str, bytes]) -> dict[s
     return {name: data for name, data in metadata.items() if name != "icc_profile"}  # it is sRGB
 
 
+class Written(NamedTuple):
+    """Bytes of a file that was written, and what there is to say of it."""
+
+    size: int
+    note: str = ""
+
+
+AGAIN = "encoded again for its metadata, with the same pixels"
+
+
 def save(
     report: Report,
     source: Raster,
@@ -42,34 +51,43 @@ def save(
     metadata: dict[str, bytes],
     target: Path,
     effort: Effort = NO_EFFORT,
-) -> int:
-    """Write a version's file, with metadata if given; -> its size. Its pixels are those of
-    `coded`: kinds of files that take no metadata afterwards are encoded again and compared."""
+) -> Written:
+    """Write a version's file, with metadata if given. Its pixels are those of `coded`: a file that
+    takes no metadata afterwards is encoded again and compared."""
     report(0.0, "writing")
-    data: bytes | None = coded.data
+    data, note = coded.data, ""
     if metadata and coded.codec != choices.FILE:
         metadata = _writable(choices.choice(coded.codec), metadata)
-        data = splice(coded.data, codecs.create(coded.codec).format, metadata)
-    if data is None:
-        data = _again(report, source, coded, device, metadata, effort)
+        coder = PictureCoder(source.image(), coded.codec, device, report, effort, metadata)
+        spliced = splice(coded.data, coder.codec.format, metadata)
+        if spliced is None or not _kept(coder, spliced, coded):
+            data, note = _again(report, coder, coded), AGAIN
+        else:
+            data = spliced
     with whole_file(target) as file:
         file.write(data)
     report(1.0)
-    return len(data)
+    return Written(len(data), note)
 
 
-def _again(
-    report: Report,
-    source: Raster,
-    coded: CodedPicture,
-    device: str | None,
-    metadata: dict[str, bytes],
-    effort: Effort,
-) -> bytes:
+MOVED = ("AVIF", "JXL")
+"""Formats in which the picture's code lies elsewhere afterwards: its pixels are looked at again."""
+
+
+def _kept(coder: PictureCoder, data: bytes, coded: CodedPicture) -> bool:
+    """Whether a file with metadata has the pixels of the version."""
+    if coder.codec.format not in MOVED or data is coded.data:
+        return True
+    try:
+        return coder.decode(data).tobytes() == coded.raster.level(0).tobytes()
+    except (*PICTURE_ERRORS, RuntimeError):  # which libavif's errors are
+        return False
+
+
+def _again(report: Report, coder: PictureCoder, coded: CodedPicture) -> bytes:
     """The file of a version with metadata, encoded once more; ValueError if pixels differ."""
     assert coded.quality is not None
     report(0.0, "encoding again, with metadata")
-    coder = PictureCoder(source.image(), coded.codec, device, report, effort, metadata)
     coder.take_on(GoalKind.QUALITY)
     data = coder.encode(coded.quality)
     if coder.decode(data).tobytes() != coded.raster.level(0).tobytes():
@@ -78,8 +96,8 @@ def _again(
     return data
 
 
-def export(report: Report, pixels: Raster, metadata: dict[str, bytes], target: Path) -> int:
-    """Write pixels in the format that the name stands for; -> the file's size."""
+def export(report: Report, pixels: Raster, metadata: dict[str, bytes], target: Path) -> Written:
+    """Write pixels in the format that the name stands for."""
     report(0.0, "writing")
     suffix = target.suffix.lower()
     if suffix not in EXPORTS:
@@ -93,7 +111,7 @@ def export(report: Report, pixels: Raster, metadata: dict[str, bytes], target: P
     with whole_file(target) as file:
         pixels.image().save(file, format=name, **options, **entries)
     report(1.0)
-    return target.stat().st_size
+    return Written(target.stat().st_size)
 
 
 EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -1,5 +1,7 @@
 """How the versions compare, in one sentence."""
 
+from typing import NamedTuple
+
 from . import words
 from .jobs import CodedPicture
 from .pictures import Picture
@@ -8,14 +10,17 @@ from .session import Session
 from .state import Match
 
 EXACT = 0.01
-"""Sizes that differ by less are called the same; PSNR may differ by a tenth of a dB."""
+"""Sizes that differ by less are called the same."""
+FAR = 0.1
+"""PSNR in dB that differs by more is not called the same."""
 
 
 def headline(session: Session) -> tuple[str, list[tuple[int, str]]]:
-    """How the versions compare: "At the same 41 kB", and for each its number and words.
+    """How the versions compare: "At the same 41 kB, PSNR / SSIMULACRA2 / MS-SSIM", and for each its
+    number and words.
 
-    Of a large picture it is the part in view until the whole is known. While the reference is not
-    known both are empty.
+    Of a large picture it is the part in view until the whole is known, and SSIMULACRA2 is that of
+    samples, which is said. While the reference is not known both are empty.
     """
     number = session.state.reference.number
     reference, shown, where = session.shown.get(number), session.shown, ""
@@ -23,50 +28,67 @@ def headline(session: Session) -> tuple[str, list[tuple[int, str]]]:
         reference, shown, where = session.closeup.shown[number], session.closeup.shown, "In view, "
     if reference is None:
         return "", []
-    parts = []
-    for version in session.state.versions:
-        coded = shown.get(version.number)
-        if coded is not None and (where or session.current(version.number)):
-            text = _comparison(session, coded, reference, whole=not where)
-            parts.append((version.number, text))
+    coded = {v.number: shown[v.number] for v in session.state.versions if v.number in shown}
+    if not where:
+        coded = {n: each for n, each in coded.items() if session.current(n)}
+    measures = _measured(session, list(coded.values()))
+    names = list(measures)
     match = session.state.match
     if match == Match.SIZE:
         at = words.bytes_text(reference.size)
         if where and session.picture is not None:
             at = f"≈ {words.bytes_text(session.closeup.estimate(number, session.picture) or 0)}"
-        return f"{where}at the same {at}" if where else f"At the same {at}", parts
-    if match == Match.PSNR:
-        at = words.psnr(reference.psnr)
-        return f"{where}at the same {at}" if where else f"At the same {at}", parts
-    return where.strip(" ,"), parts
+        head = f"at the same {at}, "
+    elif match == Match.PSNR:
+        head = f"at the same {words.psnr(reference.psnr)}, "
+        names[0] = "size"
+    else:
+        head, names = "", ["size", *names]
+    head = where + head + " / ".join(names)
+    compare = _Comparison(match, reference, whole=not where)
+    return head[0].upper() + head[1:], [
+        (n, compare.words(each, [found[place] for found in measures.values()]))
+        for place, (n, each) in enumerate(coded.items())
+    ]
 
 
-def _comparison(
-    session: Session, coded: CodedPicture, reference: CodedPicture, *, whole: bool
-) -> str:
-    """PSNR and MS-SSIM beside each other, and by how much a size or PSNR is not the same; sizes
-    themselves only of the whole."""
-    match = session.state.match
-    similarity = session.measures.similarity(coded)
-    measured = [words.psnr(coded.psnr)]
-    if similarity is not None:
-        measured.append(f"MS-SSIM {words.similarity(similarity)}")
-    fidelity = " / ".join(measured)
-    size = words.bytes_text(coded.size)
-    if match == Match.SIZE:
-        more = coded.size / reference.size - 1
-        if abs(more) <= EXACT:
-            return fidelity
-        return (
-            f"{fidelity} at {size} ({words.signed(more)})"
-            if whole
-            else (f"{fidelity} ({words.signed(more)})")
-        )
-    if match == Match.PSNR:
-        far = abs(coded.psnr - reference.psnr) > 0.1 and coded is not reference
-        structure = measured[1:]
-        return " / ".join([size, *([measured[0]] if far else []), *structure])
-    return f"{size}, {fidelity}"
+def _measured(session: Session, coded: list[CodedPicture]) -> dict[str, list[str]]:
+    """Names of measures, PSNR first, and what they say of each version; those that are known."""
+    found = {"PSNR": [words.psnr(each.psnr) for each in coded]}
+    scores = [session.measures.score(each) for each in coded]
+    if any(score is not None for score in scores):
+        samples = max(score.samples for score in scores if score is not None)
+        name = f"SSIMULACRA2 of {samples} samples" if samples else "SSIMULACRA2"
+        found[name] = [words.score(score.value if score else None) for score in scores]
+    similarities = [session.measures.similarity(each) for each in coded]
+    if any(similarity is not None for similarity in similarities):
+        found["MS-SSIM"] = [words.similarity(similarity) for similarity in similarities]
+    return found
+
+
+class _Comparison(NamedTuple):
+    """Versions beside a reference; sizes are told only of whole files."""
+
+    match: Match
+    reference: CodedPicture
+    whole: bool
+
+    def words(self, coded: CodedPicture, measured: list[str]) -> str:
+        """What is measured of a version, PSNR first, and by how much what should be the same is
+        not."""
+        size = words.bytes_text(coded.size)
+        if self.match == Match.SIZE:
+            more = coded.size / self.reference.size - 1
+            fidelity = " / ".join(measured)
+            if abs(more) <= EXACT:
+                return fidelity
+            at = f" at {size}" if self.whole else ""
+            return f"{fidelity}{at} ({words.signed(more)})"
+        if self.match == Match.PSNR:
+            far = abs(coded.psnr - self.reference.psnr) > FAR and coded is not self.reference
+            text = " / ".join([size, *measured[1:]])
+            return f"{text} (PSNR {measured[0]})" if far else text
+        return " / ".join([size, *measured])
 
 
 def opened_words(picture: Picture) -> str:

@@ -1,6 +1,7 @@
 """What the worker processes do with pictures. Every function takes `report` first (see
 worker.Report). Jobs that write files of the user's are in `file_jobs`."""
 
+import importlib
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 import pillow_mlic
@@ -26,6 +26,7 @@ from .pictures import Picture
 from .progress import LOADING
 from .raster import Raster
 from .reshape import Reshape
+from .splice import splice
 from .state import Goal, GoalKind
 from .worker import Report
 
@@ -73,10 +74,7 @@ def open_picture(report: Report, source: Path | bytes, name: str, target: Path) 
 def cut(report: Report, source: Raster, box: Box, target: Path) -> PartInView:
     """A part of a picture as a picture of its own."""
     report(0.0, "cutting")
-    left, top, right, bottom = box
-    pixels = source.level(0)[top:bottom, left:right]
-    plain = pixels[..., 0] if source.channels == 1 else pixels
-    return PartInView(box, raster.write(Image.fromarray(np.ascontiguousarray(plain)), target))
+    return PartInView(box, raster.write(source.image(box), target))
 
 
 def reshape(report: Report, source: Raster, shape: Reshape, target: Path) -> Raster:
@@ -90,7 +88,7 @@ def similarity(report: Report, first: Raster, second: Raster) -> float | None:
     if min(first.size) < MIN_SIDE or first.pixels > MOST_FOR_MS_SSIM:
         return None
     report(0.0, "measuring")
-    return ms_ssim(*_alike(first.image(), second.image()))
+    return ms_ssim(*alike(first.image(), second.image()))
 
 
 # ---- codecs --------------------------------------------------------------------------------------
@@ -116,12 +114,12 @@ def warm(report: Report, codec: str, device: str | None, draft: bool = False) ->
 
 
 class Effort(NamedTuple):
-    """What .mlic files alone have: steps of refinement, the strength of texture (0..1; None: as
-    it suits the picture), and whether plain rounding will do, which takes less than half the time.
+    """What .mlic files alone have: steps of refinement, the strength of texture (0..1, or "auto"),
+    and whether plain rounding will do, which takes less than half the time.
     """
 
     refine: int = 0
-    texture: float | None = None
+    texture: float | str = 0.0
     draft: bool = False
 
     def options(self) -> dict[str, Any]:
@@ -131,6 +129,7 @@ class Effort(NamedTuple):
 
 
 NO_EFFORT = Effort()
+JXL = "JXL"
 TASKS = {
     GoalKind.QUALITY: "encoding",
     GoalKind.MAX_BYTES: "searching a size",
@@ -156,9 +155,16 @@ class PictureCoder:
     ) -> None:
         self.image = image
         self.codec = codecs.create(codec)
+        if self.codec.plugin is not None:
+            importlib.import_module(self.codec.plugin)
         self.seconds = 0.0
         """Of the last file that was made."""
-        self._options: dict[str, Any] = {**self.codec.options, **metadata}
+        self._entries: dict[str, bytes] = {}
+        self._options: dict[str, Any] = dict(self.codec.options)
+        if self.codec.format == JXL:
+            self._entries = dict(metadata)
+        else:
+            self._options |= metadata
         if codecs.is_mlic(codec):
             self._options |= {"device": device, **effort.options()}
         self._device = device
@@ -180,8 +186,6 @@ class PictureCoder:
 
     def save(self, **options: Any) -> bytes:
         """The file that Pillow writes with these options."""
-        if self.codec.plugin is not None:
-            __import__(self.codec.plugin)
         report = self._part(self._encoding)
         report(0.0)
         if "device" in self._options:
@@ -190,7 +194,15 @@ class PictureCoder:
         start = time.perf_counter()
         self.image.save(buffer, format=self.codec.format, **self._options, **options)
         self.seconds = time.perf_counter() - start
-        return buffer.getvalue()
+        return self._with_entries(buffer.getvalue())
+
+    def _with_entries(self, data: bytes) -> bytes:
+        """The file with metadata that Pillow's plugin does not write as they should be."""
+        made = splice(data, self.codec.format, self._entries)
+        if made is None:
+            msg = f"the metadata of this picture cannot be put into {self.codec.label} files; "
+            raise ValueError(msg + "uncheck Keep metadata, or choose another codec")
+        return made
 
     def decode(self, data: bytes) -> Image.Image:
         """The picture in a file, in the mode of the one it was made of."""
@@ -322,10 +334,10 @@ def meet_goal(goal: Goal, coder: PictureCoder, chosen: choices.CodecChoice) -> t
 
 
 def _psnr(original: Image.Image, decoded: Image.Image) -> float:
-    return psnr(*_alike(original, decoded))
+    return psnr(*alike(original, decoded))
 
 
-def _alike(*images: Image.Image) -> list[Image.Image]:
+def alike(*images: Image.Image) -> list[Image.Image]:
     """Pictures in one mode that can be compared: without transparency, in colour if one is."""
     plain = [_comparable(image) for image in images]
     return plain if len({image.mode for image in plain}) == 1 else [i.convert("RGB") for i in plain]

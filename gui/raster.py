@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pillow_mlic.format.geometry import Box
+
 RasterPixels = NDArray[np.uint8]
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -70,9 +72,11 @@ class Raster:
             self.path, np.uint8, mode="r", offset=offset, shape=(height, width, self.channels)
         )
 
-    def image(self) -> Image.Image:
-        """The picture in Pillow's own memory."""
-        return Image.frombytes(self.mode, self.size, self.level(0))
+    def image(self, box: Box | None = None) -> Image.Image:
+        """The picture, or a part of it, in Pillow's own memory."""
+        left, top, right, bottom = box or (0, 0, *self.size)
+        pixels = np.ascontiguousarray(self.level(0)[top:bottom, left:right])
+        return Image.frombytes(self.mode, (right - left, bottom - top), pixels)
 
     def delete(self) -> None:
         """Remove the file; who has it mapped keeps it."""

@@ -38,9 +38,9 @@ class RdPoints:
         self._points: dict[str, dict[float | None, Point]] = {}
         self._pictures: dict[Path, dict[str, dict[float | None, Point]]] = {}
 
-    def turn_to(self, picture: Path) -> None:
-        """Another picture is shown; it is known by the file of its pixels."""
-        self._points = self._pictures.setdefault(picture, {})
+    def turn_to(self, picture: Path | None) -> None:
+        """Another picture is shown, or none; it is known by the file of its pixels."""
+        self._points = self._pictures.setdefault(picture, {}) if picture is not None else {}
 
     def forget(self, picture: Path) -> None:
         """A picture will not be shown again."""

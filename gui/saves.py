@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import words
+from .file_jobs import Written
 from .progress import JobProgress
 from .worker import JobFunction, Ticket, Worker
 
@@ -62,10 +63,12 @@ class Saves:
         del self.running[target], self._tickets[target]
         self._changed()
 
-    def _done(self, target: Path, before: int | None, size: int) -> None:
+    def _done(self, target: Path, before: int | None, written: Written) -> None:
+        size, note = written
         more = f", {words.change(before, size)} than the original" if before else ""
         larger = bool(before) and size > (before or 0)
-        self._say(f"Saved {target.name}: {words.bytes_text(size)}{more}", larger)
+        told = f"{words.bytes_text(size)}{more}" + (f"; {note}" if note else "")
+        self._say(f"Saved {target.name}: {told}", larger)
         self._over(target)
 
     def _failed(self, target: Path, reason: str) -> None:

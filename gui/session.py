@@ -137,8 +137,7 @@ class Session:
             kept.clear()
         self.desk.want([])
         old, self.picture, self.broken = self.picture, picture, None
-        if picture is not None:
-            self.points.turn_to(picture.raster.path)
+        self.points.turn_to(picture.raster.path if picture is not None else None)
         kept_on = old is self.reshaping.base or old is picture
         if old is not None and not kept_on and not self._opening.shelf.holds(old):
             self._drop(old)
@@ -324,14 +323,16 @@ class Session:
     # ---- further measures ------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        """Request MS-SSIM of the shown versions, and bit maps if they are shown."""
+        """Request MS-SSIM of the shown versions, SSIMULACRA2 once all are there, and bit maps if
+        they are shown."""
         assert self.picture is not None
         original = self.picture.raster
         current = [coded for number, coded in self.shown.items() if self.current(number)]
-        pairs = [(original, coded) for coded in current]
-        if self.closeup.part is not None and self._unfinished():
-            pairs += [(self.closeup.part.raster, coded) for coded in self.closeup.shown.values()]
-        self.measures.want(pairs)
+        whole = [(original, coded) for coded in current]
+        unfinished, part = self._unfinished(), self.closeup.part
+        parts = list(self.closeup.shown.values()) if part is not None and unfinished else []
+        self.measures.want(whole + [(part.raster, coded) for coded in parts if part is not None])
+        self.measures.want_scores([] if unfinished else whole)
         if self.state.lens == Lens.BITS:
             self.measures.want_bits(current, self.state.device)
 

@@ -1,6 +1,7 @@
 """Metadata put into a finished file; the coded pixels stay as they are.
 
-The entries of JPEG and WebP are those that Pillow writes into a tiny file of the same kind.
+The entries of JPEG and WebP are those that Pillow writes into a tiny file of the same kind; AVIF is
+in `splice_avif`. What came of it is opened with Pillow, and given away only if it says the same.
 """
 
 import io
@@ -10,9 +11,14 @@ from typing import BinaryIO, cast
 
 from PIL import Image
 
+from pillow_mlic.errors import PICTURE_ERRORS
 from pillow_mlic.format import container, metadata
 from pillow_mlic.format.container import Chunk
 from pillow_mlic.format.layout import ChunkType
+from pillow_mlic.format.metadata import JPEG_PREFIX, is_exif
+
+from . import boxes, splice_avif
+from .boxes import FileBox
 
 METADATA = (ChunkType.ICC, ChunkType.EXIF, ChunkType.XMP)
 VP8X_ALPHA = 0x10
@@ -20,13 +26,50 @@ VP8X_ENTRIES = 0x20 | 0x08 | 0x04
 """Flags of a WebP file: transparency; colour profile, EXIF and XMP."""
 
 
+JXL_HEAD = boxes.write([(b"JXL ", b"\r\n\x87\n"), (b"ftyp", b"jxl \0\0\0\0jxl ")])
+"""How a JPEG XL file in boxes begins."""
+JXL_CODESTREAM = b"\xff\n"
+"""How one without boxes begins."""
+
+
 def splice(data: bytes, format_: str, entries: dict[str, bytes]) -> bytes | None:
-    """The file with these entries (options of `Image.save`); None where its kind cannot be
-    changed without encoding again."""
+    """The file with these entries (options of `Image.save`); None where it cannot be changed
+    without encoding again: its kind takes none, or it is built as no encoder here builds them."""
     if not entries:
         return data
-    kinds = {"MLIC": _mlic, "JPEG": _jpeg, "WEBP": _webp}
-    return kinds[format_](data, entries) if format_ in kinds else None
+    kinds = {
+        "MLIC": _mlic,
+        "JPEG": _jpeg,
+        "WEBP": _webp,
+        "AVIF": splice_avif.splice,
+        "JXL": _jxl,
+    }
+    if format_ not in kinds:
+        return None
+    try:
+        made = kinds[format_](data, entries)
+        return made if _holds(made, data, format_, entries) else None
+    except (*PICTURE_ERRORS, LookupError, RuntimeError):  # libavif's are of the last kind
+        return None
+
+
+def _holds(made: bytes, data: bytes, format_: str, entries: dict[str, bytes]) -> bool:
+    """Whether Pillow finds the same picture in both files, and these entries in the new one."""
+    formats = [format_]
+    with Image.open(io.BytesIO(data), formats=formats) as before:
+        shape = before.size, before.mode
+    with Image.open(io.BytesIO(made), formats=formats) as after:
+        found = dict(after.info)
+        if (after.size, after.mode) != shape:
+            return False
+    if format_ == "JXL":  # of which Pillow's plugin reads no XMP
+        found["xmp"] = dict(boxes.read(made)).get(b"xml ")
+    plain = {name: value.removeprefix(JPEG_PREFIX) for name, value in entries.items()}
+    return all(_bytes(found.get(name)).removeprefix(JPEG_PREFIX) == plain[name] for name in plain)
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""
 
 
 def _mlic(data: bytes, entries: dict[str, bytes]) -> bytes:
@@ -95,3 +138,22 @@ def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         length = struct.unpack_from("<I", data, at + 4)[0]
         yield data[at : at + 4], data[at + 8 : at + 8 + length]
         at += 8 + length + length % 2
+
+
+def _jxl(data: bytes, entries: dict[str, bytes]) -> bytes:
+    """Signature, kind, EXIF, XMP and the picture's own code; ValueError with a profile, which lies
+    within that code. (Pillow's plugin leaves out the four bytes before EXIF, where other programs
+    look for the length of what is before it.)"""
+    if "icc_profile" in entries or not data.startswith(JXL_CODESTREAM):
+        msg = "this JPEG XL file takes no entries afterwards"
+        raise ValueError(msg)
+    made = []
+    if "exif" in entries:
+        block = entries["exif"].removeprefix(JPEG_PREFIX)
+        if not is_exif(block):
+            msg = "this is no EXIF"
+            raise ValueError(msg)
+        made.append(FileBox(b"Exif", bytes(4) + block))
+    if "xmp" in entries:
+        made.append(FileBox(b"xml ", entries["xmp"]))
+    return JXL_HEAD + boxes.write([*made, FileBox(b"jxlc", data)])

@@ -18,8 +18,8 @@ MAX_PANES = 4
 GAINS = (1, 2, 4, 8, 16, 32)
 REFINEMENTS = (0, 30, 100, 300)
 """Steps in which .mlic files can be refined."""
-TEXTURES = (None, 0.0, 0.25, 0.5, 0.75, 1.0)
-"""Strengths of texture of .mlic files; None: as it suits the picture."""
+TEXTURES = (0.0, "auto", 0.25, 0.5, 0.75, 1.0)
+"""Strengths of texture of .mlic files; "auto": as it suits the picture."""
 
 
 class GoalKind(enum.StrEnum):
@@ -106,7 +106,7 @@ class State:
     gain: int = 8
     device: str | None = None
     refine: int = 0
-    texture: float | None = None
+    texture: float | str = 0.0
     keep_metadata: bool = True
     published: bool = True
     theme: Theme = Theme.SYSTEM
@@ -246,7 +246,7 @@ def from_json(data: Any) -> State:
             gain=int(data["gain"]),
             device=data["device"],
             refine=int(data.get("refine", 0)),
-            texture=data.get("texture"),
+            texture=data.get("texture", 0.0),
             keep_metadata=bool(data["keep_metadata"]),
             published=bool(data["published"]),
             theme=Theme(data["theme"]),

@@ -1,12 +1,18 @@
 """Numbers and outcomes as people read them."""
 
 import math
+import os
+from pathlib import Path
 
 from pillow_mlic.evaluation.metrics import ms_ssim_db
 from pillow_mlic.files import bytes_text
 
 BPP = "bpp, bits per pixel: the file's size over the picture's; 24 is uncompressed."
 PSNR = "PSNR: how close the pixels are to the original; every 3 dB more halve the squared error."
+SSIMULACRA2 = (
+    "SSIMULACRA2: how well it looks, by what people said of pictures; 90: no difference is seen, "
+    "70: high quality, 50: medium."
+)
 MS_SSIM = "MS-SSIM: how well structures are kept, nearer to what eyes see; more dB are closer."
 
 
@@ -26,6 +32,11 @@ def similarity(value: float | None) -> str:
         return "–"
     level = ms_ssim_db(value)
     return f"{level:.1f} dB" if math.isfinite(level) else "∞"
+
+
+def score(value: float | None) -> str:
+    """SSIMULACRA2, or a dash: 71.3, −4.0."""
+    return "–" if value is None else f"{value:.1f}".replace("-", "−")
 
 
 def seconds(value: float | None) -> str:
@@ -66,6 +77,12 @@ def change(before: int, after: int) -> str:
     return f"{abs(share):.0%} {'smaller' if share <= 0 else 'larger'}"
 
 
+def place(path: Path) -> str:
+    """A path as people write it: ~ for their own folder."""
+    home = Path.home()
+    return f"~{os.sep}{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
 def signed(share: float) -> str:
     """By how much something is off: +2.3 %, −12 %."""
     percent = 100 * share
@@ -77,12 +94,15 @@ __all__ = [
     "BPP",
     "MS_SSIM",
     "PSNR",
+    "SSIMULACRA2",
     "bpp",
     "bytes_text",
     "change",
     "duration",
+    "place",
     "psnr",
     "quality",
+    "score",
     "seconds",
     "signed",
     "similarity",

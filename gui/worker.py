@@ -326,6 +326,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = str(error).strip()
+    if isinstance(error, (OSError, SyntaxError)) and "truncated" in text.lower():
+        return "its end is missing; copy it again from where it came from"
     if isinstance(error, RuntimeError):
         return f"the codec gave up: {text}"
     if isinstance(error, EXPECTED) and text:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .coding.coding import Coding
     from .packs import PackFile
 
+AUTO = "auto"
+"""A strength of texture: what suits the picture."""
 DEFAULT_QUALITY = 3.0
 MOST_STEPS = 100_000
 """Most steps of refinement. More would be of no use, so a larger number is taken for a typo."""
@@ -62,15 +64,11 @@ def _optimize(value: object, pack: "PackFile") -> bool:
     return wanted
 
 
-def _texture(value: object, pack: "PackFile", target: Target | None) -> float | None:
-    """The strength of texture; None: to be chosen, for weights whose synthesis has learnt it.
-
-    There is none where PSNR is asked for, as texture lowers it.
-    """
-    if value is not None:
-        return checked_texture(value)
-    chosen = pack.has_texture and (target is None or target.kind != "target_psnr")
-    return None if chosen else 0.0
+def _texture(value: object) -> float | None:
+    """The strength of texture, 0 unless it is asked for; None: to be chosen, for "auto"."""
+    if isinstance(value, str) and value == AUTO:
+        return None
+    return checked_texture(value, f", or {AUTO!r}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class SaveSettings:
             optimize=_optimize(options.get("optimize"), file),
             refine=_steps(options.get("refine", steps)),
             preview=flag("preview", options.get("preview", False)),
-            texture=_texture(options.get("texture"), file, target),
+            texture=_texture(options.get("texture", 0.0)),
             device=device,
         )
 

@@ -137,7 +137,7 @@ def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     content = look(native)
     drawn = content if content.worth_trying else None
     coding = settings.coding()
-    if settings.texture and coding.guard is not None:
+    if settings.texture != 0 and coding.guard is not None:
         msg = f"the weights {settings.file.name} cannot have texture; save without texture="
         raise ValueError(msg)
     return Prepared(native, chunks, settings, coding, drawn)

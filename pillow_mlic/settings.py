@@ -81,11 +81,11 @@ def _check_engine(name: str) -> None:
         raise ValueError(msg)
 
 
-def checked_texture(strength: object) -> float:
-    """A strength of texture, 0 to 1; ValueError for anything else."""
+def checked_texture(strength: object, others: str = ", or None") -> float:
+    """A strength of texture, 0 to 1; ValueError, which names `others`, for anything else."""
     plain = number(strength)
     if plain is None or not 0 <= plain <= 1:
-        msg = f"texture is {strength!r}, but must be a number from 0 (none) to 1, or None"
+        msg = f"texture is {strength!r}, but must be a number from 0 (none) to 1{others}"
         raise ValueError(msg)
     return plain
 

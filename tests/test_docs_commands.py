@@ -48,6 +48,7 @@ NOT_HERE = {
     r"scripts/compare_speed\.py": "it wants a checkout of an earlier version",
     r"scripts/check_gpu\.py": "it wants a GPU; tests/test_check_gpu.py has an emulated one",
     r"scripts/measure_viewer\.py": "it wants Xvfb, and a machine that does nothing else",
+    r"scripts/walk_viewer\.py": "it wants Xvfb and minutes; it checks what it does by itself",
     r"scripts/limits\.py": "it wants six certain pictures; the model card shows its result",
 }
 """What is not run, and why."""

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QMessageBox
 
 from pillow_mlic import __version__
 from pillow_mlic.evaluation import codecs
+from pillow_mlic.format.geometry import Box
 
 from .. import choices
 from ..choices import FILE
@@ -19,6 +20,7 @@ from . import drops, icons
 from .batch_window import BatchWindow
 from .blind_handlers import BlindHandlers
 from .controls import Panel
+from .crop_tool import CropTool
 from .help import Help
 from .reshape_dialog import ReshapeDialog
 from .theme import Colours
@@ -43,6 +45,7 @@ class ActionHandlers(BlindHandlers):
     _download: drops.Download
     panel_wanted: bool
     reshape_dialog: ReshapeDialog
+    crop: CropTool
     _left_before: int
 
     def dress(self) -> None:
@@ -202,9 +205,21 @@ class ActionHandlers(BlindHandlers):
         self.session.redo()
         self.dress()
 
+    def do_crop(self) -> None:
+        if self.crop.isVisible():
+            self.crop.leave()
+        else:
+            self.crop.begin()
+
     def do_cut_view(self) -> None:
-        base, box = self.session.reshaping.base, self.canvas.box_in_view()
-        if base is not None and box is not None:
+        box = self.canvas.box_in_view()
+        if box is not None:
+            self._cut_to(box)
+
+    def _cut_to(self, box: Box) -> None:
+        """Keep only this of the picture that is shown."""
+        base = self.session.reshaping.base
+        if base is not None:
             shape = self.session.reshaping.shape.cut(base.raster.size, box)
             self.session.reshaping.start(shape)
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMessageBox
 
-from .. import blind, choices
+from .. import blind, choices, words
 from ..blind import BlindTest
 from ..state import Lens, Match
 from .memory import ViewerMemory
@@ -131,7 +131,7 @@ class BlindHandlers(SaveHandlers):
         box.setText(f"<b>{len(test.verdicts)} choices at equal size</b>")
         box.setInformativeText(
             f"{text}\n\nIn brackets: where the share lies with 95 % confidence. Every choice is in "
-            f"{test.file}"
+            f"{words.place(test.file)}"
         )
         box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

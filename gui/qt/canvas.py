@@ -58,6 +58,7 @@ class Canvas(QWidget):
         self.images = TileImages()
         self.keeps_view = False
         """Whether the next picture is shown at the place and zoom of this one."""
+        self._alone = False
         self._picture: Raster | None = None
         self._size_before = (1, 1)
         self._drag: QPointF | None = None
@@ -137,6 +138,11 @@ class Canvas(QWidget):
         self.flicked = 1 - self.flicked
         self.refresh()
 
+    def show_alone(self, alone: bool) -> None:
+        """Show the original in one pane, whatever else is asked for; or no longer."""
+        self._alone = alone
+        self.refresh()
+
     def part_in_view(self) -> Box | None:
         """What of the picture is looked at."""
         if self._picture is None:
@@ -176,7 +182,7 @@ class Canvas(QWidget):
     def _pane_boxes(self) -> list[ScreenBox]:
         state = self.session.state
         width, height = self._device(self.width()), self._device(self.height())
-        if not self.session.comparing or self.session.blind is not None:
+        if not self._named:
             return [ScreenBox(0, 0, width, height)]
         return panes(state.layout, state.panes, width, height, self._device(GAP))
 
@@ -184,7 +190,7 @@ class Canvas(QWidget):
         """Slot, version, pane, and the part of the pane that the version has, in device pixels."""
         state, boxes = self.session.state, self._pane_boxes()
         blind = self.session.blind
-        if not self.session.comparing or blind is not None:
+        if not self._named:
             number = blind.shown if blind is not None else None
             yield 0, ORIGINAL if number is None else number, boxes[0], boxes[0]
         elif state.layout == Layout.SIDE:
@@ -199,9 +205,13 @@ class Canvas(QWidget):
             yield 1, state.slots[1], box, ScreenBox(line, 0, box.width - line, box.height)
 
     @property
+    def _named(self) -> bool:
+        """Whether versions are shown, with their names."""
+        return self.session.comparing and self.session.blind is None and not self._alone
+
+    @property
     def _has_split(self) -> bool:
-        named = self.session.comparing and self.session.blind is None
-        return named and self.session.state.layout == Layout.SPLIT
+        return self._named and self.session.state.layout == Layout.SPLIT
 
     def _spot(self, at: QPointF | None) -> tuple[ScreenBox, float, float]:
         """The pane at a point of the window (the first without one), and the point on screen."""
@@ -212,12 +222,20 @@ class Canvas(QWidget):
         x, y = self._device(at.x()), self._device(at.y())
         return next((b for b in boxes if b.holds(x, y)), boxes[0]), x, y
 
+    def place_at(self, at: QPointF) -> tuple[float, float]:
+        """The picture's point at a point of the window."""
+        return self.view.to_picture(*self._spot(at))
+
+    def point_of(self, x: float, y: float) -> QPointF:
+        """The window's point, in the first pane, at a point of the picture."""
+        across, down = self.view.to_screen(self._pane_boxes()[0], x, y)
+        return QPointF(across, down) / self.devicePixelRatioF()
+
     def pixel_at(self, at: QPointF) -> tuple[int, int] | None:
         """The picture's pixel at a point of the window."""
         if self._picture is None:
             return None
-        pane, x, y = self._spot(at)
-        left, top = (int(v // 1) for v in self.view.to_picture(pane, x, y))
+        left, top = (int(v // 1) for v in self.place_at(at))
         inside = 0 <= left < self._picture.width and 0 <= top < self._picture.height
         return (left, top) if inside else None
 
@@ -225,8 +243,7 @@ class Canvas(QWidget):
 
     def _place_buttons(self) -> None:
         shown = {}
-        named = self.session.comparing and self.session.blind is None
-        if self._picture is not None and named:
+        if self._picture is not None and self._named:
             shown = {slot: (number, clip) for slot, number, _, clip in self.panes()}
         ratio = self.devicePixelRatioF()
         for button in self.buttons:

@@ -95,7 +95,7 @@ class EncodeControls(QWidget):
             "Automatic: as lively as the original. Off: the most faithful picture."
         )
         for strength in TEXTURES:
-            words_ = {None: "Automatic", 0.0: "Off"}.get(strength) or f"{strength:.0%}"
+            words_ = {"auto": "Automatic", 0.0: "Off"}.get(strength) or f"{strength:.0%}"
             self.texture.addItem(words_, strength)
         self.metadata = QCheckBox("Keep metadata")
         self.metadata.setToolTip(

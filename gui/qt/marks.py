@@ -54,6 +54,21 @@ def label(painter: QPainter, text: str, area: QRectF) -> None:
     painter.drawText(inside, Qt.AlignmentFlag.AlignCenter, shown)
 
 
+def tag(painter: QPainter, text: str, area: QRectF, space: QRectF) -> None:
+    """A few words below an area, or above it, or in it: where there is space."""
+    width = painter.fontMetrics().horizontalAdvance(text) + 20
+    x = min(max(area.center().x() - width / 2, space.left() + 4), space.right() - width - 4)
+    tops = (area.bottom() + 12, area.top() - 36, area.center().y() - 12)
+    fits = (space.top() <= top and top + 24 <= space.bottom() - 44 for top in tops[:2])
+    top = next((top for top, fit in zip(tops, fits, strict=False) if fit), tops[2])
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(PLATE)
+    box = QRectF(x, top, width, 24)
+    painter.drawRoundedRect(box, 8, 8)
+    painter.setPen(INK)
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+
 def frame(painter: QPainter, area: QRectF, width: float) -> None:
     """Around a part of the picture, light on dark."""
     painter.setBrush(Qt.BrushStyle.NoBrush)

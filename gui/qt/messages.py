@@ -21,8 +21,12 @@ class TellingAction(QAction):
         return done
 
 
+TOAST_TOP = 52
+"""Logical pixels above a toast: below the names of panes."""
+
+
 class Toast(QLabel):
-    """A few words at the upper edge of its parent, for a moment: what a key has done."""
+    """A few words near the upper edge of its parent, for a moment: what a key has done."""
 
     def __init__(self, over: QWidget) -> None:
         super().__init__(over)
@@ -31,16 +35,25 @@ class Toast(QLabel):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._timer = QTimer(self, singleShot=True, interval=TOAST_MS)
         self._timer.timeout.connect(self.hide)
+        over.installEventFilter(self)
         self.hide()
 
     def say(self, text: str) -> None:
         """Show them."""
         self.setText(text)
         self.adjustSize()
-        self.move((self._over.width() - self.width()) // 2, 14)
+        self._place()
         self.show()
         self.raise_()
         self._timer.start()
+
+    def _place(self) -> None:
+        self.move((self._over.width() - self.width()) // 2, TOAST_TOP)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return super().eventFilter(watched, event)
 
 
 class Banner(QFrame):

@@ -109,7 +109,8 @@ class Model(QAbstractListModel):
         encode, decode = words.seconds(coded.encode_seconds), words.seconds(coded.decode_seconds)
         return (
             f"<b>{self.session.name(number)}</b>: {coded.size:,} bytes, encoded in {encode}, "
-            f"decoded in {decode}.<br>{words.BPP}<br>{words.PSNR}<br>{words.MS_SSIM}"
+            f"decoded in {decode}.<br>{words.BPP}<br>{words.PSNR}<br>{words.SSIMULACRA2}<br>"
+            f"{words.MS_SSIM}"
         )
 
 

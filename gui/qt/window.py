@@ -41,6 +41,7 @@ from .bars import Headline, Tools
 from .batch_window import BatchWindow
 from .canvas import Canvas
 from .controls import Panel
+from .crop_tool import CropTool
 from .drop_handlers import DropHandlers, DropZones
 from .help import Help
 from .inspector import Inspector
@@ -50,8 +51,8 @@ from .welcome import Welcome
 from .workers import WorkerProcesses
 
 WITH_PICTURE = (
-    "zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export", "cut-view",
-    "reshape", "whole",
+    "zoom-in", "zoom-out", "zoom-fit", "zoom-1", "copy", "copy-picture", "export", "crop",
+    "cut-view", "reshape", "whole",
 )  # fmt: skip
 """Actions that need one."""
 
@@ -82,6 +83,7 @@ class Window(DropHandlers):
         self.actions_ = self._make_actions()
         self.tools = Tools(self.actions_)
         self.canvas = Canvas(self.session)
+        self.crop = CropTool(self.canvas)
         self.welcome = Welcome(self)
         self.headline = Headline(self.session)
         self.panel = Panel(self.session)
@@ -209,6 +211,8 @@ class Window(DropHandlers):
         self.canvas.slot_chosen.connect(self._put)
         self.canvas.hovered.connect(self.inspector.look)
         self.canvas.zoomed.connect(lambda zoom: self.tools.refresh(self.session, zoom))
+        self.crop.chosen.connect(self._cut_to)
+        self.crop.ended.connect(self._changed)
         self.tools.gain_chosen.connect(lambda gain: self._set("gain", gain))
         self.welcome.open_wanted.connect(self.do_open)
         self.welcome.paste_wanted.connect(self.do_paste)
@@ -261,6 +265,7 @@ class Window(DropHandlers):
             self.stack.setCurrentWidget(self.canvas)
             self.canvas.setFocus()
         self.canvas.refresh()
+        self.crop.refresh()
         self.headline.refresh()
         self.panel.refresh()
         self.tools.refresh(session, self.canvas.view.zoom)
@@ -273,6 +278,7 @@ class Window(DropHandlers):
         self.actions_["published"].setChecked(self.state.published)
         self.actions_["curves"].setChecked(bool(session.curves.left))
         self.actions_["panel"].setChecked(self.panel_wanted)
+        self.actions_["crop"].setChecked(self.crop.isVisible())
         self.actions_["save"].setEnabled(self.panel.encode.save.isEnabled())
         for name in WITH_PICTURE:
             self.actions_[name].setEnabled(there)
@@ -317,7 +323,9 @@ class Window(DropHandlers):
 
     def stop(self) -> None:
         """Esc: the nearest thing that can be stopped or closed."""
-        if self.banner.isVisible():
+        if self.crop.isVisible():
+            self.crop.leave()
+        elif self.banner.isVisible():
             self.banner.hide()
         elif self.session.blind is not None:
             self.end_blind()
@@ -340,6 +348,8 @@ class Window(DropHandlers):
         self.inspector.setVisible(not blind)
         self.panel.setVisible(self.panel_wanted and not full and not blind)
         self.headline.hidden = full or blind
+        if full or blind:
+            self.canvas.setFocus()  # whose keys count now, wherever the focus was
         self._changed()
 
     def warm_up(self) -> None:

@@ -95,17 +95,18 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
         help="search better latents for this picture in so many steps (100 is a good start), each "
         "of which takes about as long as plain encoding; decoding stays as it is",
     )
-    add_texture(parser, "in place of the strengths that suit the picture")
-
-
-def add_texture(parser: argparse.ArgumentParser, default: str) -> None:
-    """How much grain is shown where the file has only its strength."""
     parser.add_argument(
         "--texture",
-        type=float,
+        type=strength,
         metavar="STRENGTH",
-        help=f"strength of texture, 0 (the most faithful picture) to 1, {default}",
+        help="strength of texture that readers show by themselves: 0 (default) to 1, or auto: as "
+        "lively as the original, place by place",
     )
+
+
+def strength(text: str) -> float | str:
+    """A number, or "auto"."""
+    return text if text == save_settings.AUTO else float(text)
 
 
 def save_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -57,7 +57,13 @@ def add_to(subparsers: Subparsers) -> None:
         default=settings.PRECISIONS[0],
         help="how pixels are computed: bf16 is faster on processors that multiply such numbers",
     )
-    common.add_texture(decode, "in place of the strengths that the file says")
+    decode.add_argument(
+        "--texture",
+        type=float,
+        metavar="STRENGTH",
+        help="strength of texture, 0 (the most faithful picture) to 1, in place of what the file "
+        "says",
+    )
     decode.set_defaults(run=run_decode)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from PIL import Image, features
 
+from ..save_settings import AUTO
 from ..version import __version__
 
 MLIC = "MLIC"
-_MLIC_NAME = re.compile(r"mlic(?::([^@~]+))?(?:@(\d+))?(?:~(0|1|0?\.\d+))?")
+_MLIC_NAME = re.compile(r"mlic(?::([^@~]+))?(?:@(\d+))?(?:~(0|1|0?\.\d+|auto))?")
 _MODEL_HINT = "mlic:NAME"
 _REFINED_HINT = "mlic@STEPS"
 _TEXTURE_HINT = "mlic~STRENGTH"
@@ -82,7 +83,7 @@ class Codec:
 def names() -> list[str]:
     """The codecs that `create` knows on this machine, "mlic:NAME" standing for any model.
 
-    "mlic@STEPS" and "mlic:NAME@STEPS" stand for refined ones, "mlic~0" for one without texture.
+    "mlic@STEPS" and "mlic:NAME@STEPS" stand for refined ones, "mlic~auto" for one with texture.
     """
     return [*_known(), _MODEL_HINT, _REFINED_HINT, _TEXTURE_HINT]
 
@@ -91,7 +92,8 @@ def create(name: str) -> Codec:
     """The codec of that name; ValueError, listing the names, where there is none.
 
     "mlic:NAME" is the codec "mlic" with the save option `model=NAME`; "@STEPS" after either is the
-    save option `refine=STEPS`, and "~STRENGTH" after all of that `texture=STRENGTH`.
+    save option `refine=STEPS`, and "~STRENGTH" (a number, or "auto") after all of that
+    `texture=STRENGTH`.
     """
     known = _known()
     if name in known:
@@ -103,7 +105,7 @@ def create(name: str) -> Codec:
         if steps:
             options["refine"] = int(steps)
         if texture:
-            options["texture"] = float(texture)
+            options["texture"] = texture if texture == AUTO else float(texture)
         return _mlic(name, options)
     msg = f"there is no codec {name!r}; there are {', '.join(names())}"
     if name == "jxl":

@@ -79,11 +79,6 @@ class PackFile:
         """Whether lowering the squared error is what the weights were trained for."""
         return self.distortion == "psnr"
 
-    @property
-    def has_texture(self) -> bool:
-        """Whether the synthesis has learnt to make textures of grain."""
-        return self.card.get("stage") == "texture"
-
 
 class Content(NamedTuple):
     """What is in a pack, and its identity."""

@@ -48,7 +48,7 @@ def test_the_page_has_the_table_of_today() -> None:
     text = PAGE.read_text(encoding="utf-8")
     match = re.search(r"<!-- begin actions -->\n(.*?)<!-- end actions -->", text, re.S)
     assert match is not None
-    assert match[1].strip() == actions.markdown().strip(), "run scripts/screenshots.py --keys"
+    assert match[1].strip() == actions.markdown().strip(), "run scripts/walk_viewer.py --keys"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "gui").glob("*.py")), ids=lambda p: p.name)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pillow_mlic_gui import file_jobs, jobs, pictures
+from pillow_mlic_gui import boxes, file_jobs, jobs, pictures
 from pillow_mlic_gui import raster as rasters
 from pillow_mlic_gui.file_jobs import Conversion
 from pillow_mlic_gui.progress import LOADING
@@ -176,7 +176,7 @@ class TestSaving:
         exif[0x010F] = "maker"
         kept = {"exif": exif.tobytes()}
         for metadata in ({}, kept):
-            size = file_jobs.save(silent, raster, coded, "cpu", metadata, tmp_path / "o.mlic")
+            size, _ = file_jobs.save(silent, raster, coded, "cpu", metadata, tmp_path / "o.mlic")
             with Image.open(tmp_path / "o.mlic") as image:
                 assert bool(image.getexif()) == bool(metadata)
                 image.load()
@@ -195,27 +195,62 @@ class TestSaving:
             file_jobs.save(silent, raster, made(raster, "jxl"), None, wide, target)
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
         coded = made(raster, "jxl", b"file")
-        assert file_jobs.save(silent, raster, coded, None, {"icc_profile": srgb}, target) == 4
+        assert file_jobs.save(silent, raster, coded, None, {"icc_profile": srgb}, target).size == 4
+
+    @pytest.mark.parametrize("codec", ["avif", "jxl"])
+    def test_nothing_is_encoded_again_for_metadata(
+        self, raster: Raster, tmp_path: Path, codec: str
+    ) -> None:
+        if codec == "jxl":
+            pytest.importorskip("pillow_jxl")
+        coded = jobs.encode(silent, raster, codec, quality(40), None, tmp_path / "c")
+        heard: list[str] = []
+        size, note = file_jobs.save(
+            lambda _, phase="": heard.append(phase),
+            raster, coded, None, {"exif": a_maker()}, tmp_path / "o",
+        )  # fmt: skip
+        assert not note
+        assert "encoding again, with metadata" not in heard
+        assert coded.size < size < coded.size + 400
+        with Image.open(tmp_path / "o") as image:
+            assert image.getexif()[0x010F] == "maker"
+            assert np.array_equal(np.asarray(image.convert("RGB")), coded.raster.level(0))
 
     def test_what_is_encoded_again_has_the_pixels_of_the_screen(
-        self, raster: Raster, tmp_path: Path
+        self, raster: Raster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         coded = jobs.encode(silent, raster, "avif", quality(40), None, tmp_path / "c")
-        exif = Image.Exif()
-        exif[0x010F] = "maker"
-        kept = {"exif": exif.tobytes()}
-        heard: list[str] = []
-        file_jobs.save(
-            lambda _, phase="": heard.append(phase),
-            raster, coded, None, kept, tmp_path / "o.avif",
-        )  # fmt: skip
-        assert "encoding again, with metadata" in heard
-        with Image.open(tmp_path / "o.avif") as image:
-            assert np.array_equal(np.asarray(image.convert("RGB")), coded.raster.level(0))
+        kept = {"exif": a_maker()}
+        # Whatever cannot be put in, or comes back with other pixels.
+        wrong = jobs.encode(silent, raster, "avif", quality(10), None, tmp_path / "w")
+        for made in (None, wrong.data, b"no picture"):
+            monkeypatch.setattr(file_jobs, "splice", lambda *_, made=made: made)
+            heard: list[str] = []
+            written = file_jobs.save(
+                lambda _, phase="", heard=heard: heard.append(phase),
+                raster, coded, None, kept, tmp_path / "o.avif",
+            )  # fmt: skip
+            assert "encoding again, with metadata" in heard
+            assert "encoded again" in written.note
+            with Image.open(tmp_path / "o.avif") as image:
+                assert np.array_equal(np.asarray(image.convert("RGB")), coded.raster.level(0))
+                assert image.getexif()[0x010F] == "maker"
         other = dataclasses.replace(coded, quality=70)
         with pytest.raises(ValueError, match="makes other pixels"):
             file_jobs.save(silent, raster, other, None, kept, tmp_path / "p.avif")
         assert not (tmp_path / "p.avif").exists()
+
+    def test_a_batch_writes_exif_of_jpeg_xl_where_others_look_for_it(self, raster: Raster) -> None:
+        pytest.importorskip("pillow_jxl")
+        kept = {"exif": a_maker()}
+        coder = jobs.PictureCoder(raster.image(), "jxl", None, silent, metadata=kept)
+        assert dict(boxes.read(coder.encode(50)))[b"Exif"][:4] == bytes(4)
+
+
+def a_maker() -> bytes:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    return exif.tobytes()
 
 
 class TestConverting:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pillow_mlic_gui import parts
 from pillow_mlic_gui.headline import headline, progress_of
+from pillow_mlic_gui.scoring import Score
 from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import Goal, GoalKind, Match, default_state
 from pillow_mlic_gui.view_transform import ScreenBox, View
@@ -149,17 +150,28 @@ def test_sizes_that_differ_are_said(session: Session) -> None:
     session.shown = {1: coded(size=10_000, psnr=33.1), webp: coded("webp", 10_050, 32.0, "y")}
     session.current = lambda number: True
     session.measures._similarities = {Path("x"): 0.99, Path("y"): 0.97}
-    _, (first, second) = headline(session)
-    assert first == (1, "33.1 dB / MS-SSIM 20.0 dB")
-    assert second == (webp, "32.0 dB / MS-SSIM 15.2 dB")  # half a percent is the same
+    head, (first, second) = headline(session)
+    assert head == "At the same 10.0 kB, PSNR / MS-SSIM"
+    assert first == (1, "33.1 dB / 20.0 dB")
+    assert second == (webp, "32.0 dB / 15.2 dB")  # half a percent is the same
     session.shown[webp] = coded("webp", 10_230, 32.0, "y")
     assert headline(session)[1][1][1].endswith(" at 10.2 kB (+2.3 %)")
     session.state = session.state.replace(match=Match.PSNR)
-    assert headline(session)[1][1][1] == "10.2 kB / 32.0 dB / MS-SSIM 15.2 dB"
+    assert headline(session)[0] == "At the same 33.1 dB, size / MS-SSIM"
+    assert headline(session)[1][1][1] == "10.2 kB / 15.2 dB (PSNR 32.0 dB)"
     session.shown[webp] = coded("webp", 10_230, 33.05, "y")
-    assert headline(session)[1][1][1] == "10.2 kB / MS-SSIM 15.2 dB"
+    assert headline(session)[1][1][1] == "10.2 kB / 15.2 dB"
+    session.measures._scores = {Path("x"): Score(71.26)}
     session.state = session.state.replace(match=Match.FREE)
-    assert headline(session)[1][0][1] == "10.0 kB, 33.1 dB / MS-SSIM 20.0 dB"
+    head, (first, second) = headline(session)
+    assert head == "Size / PSNR / SSIMULACRA2 / MS-SSIM"
+    assert first[1] == "10.0 kB / 33.1 dB / 71.3 / 20.0 dB"
+    assert second[1] == "10.2 kB / 33.0 dB / – / 15.2 dB"
+    session.measures._scores = {Path("x"): Score(-4.04, samples=9), Path("y"): Score(3, samples=9)}
+    session.state = session.state.replace(match=Match.SIZE)
+    head, (first, second) = headline(session)
+    assert head == "At the same 10.0 kB, PSNR / SSIMULACRA2 of 9 samples / MS-SSIM"
+    assert first[1] == "33.1 dB / −4.0 / 20.0 dB"
     session.shown.clear()
 
 

@@ -76,6 +76,17 @@ def test_names_are_hidden_and_the_choices_told(two: Window, qtbot) -> None:
     assert len(blind.read(window.memory.beside("blind-test.csv"))) == len(test.verdicts)
 
 
+def test_keys_count_wherever_the_focus_was(two: Window, qtbot) -> None:
+    two.activateWindow()
+    two.panel.compare.list.setFocus()
+    two.actions_["blind"].trigger()
+    settle(qtbot, two)
+    qtbot.waitUntil(lambda: two.focusWidget() is two.canvas)
+    shown = two.session.blind.shown
+    qtbot.keyClick(two.focusWidget(), Qt.Key.Key_Space)
+    assert two.session.blind.shown != shown
+
+
 def test_files_that_are_not_compared_are_passed_over(two: Window, qtbot, tmp_path: Path) -> None:
     (tmp_path / "a2.png").write_text("no picture")
     (tmp_path / "a1.mlic").write_bytes(two.session.shown[1].data)

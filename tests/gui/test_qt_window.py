@@ -222,6 +222,13 @@ class TestOpening:
         assert "broken" in window.facts.text()
         assert "no.jpg" in window.windowTitle()
 
+    def test_a_broken_file_has_no_points(self, opened: Window, qtbot, tmp_path: Path) -> None:
+        assert opened.session.points.of("mlic")
+        (tmp_path / "no.jpg").write_text("no picture")
+        opened.open([tmp_path / "no.jpg"])
+        qtbot.waitUntil(lambda: opened.session.broken is not None, timeout=20_000)
+        assert not opened.session.points.of("mlic"), "those are of another picture"
+
     def test_esc_stops_opening(self, window: Window, qtbot, photo: Path) -> None:
         window.session.open(photo)
         window.stop()
@@ -484,10 +491,10 @@ class TestComparing:
         key(qtbot, opened, Qt.Key.Key_Q)
         assert opened.state.match == Match.PSNR
         settle(qtbot, opened)
-        assert headline(opened.session)[0].endswith("dB")
+        assert " dB, size" in headline(opened.session)[0]
         opened.panel.compare.match.buttons[Match.FREE].click()
         settle(qtbot, opened)
-        assert headline(opened.session)[0] == ""
+        assert headline(opened.session)[0].startswith("Size / PSNR")
 
     def test_add_versions_and_files_and_remove_them(
         self, opened: Window, qtbot, tmp_path: Path
@@ -541,6 +548,11 @@ class TestComparing:
         key(qtbot, opened, Qt.Key.Key_D)
         assert opened.toast.isVisible()
         assert opened.toast.text() == "Difference  (D)"
+        button, toast = opened.canvas.buttons[0], opened.toast
+        assert toast.y() > button.mapTo(opened.stack, button.rect().bottomLeft()).y()
+        opened.resize(1100, 700)
+        qtbot.waitUntil(lambda: opened.stack.width() < 800)
+        assert abs(toast.geometry().center().x() - opened.stack.rect().center().x()) <= 1
         opened.toast._timer.timeout.emit()
         assert not opened.toast.isVisible()
         opened.actions_["picture"].trigger()  # from the menu
@@ -688,7 +700,7 @@ class TestEncoding:
             opened.session.undo()
         opened.refresh()
         assert encode.refine.currentData() == 0
-        assert encode.texture.currentData() is None
+        assert encode.texture.currentData() == 0
         place = encode.model.findData("webp")
         encode.model.setCurrentIndex(place)
         encode.model.activated.emit(place)

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pillow_mlic.packs import Pack
-from pillow_mlic_gui import outputs
+from pillow_mlic_gui import file_jobs, outputs
 from pillow_mlic_gui.headline import headline, opened_words, progress_of
 from pillow_mlic_gui.jobs import NO_EFFORT, CodedPicture, Effort
 from pillow_mlic_gui.matching import plan, plan_part
@@ -19,6 +20,7 @@ from pillow_mlic_gui.progress import JobProgress, Stage
 from pillow_mlic_gui.raster import Raster
 from pillow_mlic_gui.requests import Cache, Desk, Request
 from pillow_mlic_gui.reshape import NO_RESHAPE, Reshape
+from pillow_mlic_gui.saves import Saves
 from pillow_mlic_gui.session import STOPPED, Session
 from pillow_mlic_gui.state import (
     ORIGINAL,
@@ -556,3 +558,27 @@ def test_pixels_are_exported(
     crew.pump(lambda: not session.saves.running)
     assert "choose one of .png" in session.said[-1][0]
     assert not (tmp_path / "o.gif").exists()
+
+
+def test_what_was_encoded_again_is_said(tmp_path: Path) -> None:
+    said: list[tuple[str, bool]] = []
+    saves = Saves(lambda: None, lambda text, bad: said.append((text, bad)))
+    asked: dict[str, Any] = {}
+
+    class Hears:
+        def submit(self, job: object, **arguments: Any) -> None:
+            asked.update(arguments)
+
+    saves.start(Hears(), file_jobs.save, tmp_path / "a.avif", 2000)
+    asked["done"](file_jobs.Written(1000, file_jobs.AGAIN))
+    saves.start(Hears(), file_jobs.save, tmp_path / "b.avif", 500)
+    asked["done"](file_jobs.Written(1000))
+    assert said == [
+        (
+            "Saved a.avif: 1.00 kB, 50% smaller than the original; encoded again for its metadata, "
+            "with the same pixels",
+            False,
+        ),
+        ("Saved b.avif: 1.00 kB, 100% larger than the original", True),
+    ]
+    assert not saves.running

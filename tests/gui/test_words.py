@@ -37,6 +37,9 @@ def test_numbers() -> None:
     assert words.similarity(0.99) == "20.0 dB"
     assert words.similarity(1.0) == "∞"
     assert words.similarity(None) == "–"
+    assert words.score(71.26) == "71.3"
+    assert words.score(-4.04) == "−4.0"
+    assert words.score(None) == "–"
     assert [words.seconds(s) for s in (0.0121, 1.44, 200, None)] == ["12 ms", "1.4 s", "4 min", "–"]
     assert [words.duration(s) for s in (7.2, 61, 4800)] == ["8 s", "2 min", "1 h 20 min"]
     assert words.quality(3.25) == "q 3.25"
@@ -94,3 +97,9 @@ def test_axes() -> None:
     assert low_x < 0.5 < 0.6 < high_x
     assert low_y < 30 < 32 < high_y
     assert len(rd_points.rate_ticks(low_x, high_x)) >= 1
+
+
+def test_places_at_home_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert words.place(tmp_path / "a" / "b.csv") == str(Path("~", "a", "b.csv"))
+    assert words.place(tmp_path.parent / "b.csv") == str(tmp_path.parent / "b.csv")

@@ -82,6 +82,7 @@ def test_the_environment_is_given(bench: Bench) -> None:
         ("memory", "not enough memory"),
         ("file", "/no/such/file: No such file"),
         ("picture", "no picture of a kind that Pillow can read"),
+        ("short", "its end is missing; copy it again"),
         ("codec", "the codec gave up: odd"),
         ("bug", "should not have happened (ZeroDivisionError"),
     ],

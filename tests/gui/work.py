@@ -1,5 +1,6 @@
 """Jobs for the tests of workers."""
 
+import io
 import os
 import time
 
@@ -22,6 +23,10 @@ def fail(report, kind):
         open("/no/such/file", "rb").close()
     if kind == "picture":
         Image.open(__file__)
+    if kind == "short":
+        stored = io.BytesIO()
+        Image.new("RGB", (64, 64)).save(stored, "JPEG")
+        Image.open(io.BytesIO(stored.getvalue()[:-200])).load()
     if kind == "codec":
         msg = "odd"
         raise RuntimeError(msg)
