@@ -20,7 +20,7 @@ from pillow_mlic.evaluation.bench import find_images
 
 ROOT = Path(__file__).resolve().parent.parent
 AVIF = "avif,avif-best,avif-psnr,avif-psnr-s4"
-MLIC = "mlic,mlic:mlicv2-lite,mlic:mlicv2-lite-msssim"
+MLIC = "mlic,mlic~auto,mlic:mlicv2-lite,mlic:mlicv2-lite-msssim"
 CODECS = f"jpeg,webp,{AVIF},jxl,{MLIC}"
 VALID_CODECS = "avif,avif-psnr,mlic,mlic:mlicv2-lite"
 
