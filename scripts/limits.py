@@ -40,7 +40,7 @@ def main() -> None:
     root = Path(__file__).resolve().parent.parent
     parser.add_argument("--out", type=Path, default=root / "docs/images/limits.webp")
     args = parser.parse_args()
-    mlic, avif = codecs.create("mlic"), codecs.create("avif")
+    mlic, avif = codecs.create("mlic:mlicv2-lite"), codecs.create("avif")
     width, height = (ZOOM * side for side in SIZE)
     size = (GAP + 3 * (width + GAP), len(PLACES) * (BAND + height + GAP))
     out = Image.new("RGB", size, "white")
