@@ -115,6 +115,7 @@ def test_what_spoils_the_picture_is_taken_back(
             walks.append(gradient)
 
     monkeypatch.setattr(rounding, "Rounding", Misled)
+    monkeypatch.setattr(tiles, "TAME", 0.0)  # the gradient that is looked at is right
     healed = encode(picture, coding, optimize=True).tiles
     assert len(walks) == 2  # the second attempt was good
     assert not walks[1][0, 6:11, 6:11].any()
@@ -126,6 +127,20 @@ def test_what_spoils_the_picture_is_taken_back(
     assert errors["healed"] < 1.01 * errors["good"]
     monkeypatch.setattr(tiles, "SPOILT", -1e9)  # whatever is tried
     assert encode(picture, coding, optimize=True).tiles == plain
+
+
+@pytest.mark.parametrize(("tame", "looks"), [(tiles.TAME, 1), (1e-3, 2)])
+def test_nobody_looks_where_moves_are_tame(
+    bundled: Pack, monkeypatch: pytest.MonkeyPatch, tame: float, looks: int
+) -> None:
+    calls = []
+    errors = tiles.TileEncoder._errors
+    monkeypatch.setattr(tiles, "TAME", tame)
+    monkeypatch.setattr(
+        tiles.TileEncoder, "_errors", lambda *a: (calls.append(a[-1]), errors(*a))[1]
+    )
+    encode(np.asarray(photograph(128, 128)), coding_of(bundled, 3.0), optimize=True)
+    assert calls == [True, False][:looks]
 
 
 def test_without_a_gradient_it_rounds_to_the_nearest() -> None:
