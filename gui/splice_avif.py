@@ -24,7 +24,7 @@ FULL = bytes(4)
 """Version 0, no flags."""
 
 
-class Item(NamedTuple):
+class AvifItem(NamedTuple):
     """A new item: type, name (and what `mime` adds to it), bytes."""
 
     type: bytes
@@ -69,15 +69,15 @@ def _demand(true: bool, what: str) -> None:
         raise ValueError(msg)
 
 
-def _items(entries: dict[str, bytes]) -> list[Item]:
+def _items(entries: dict[str, bytes]) -> list[AvifItem]:
     items = []
     if "exif" in entries:
         block = entries["exif"].removeprefix(JPEG_PREFIX)
         _demand(is_exif(block), "EXIF")
         begins = struct.pack(">I", len(JPEG_PREFIX))
-        items.append(Item(b"Exif", b"Exif\0", begins + JPEG_PREFIX + block))
+        items.append(AvifItem(b"Exif", b"Exif\0", begins + JPEG_PREFIX + block))
     if "xmp" in entries:
-        items.append(Item(b"mime", b"XMP\0application/rdf+xml\0", entries["xmp"]))
+        items.append(AvifItem(b"mime", b"XMP\0application/rdf+xml\0", entries["xmp"]))
     return items
 
 
@@ -87,7 +87,7 @@ def _number(pitm: bytes) -> int:
     return int(struct.unpack_from(">H", pitm, 4)[0])
 
 
-def _add_names(held: dict[bytes, bytes], items: list[Item]) -> list[int]:
+def _add_names(held: dict[bytes, bytes], items: list[AvifItem]) -> list[int]:
     """Put the items into `iinf`; -> their numbers."""
     old = held[b"iinf"]
     _demand(old[:4] == FULL, "iinf")
