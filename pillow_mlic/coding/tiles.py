@@ -22,7 +22,7 @@ times what it cost before, plus SPOILT bits (one for each pixel). Where it works
 error of one place costs at most 90 bits more (Kodak)."""
 TAME = 50.0
 """Bits. Where the gradient foretells less than this of the move of each latent, nothing is spoilt,
-and nobody looks: with such moves the error of no place of 106 tiles came to more than 88 bits over
+and nobody looks: with such moves the error of no place of 102 tiles came to more than 88 bits over
 DEARER times what it had been (Kodak and validation photographs, qualities 3 and 5)."""
 NEAR = 5
 """Side of the square of latents around a spoilt one that are then rounded to the nearest."""
