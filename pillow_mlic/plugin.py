@@ -3,10 +3,9 @@
 Opening reads the header and the metadata; torch is imported when pixels are first asked for.
 """
 
-import contextlib
 import os
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -124,7 +123,7 @@ class MlicImageFile(ImageFile.ImageFile):
             # Pillow takes a value apart when it is first asked for, and two threads that ask for
             # the same one find it half moved. A value that cannot be read stays where it is.
             for tag in list(exif):
-                with contextlib.suppress(Exception):
+                with suppress(Exception):
                     exif[tag]
             return exif
 

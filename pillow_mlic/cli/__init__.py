@@ -70,11 +70,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
+    args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     if argv is None:
         settings.wait_asleep()
-    args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
-    if argv is None and args.command == "train":
-        train.keep_memory()
+        if args.command == "train":
+            train.keep_memory()
     try:
         with _any_name_printed(), _ended_tidily(args.command):
             return int(args.run(args))

@@ -106,7 +106,13 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
 
 def strength(text: str) -> float | str:
     """A number, or "auto"."""
-    return text if text == save_settings.AUTO else float(text)
+    if text == save_settings.AUTO:
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"{text!r} is neither a number from 0 to 1 nor auto"
+        raise argparse.ArgumentTypeError(msg) from error
 
 
 def save_options(args: argparse.Namespace) -> dict[str, Any]:

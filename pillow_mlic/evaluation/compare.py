@@ -171,7 +171,7 @@ def sheet(
     overview = _overview(original, width)
     heights = [overview.height, *((box[3] - box[1]) * zoom for box in boxes)]
     columns = [("original", "", original)]
-    columns += [(o.codec.label, f"{o.size / 1000:.1f} kB   {_db(o)}", o.image) for o in outcomes]
+    columns += [(outcome.codec.label, _note(outcome), outcome.image) for outcome in outcomes]
     total = (GAP + len(columns) * (width + GAP), BAND + sum(heights) + GAP * len(heights))
     out = Image.new("RGB", total, PAPER)
     draw = ImageDraw.Draw(out)
@@ -200,5 +200,8 @@ def _overview(image: Image.Image, width: int) -> Image.Image:
     return small
 
 
-def _db(outcome: CodecOutcome) -> str:
-    return f"{outcome.fidelity['psnr']:.2f} dB"
+def _note(outcome: CodecOutcome) -> str:
+    """Size and PSNR, and SSIMULACRA2 where it was measured."""
+    points = outcome.fidelity.get("ssimulacra2")
+    looks = "" if points is None else f"   SSIMULACRA2 {points:.0f}"
+    return f"{outcome.size / 1000:.1f} kB   {outcome.fidelity['psnr']:.1f} dB{looks}"
