@@ -107,8 +107,8 @@ def warm(report: Report, codec: str, device: str | None, draft: bool = False) ->
     """Load what runs a codec's model, if it has one, and try it. Drafts need less."""
     if codecs.is_mlic(codec) and (codec, device, draft) not in _warmed:
         report(0.0, LOADING)
-        grey, effort = Image.new("RGB", (64, 64), "gray"), Effort(draft=draft)
-        coder = PictureCoder(grey, codec, device, lambda *_: None, effort)
+        effort = Effort(draft=draft)
+        coder = PictureCoder(codecs.trial(), codec, device, lambda *_: None, effort)
         coder.decode(coder.encode(3.0))
         _warmed.add((codec, device, draft))
 

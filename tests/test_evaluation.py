@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from pillow_mlic import packs
 from pillow_mlic.evaluation import bands, bdrate, codecs, metrics
 
 pytest.importorskip("scipy")
@@ -251,6 +252,11 @@ class TestCodecs:
         assert (decoded.size, decoded.mode, decoded.format) == (image.size, "RGB", codec.format)
         assert len(small) < len(large)
         assert codec.weights(codec.settings[0]) == ""
+
+    @pytest.mark.parametrize("name", ["mlic", "mlic:mlicv2-lite"])
+    def test_weights_in_use(self, name):
+        file = packs.find(name.partition(":")[2] or None)
+        assert codecs.create(name).weights(3.0) == packs.load(file).identity.hex()[:16]
 
     def test_whole_numbers_may_be_floats(self):
         image, jpeg = Image.fromarray(picture()), codecs.create("jpeg")

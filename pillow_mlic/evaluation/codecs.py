@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Codec:
 
         It encodes a small picture to find out, so it also does the loading of a first call.
         """
-        data = self.encode(Image.new("RGB", (64, 64), "gray"), setting)
+        data = self.encode(trial(), setting)
         return str(self.decode(data).info.get("weights", ""))
 
     @property
@@ -78,6 +79,11 @@ class Codec:
     def _import_plugin(self) -> None:
         if self.plugin is not None:
             importlib.import_module(self.plugin)
+
+
+def trial() -> Image.Image:
+    """A small picture of noise, which a network codes: a flat one would be stored without loss."""
+    return Image.frombytes("RGB", (64, 64), random.Random(0).randbytes(3 * 64 * 64))
 
 
 def names() -> list[str]:
