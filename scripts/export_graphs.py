@@ -1,7 +1,7 @@
-"""The graphs of the bundled model's transforms for ONNX Runtime, without weights.
+"""The graphs of the bundled packs' transforms for ONNX Runtime, without weights.
 
-    python scripts/export_graphs.py                     # of the packs that came with pillow-mlic
-    python scripts/export_graphs.py PACK.safetensors --into FOLDER
+    python scripts/export_graphs.py                     # of the packs in weights/
+    python scripts/export_graphs.py PACK.safetensors... --into FOLDER
 
 A graph for each of analysis, hyper analysis and synthesis is traced from the networks of
 `pillow_mlic.models`. Weights are left out: every initialiser bears the name of a pack's tensor, and
@@ -26,6 +26,7 @@ from pillow_mlic.engines import onnx_graphs
 from pillow_mlic.models.lite_config import LiteConfig
 from pillow_mlic.models.mlicv2_lite import MlicV2Lite
 
+BUNDLED = Path(__file__).parents[1] / "weights"
 OPSET = 20
 ELSEWHERE = "weights"
 """Where a graph says that its initialisers are: no file, the engine gives them."""
@@ -134,19 +135,19 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def main() -> None:
-    """Write the graphs of one configuration."""
+    """Write the graphs of each configuration."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pack", type=Path, nargs="?", help="a pack; default: the bundled one")
+    parser.add_argument("packs", type=Path, nargs="*", help="default: those of the repository")
     parser.add_argument("--into", type=Path, default=onnx_graphs.FOLDER, help="folder of folders")
     args = parser.parse_args()
-    file = packs.inspect(args.pack) if args.pack else packs.find(onnx_graphs.MODEL)
-    config = LiteConfig.from_dict(file.config)
-    folder = args.into / onnx_graphs.name_of(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    for step, model in exported(config).items():
-        path = folder / f"{step}.onnx"
-        path.write_bytes(model.SerializeToString(deterministic=True))
-        print(f"{path}: {path.stat().st_size} bytes, {len(model.graph.node)} nodes")
+    files = [packs.inspect(path) for path in args.packs or sorted(BUNDLED.glob("*.safetensors"))]
+    for config in dict.fromkeys(LiteConfig.from_dict(file.config) for file in files):
+        folder = args.into / onnx_graphs.name_of(config)
+        folder.mkdir(parents=True, exist_ok=True)
+        for step, model in exported(config).items():
+            path = folder / f"{step}.onnx"
+            path.write_bytes(model.SerializeToString(deterministic=True))
+            print(f"{path}: {path.stat().st_size} bytes, {len(model.graph.node)} nodes")
 
 
 if __name__ == "__main__":

@@ -481,8 +481,16 @@ def test_graphs_with_weights_for_others(
 
 def test_graphs_are_small() -> None:
     sizes = [path.stat().st_size for path in onnx_graphs.FOLDER.rglob("*.onnx")]
-    assert len(sizes) == 3
-    assert sum(sizes) < 300_000
+    assert len(sizes) % len(onnx_graphs.STEPS) == 0
+    assert 0 < sum(sizes) < 300_000
+
+
+def test_every_bundled_pack_has_graphs() -> None:
+    files = [packs.inspect(path) for path in (ROOT / "weights").glob("*.safetensors")]
+    assert files
+    assert all(onnx_graphs.of_pack(file) for file in files)
+    names = {onnx_graphs.name_of(LiteConfig.from_dict(file.config)) for file in files}
+    assert names == {folder.name for folder in onnx_graphs.FOLDER.iterdir()}, "graphs of no pack"
 
 
 @pytest.mark.torch

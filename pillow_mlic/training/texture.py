@@ -22,7 +22,7 @@ BEST = 5.5
 """Qualities above this have next to no noise, and are not trained with it."""
 NOISY = 1 / 2
 """Share of the pictures that have noise."""
-STATISTICS, HALF_SIZE, QUARTER_SIZE = 250.0, 0.25, 0.05
+STATISTICS, HALF_SIZE, QUARTER_SIZE = 120.0, 0.25, 0.05
 """Weights of the three parts of what noisy pictures are trained for: distance of textures and
 SSIMULACRA2's u at half the size (of what the latter costs), squared error at a quarter."""
 LEAST_SCALE = 1e-2
