@@ -10,13 +10,12 @@ of Butteraugli's 3-norm correlate by 0.972; those of SSIMULACRA2's u and of it b
 squared error and of it by 0.849.
 """
 
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from .ssimulacra2 import linear_light
+from .windows import blur
 
 _LIGHT = 80.0
 """Candelas per square metre of white."""
@@ -109,16 +108,4 @@ def _wide(x: Tensor) -> Tensor:
 
 def _blur(x: Tensor, sigma: float) -> Tensor:
     """(B, C, H, W) in Gaussian windows, mirrored beyond the sides."""
-    radius = max(1, round(2.25 * sigma))
-    window = _window(sigma, radius, x.device)[None, None].expand(x.shape[1], -1, -1)
-    x = F.pad(x, (radius,) * 4, mode="reflect")
-    x = F.conv2d(x, window[..., None], groups=x.shape[1])
-    return F.conv2d(x, window[:, :, None], groups=x.shape[1])
-
-
-@cache
-def _window(sigma: float, radius: int, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # it is cached, and gradients may be wanted later
-        place = torch.arange(-radius, radius + 1, dtype=torch.float64)
-        window = torch.exp(-(place**2) / (2 * sigma**2))
-        return (window / window.sum()).to(device, torch.float32)
+    return blur(x, sigma, max(1, round(2.25 * sigma)))

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .windows import blur
+
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5
 LEAST = 1e-6
@@ -51,7 +53,4 @@ def _terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blur(x: Tensor) -> Tensor:
-    place = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
-    window = torch.exp(-(place**2) / (2 * SIGMA**2))
-    window = window / window.sum()
-    return F.conv2d(F.conv2d(x, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
+    return blur(x, SIGMA, WINDOW // 2, "valid")

@@ -12,11 +12,11 @@ the definition itself has fewer than six scales and then gives scales the weight
 every scale keeps its own.)
 """
 
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from .windows import blur
 
 MIN_CROP = 128
 """Side of the smallest crop (a multiple of 64) that has all five scales."""
@@ -163,24 +163,6 @@ def halve(x: Tensor) -> Tensor:
 
 
 def _blur(x: Tensor, crops: bool) -> Tensor:
-    """(B, C, H, W) in Gaussian windows: zero beyond the sides, or (`crops`) mirrored as above."""
-    window = _window(x.dtype, x.device)[None, None].expand(x.shape[1], -1, -1)
-    x = _mirrored(x, -2)
-    x = F.conv2d(x, window[..., None], groups=x.shape[1])
-    x = _mirrored(x, -1) if crops else F.pad(x, (RADIUS, RADIUS))
-    return F.conv2d(x, window[:, :, None], groups=x.shape[1])
-
-
-def _mirrored(x: Tensor, dim: int) -> Tensor:
-    """Widened by what lies within its edges, the outermost rows or columns twice."""
-    size = x.shape[dim]
-    first, last = x.narrow(dim, 0, RADIUS), x.narrow(dim, size - RADIUS, RADIUS)
-    return torch.cat((first.flip(dim), x, last.flip(dim)), dim)
-
-
-@cache
-def _window(dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # it is cached, and gradients may be wanted later
-        place = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
-        window = torch.exp(-(place**2) / (2 * SIGMA**2))
-        return (window / window.sum()).to(device, dtype)
+    """(B, C, H, W) in Gaussian windows, mirrored above and below; zero to the left and right, or
+    (`crops`) mirrored there, too."""
+    return blur(x, SIGMA, RADIUS, "symmetric", "symmetric" if crops else "zero")

@@ -9,9 +9,9 @@ even if no detail of one is at its place in the other. After Balle et al., "Good
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .ssimulacra2 import B, X, Y, halve, linear_light, xyb
+from .windows import blur
 
 SCALES = 3
 WINDOW = 3.0
@@ -65,19 +65,8 @@ def _statistics(linear: Tensor) -> tuple[Tensor, Tensor]:
     here, right = planes[..., :-1, :-1], planes[..., :-1, 1:]
     below, across = planes[..., 1:, :-1], planes[..., 1:, 1:]
     differences = (right - here, below - here, 0.7 * (across - here), 0.7 * (below - right))
-    band = (planes - _blurred(planes, DETAIL, 1))[..., :-1, :-1]
+    band = (planes - blur(planes, DETAIL, 3))[..., :-1, :-1]
     features = torch.cat((band, *differences), 1)
-    mean = _blurred(features, WINDOW, 2)
-    variance = _blurred(features * features, WINDOW, 2) - mean * mean
+    mean = blur(features, WINDOW, 9, stride=2)
+    variance = blur(features * features, WINDOW, 9, stride=2) - mean * mean
     return mean, (variance.clamp(min=0) + LEAST_VARIANCE).sqrt()
-
-
-def _blurred(x: Tensor, sigma: float, stride: int) -> Tensor:
-    """(B, C, H, W) in Gaussian windows, mirrored at the sides; every `stride`-th pixel of it."""
-    radius = int(3 * sigma)
-    place = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
-    window = torch.exp(-(place**2) / (2 * sigma**2))
-    window = (window / window.sum())[None, None].expand(x.shape[1], -1, -1)
-    x = F.pad(x, (radius, radius, radius, radius), mode="reflect")
-    x = F.conv2d(x, window[..., None], groups=x.shape[1], stride=(stride, 1))
-    return F.conv2d(x, window[:, :, None], groups=x.shape[1], stride=(1, stride))
