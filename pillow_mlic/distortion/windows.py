@@ -28,7 +28,7 @@ def blur(
     columns: Border | None = None,
     stride: int = 1,
 ) -> Tensor:
-    """Planes (B, C, H, W) in Gaussian windows of 2 radius + 1 pixels a side; every `stride`-th mean.
+    """Planes (B, C, H, W) in Gaussian windows, 2 radius + 1 pixels a side; every `stride`-th mean.
 
     `rows`: what is above and below, `columns`: to the left and right, by default the same.
     """
