@@ -19,6 +19,7 @@ from pillow_mlic.coding.encoder import Encoded, Encoder
 from pillow_mlic.distortion import costs
 from pillow_mlic.engines import engine_for
 from pillow_mlic.engines.base import LatentArrays
+from pillow_mlic.engines.torch_descent import GentleDescent
 from pillow_mlic.entropy.annealing import AnnealedCoder, StepSizes, temperature
 from pillow_mlic.entropy.walk import table_bits
 from pillow_mlic.evaluation import codecs
@@ -254,6 +255,24 @@ def test_the_gradient_of_the_cost_is_that_of_the_cost(bundled: Pack, tmp_path: P
             return 128 * 128 * float(costs.cost("visual", shown, x, q))
 
     assert cost(y + step) - cost(y - step) == pytest.approx(2 * (gradient * step).sum(), rel=0.02)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 40])
+def test_latents_do_not_wander_under_measures_that_bend(
+    small_pack: Pack, tmp_path: Path, steps: int
+) -> None:
+    """However many steps there are, and whatever the gradient says."""
+    model = small_pack.model(CPU)
+    write_half(tmp_path / "a.safetensors", "mlicv2-lite", model, {"distortion": "visual"})
+    engine = engine_for(packs.load(packs.inspect(tmp_path / "a.safetensors")), "cpu")
+    y = engine.analysis(crop(64)[None], 3.0)
+    before = LatentArrays(y, engine.hyper_analysis(y))
+    descent = engine.descent(before, 3.0, steps, 0)
+    for step in range(steps):
+        descent.move(np.full_like(descent.relaxed(step), 1e6))
+    sizes = model.entropy.gain(torch.tensor([3.0])).detach().numpy()
+    moved = np.abs(descent.latents().y - y) * sizes
+    assert moved.max() == pytest.approx(GentleDescent.reach, rel=0.05)
 
 
 def test_weights_for_how_pictures_look_are_rounded_plainly(

@@ -19,11 +19,9 @@ class TorchDescent:
     """Latents moved by Adam in units of their quantisation steps; see base.Descent.
 
     So one learning rate suits all channels and qualities. Noise comes from a generator of its own:
-    the same latents and seed give the same result. Subclasses say how symbols are relaxed.
+    the same latents and seed give the same result. Subclasses say how symbols are relaxed, and how
+    long steps are.
     """
-
-    rate: float
-    """Learning rate, in quantisation steps."""
 
     def __init__(
         self, pack: Pack, latents: Latents, quality: Tensor, steps: int, seed: int
@@ -43,14 +41,15 @@ class TorchDescent:
             self._shift = Latents(
                 *(torch.zeros_like(part).requires_grad_(True) for part in self._start)
             )
-            self._adam = torch.optim.Adam(self._shift, lr=self.rate)
+            self._adam = torch.optim.Adam(self._shift)
         self._bits = self._y_hat = torch.empty(0)
 
     def relaxed(self, step: int) -> Floats:
         """See base.Descent."""
         device = self._quality.device
         with memory_errors(device), gradients(device):
-            self._before(step)
+            for group in self._adam.param_groups:
+                group["lr"] = self._rate(step)
             self._bits, self._y_hat = self._walk(self._moved(), step)
         return _array(self._y_hat.detach())
 
@@ -72,8 +71,9 @@ class TorchDescent:
         """Bits of the relaxed symbols, and the latents that they stand for."""
         raise NotImplementedError
 
-    def _before(self, step: int) -> None:
-        """Set the learning rate of a step."""
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step, in quantisation steps."""
+        raise NotImplementedError
 
     def _moved(self) -> Latents:
         each = zip(self._start, self._shift, self._sizes, strict=True)
@@ -83,7 +83,9 @@ class TorchDescent:
 class AnnealedDescent(TorchDescent):
     """For the squared error: a long way, under symbols that are annealed (`entropy.annealing`)."""
 
-    rate = 0.02  # chosen on two validation pictures
+    def _rate(self, step: int) -> float:
+        del step  # all are of one length, which was chosen on two validation pictures
+        return 0.02
 
     def _walk(self, latents: Latents, step: int) -> tuple[Tensor, Tensor]:
         warmth = temperature(step, self._steps)
@@ -96,15 +98,19 @@ class GentleDescent(TorchDescent):
     """For measures that bend within a step: a short way, under symbols relaxed as in training.
 
     Latents must not wander, a tenth of a step in all, not a third: Adam moves those without a
-    gradient, too. So the rate is small, and falls over the second half of the steps.
+    gradient, too. So the more steps there are, the smaller they are, and they become smaller over
+    the second half.
     """
 
-    rate = 0.004
+    reach = 0.06
+    """How far a latent gets, in quantisation steps, if all of its steps have one direction."""
 
-    def _before(self, step: int) -> None:
-        left = (self._steps - step) / max(self._steps / 2, 1)
-        for group in self._adam.param_groups:
-            group["lr"] = self.rate * min(1.0, left)
+    def _rate(self, step: int) -> float:
+        return self.reach * self._left(step) / sum(map(self._left, range(self._steps)))
+
+    def _left(self, step: int) -> float:
+        """The length of a step, beside that of the longest."""
+        return min(1.0, 2 * (self._steps - step) / self._steps)
 
     def _walk(self, latents: Latents, step: int) -> tuple[Tensor, Tensor]:
         del step  # all steps are alike
