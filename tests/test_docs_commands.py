@@ -69,7 +69,7 @@ SMALLER = (
     (r"measure_restart\.py .*", "measure_restart.py 3"),
     (r"--steps \d+", "--steps 1"),
     (r"--refine \d+", "--refine 1"),
-    (r"mlic@30,mlic@100,mlic@300", "mlic@1"),
+    (r"(?:,(mlic[^@, ]*)@\d+)+", r",\1@1"),
     (r"--count \d+", "--count 12"),
     (r"--at \d+,\d+", "--at 32,20"),
     (r"--region \d+,\d+,\d+,\d+", "--region 16,16,32,16"),
