@@ -18,6 +18,8 @@ WINDOW = 3.0
 """Sigma of the Gaussian windows that statistics are taken in, in pixels of a scale."""
 DETAIL = 1.0
 """Sigma of the Gaussian that is taken away for the band of details."""
+REACH = 3
+"""Where Gaussians end, in sigmas."""
 PLANES = (1.0, 1.0, 1.0)
 """Weights of the planes X, Y, B: colours count as brightness does, so that skin stays clean."""
 FLOORS = (1e-5, 2e-4, 3e-6)
@@ -65,8 +67,9 @@ def _statistics(linear: Tensor) -> tuple[Tensor, Tensor]:
     here, right = planes[..., :-1, :-1], planes[..., :-1, 1:]
     below, across = planes[..., 1:, :-1], planes[..., 1:, 1:]
     differences = (right - here, below - here, 0.7 * (across - here), 0.7 * (below - right))
-    band = (planes - blur(planes, DETAIL, 3))[..., :-1, :-1]
+    band = (planes - blur(planes, DETAIL, int(REACH * DETAIL)))[..., :-1, :-1]
     features = torch.cat((band, *differences), 1)
-    mean = blur(features, WINDOW, 9, stride=2)
-    variance = blur(features * features, WINDOW, 9, stride=2) - mean * mean
+    radius = int(REACH * WINDOW)
+    mean = blur(features, WINDOW, radius, stride=2)
+    variance = blur(features * features, WINDOW, radius, stride=2) - mean * mean
     return mean, (variance.clamp(min=0) + LEAST_VARIANCE).sqrt()
