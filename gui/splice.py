@@ -14,13 +14,11 @@ from PIL import Image
 from pillow_mlic.errors import PICTURE_ERRORS
 from pillow_mlic.format import container, metadata
 from pillow_mlic.format.container import Chunk
-from pillow_mlic.format.layout import ChunkType
 from pillow_mlic.format.metadata import JPEG_PREFIX, is_exif
 
 from . import boxes, splice_avif
 from .boxes import FileBox
 
-METADATA = (ChunkType.ICC, ChunkType.EXIF, ChunkType.XMP)
 VP8X_ALPHA = 0x10
 VP8X_ENTRIES = 0x20 | 0x08 | 0x04
 """Flags of a WebP file: transparency; colour profile, EXIF and XMP."""
@@ -81,7 +79,7 @@ def _mlic(data: bytes, entries: dict[str, bytes]) -> bytes:
     ]
     mode = header.mode
     fresh = metadata.chunks_of(Image.new(mode, (1, 1)), mode, dict(entries))
-    kept = [chunk for chunk in chunks if chunk.type not in METADATA]
+    kept = [chunk for chunk in chunks if chunk.type not in metadata.NAMES]
     target = io.BytesIO()
     container.write(cast(BinaryIO, target), header, [*fresh, *kept])
     return target.getvalue()

@@ -14,7 +14,6 @@ from PIL import Image, ImageOps
 from .coding.picture import WIDE_MODES
 from .errors import PICTURE_ERRORS
 from .format import metadata
-from .saving import METADATA
 
 STRIPPED = {"exif": None, "xmp": None}
 """Options of saving for a picture that `upright` returned."""
@@ -133,5 +132,5 @@ def upright(image: Image.Image) -> Image.Image:
 def kept_metadata(image: Image.Image, strip: bool = False) -> dict[str, Any]:
     """Options of `Image.save` that keep a decoded picture's metadata; with `strip` only its
     profile."""
-    names = ["icc_profile"] if strip else list(METADATA.values())
+    names = ["icc_profile"] if strip else list(metadata.NAMES.values())
     return {name: image.info[name] for name in names if name in image.info}

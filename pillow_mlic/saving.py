@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 TEXTURE_SHARE = 0.005
 """Of a file's bytes: the most that saying where texture is weaker may take."""
-METADATA = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
 
 
 @dataclass(frozen=True)
@@ -205,9 +204,9 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes, known: dict[
 
 
 def _what_pillow_knows() -> dict[str, Any]:
-    """The variables of `Image.save` that called `save`: only they say who made the file, and which
-    options belong to this call."""
-    frame = sys._getframe(2)
+    """The variables of `Image.save`, which called the plugin, which called `save`: only they say
+    who made the file, and which options belong to this call."""
+    frame = sys._getframe(3)
     return frame.f_locals if frame.f_code is Image.Image.save.__code__ else {}
 
 

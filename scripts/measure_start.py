@@ -2,10 +2,15 @@
 
     python scripts/measure_start.py PICTURE [--old CHECKOUT] [--rounds 7] [--quality 3]
 
-Alternates between this checkout with ONNX Runtime, this checkout with torch, AVIF by Pillow and, if
-given, another checkout (which writes and reads a file of its own). Each process imports what it
+Alternates between this checkout with ONNX Runtime and with torch, both with the default pack, with
+the pack for squared error, AVIF by Pillow and, if given, another checkout (which writes and reads a
+file of its own, with its pack for squared error: it may have no other). A process imports what it
 needs, opens the file and loads the pixels. Prints the medians of CPU and wall seconds of the whole
 process, and its peak memory; then where the milliseconds of one process with ONNX Runtime go.
+
+As in an installed package, modules are compiled beforehand: each checkout's bytecode is made by a
+round that does not count, in a folder that is removed afterwards, even where the caller's
+environment says that none is to be written.
 """
 
 import argparse
@@ -21,8 +26,12 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent.parent
 
-SAVE = "import sys, pillow_mlic; from PIL import Image; \
-Image.open(sys.argv[1]).convert('RGB').save(sys.argv[2], quality=float(sys.argv[3]))"
+SAVE = """
+import sys, pillow_mlic
+from PIL import Image
+_, picture, out, quality, model = sys.argv
+Image.open(picture).convert("RGB").save(out, quality=float(quality), model=model)
+"""
 LOAD = "import sys, pillow_mlic; from PIL import Image; Image.open(sys.argv[1]).load()"
 LOAD_AVIF = "import sys; from PIL import Image; Image.open(sys.argv[1]).load()"
 STAGES = """
@@ -76,9 +85,8 @@ class Cost(NamedTuple):
 
 def fresh(code: str, arguments: list[str], environment: dict[str, str]) -> Cost:
     """Run code in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], env={**os.environ, **environment}
-    )
+    outer = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], env=outer | environment)
     start = time.perf_counter()
     _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
@@ -96,20 +104,23 @@ def ways(args: argparse.Namespace, folder: Path) -> list[Way]:
     """What is compared; writes the files."""
     from PIL import Image
 
-    def mlic(checkout: Path, name: str) -> Path:
+    from pillow_mlic.packs.store import DEFAULT_PACK
+
+    def mlic(checkout: Path, name: str, model: str = "mlicv2-lite") -> Path:
         file = folder / f"{name}.mlic"
         environment = {"PYTHONPATH": str(checkout)}
         if checkout != HERE:
             environment["MLIC_WEIGHTS"] = str(checkout / "weights")
-        fresh(SAVE, [str(args.picture), str(file), str(args.quality)], environment)
+        fresh(SAVE, [str(args.picture), str(file), str(args.quality), model], environment)
         return file
 
-    file, avif = mlic(HERE, "here"), folder / "picture.avif"
+    file, avif = mlic(HERE, "here", DEFAULT_PACK), folder / "picture.avif"
     Image.open(args.picture).convert("RGB").save(avif)
     here = {"PYTHONPATH": str(HERE)}
     found = [
         Way("ONNX Runtime", LOAD, file, {**here, "MLIC_ENGINE": "onnx"}),
         Way("torch", LOAD, file, {**here, "MLIC_ENGINE": "torch"}),
+        Way("ONNX Runtime, mlicv2-lite", LOAD, mlic(HERE, "error"), here | {"MLIC_ENGINE": "onnx"}),
         Way("AVIF", LOAD_AVIF, avif, {}),
     ]
     if args.old:
@@ -128,16 +139,19 @@ def main() -> None:
     parser.add_argument("--quality", type=float, default=3.0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
+        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(name, "bytecode"))
         compared = ways(args, Path(name))
         costs: dict[str, list[Cost]] = {way.name: [] for way in compared}
-        for _ in range(args.rounds):
+        for counted in range(args.rounds + 1):
             for way in compared:
-                costs[way.name].append(fresh(way.code, [str(way.file)], way.environment))
+                cost = fresh(way.code, [str(way.file)], way.environment)
+                if counted:
+                    costs[way.name].append(cost)
         first = {"PYTHONPATH": str(HERE), "MLIC_ENGINE": "onnx"}
         print("| way | CPU s | wall s | peak MiB |\n|---|---|---|---|")
         for way, found in costs.items():
             cpu, wall, peak = (statistics.median(each) for each in zip(*found, strict=True))
-            print(f"| {way} | {cpu:.2f} | {wall:.2f} | {peak:.0f} |")
+            print(f"| {way} | {cpu:.3f} | {wall:.3f} | {peak:.0f} |")
         sys.stdout.flush()
         fresh(STAGES, [str(compared[0].file)], first)
 

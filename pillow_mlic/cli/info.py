@@ -8,8 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from .. import plugin, saving
+from .. import plugin
 from ..errors import PICTURE_ERRORS
+from ..format import metadata
 from ..format.tiles import TileKind
 from . import common
 
@@ -53,7 +54,7 @@ def describe(path: Path) -> dict[str, Any]:
     given = common.source_of(path)
     with Image.open(given, formats=[plugin.FORMAT]) as image:
         assert isinstance(image, plugin.MlicImageFile)
-        kept = [name for name in saving.METADATA.values() if name in image.info]
+        kept = [name for name in metadata.NAMES.values() if name in image.info]
         kinds = image.tile_kinds()
         return {
             "file": str(path),

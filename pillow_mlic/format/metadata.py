@@ -9,6 +9,8 @@ from PIL import ExifTags, Image
 from .container import MAX_METADATA_BYTES, Chunk
 from .layout import ChunkType
 
+NAMES = {ChunkType.ICC: "icc_profile", ChunkType.EXIF: "exif", ChunkType.XMP: "xmp"}
+"""What options of `save` and entries of `info` call them."""
 JPEG_PREFIX = b"Exif\x00\x00"
 """JPEG has this before the TIFF block that EXIF is."""
 TIFF_HEADS = (b"II*\x00", b"MM\x00*")
@@ -47,11 +49,7 @@ def chunks_of(image: Image.Image, mode: str, options: dict[str, Any]) -> list[Ch
         xmp = xmp.encode("utf-8")
     icc = profile_for(options.get("icc_profile", image.info.get("icc_profile")), mode)
     chunks = []
-    for type_, name, data in (
-        (ChunkType.ICC, "icc_profile", icc),
-        (ChunkType.EXIF, "exif", exif),
-        (ChunkType.XMP, "xmp", xmp),
-    ):
+    for (type_, name), data in zip(NAMES.items(), (icc, exif, xmp), strict=True):
         if not data:
             continue
         if not isinstance(data, bytes | bytearray):

@@ -28,12 +28,11 @@ def products_are_exact(product: Product = np.matmul) -> bool:
     Half of the columns have many weights of 6 bits, half of them two of 12 bits: 11 bits, as in
     TF32, bfloat16 or half precision, are too few for these, as they are for sums.
     """
-    state = 1
-    values = []
-    for _ in range(2 * _INPUTS * _COLUMNS):  # a generator of its own: the same everywhere
-        state = state * 69069 + 1 & 0xFFFFFFFF
-        values.append(state >> 12)
-    first, second = np.array(values, np.int64).reshape(2, _INPUTS, _COLUMNS)
+    # A congruential generator of its own, the same everywhere: after n steps from 1 it is at
+    # a^n + a^(n-1) + ... + 1, and overflowing is what it lives by.
+    powers = np.full(2 * _INPUTS * _COLUMNS, 69069, np.uint32).cumprod(dtype=np.uint32)
+    values = (1 + powers.cumsum(dtype=np.uint32)) >> 12
+    first, second = values.astype(np.int64).reshape(2, _INPUTS, _COLUMNS)
     x = first.T % (2 * ACTIVATION + 1) - ACTIVATION
     weight = second % 81 - 40
     half = np.arange(_COLUMNS // 2)
@@ -44,7 +43,7 @@ def products_are_exact(product: Product = np.matmul) -> bool:
     x[1::2] = np.where(weight.T[1::2] < 0, -ACTIVATION, ACTIVATION)
     if int(np.abs(weight).sum(0).max()) * ACTIVATION >= EXACT:
         return False
-    exact = (x[:, :, None] * weight[None]).sum(1)
+    exact = x @ weight  # of integers, which has no floating point in it
     near = product(x.astype(np.float32), (weight / 64).astype(np.float32))
     return bool(np.array_equal(near.astype(np.float64) * 64, exact))
 

@@ -68,14 +68,13 @@ class _Sums:
     """Weights (n, C_out), bias and shift of a layer, checked: sums of products with inputs."""
 
     def __init__(self, arrays: IntegerArrays, name: str, inputs: int, outputs: int) -> None:
-        self.weight = array(arrays, f"{name}.weight", "i2", (inputs, outputs)).astype(np.int64)
+        self.weight = array(arrays, f"{name}.weight", "i2", (inputs, outputs)).astype(np.int32)
         self.bias = array(arrays, f"{name}.bias", "i4", (outputs,)).astype(np.int64)
         self.scale = scale_of(array(arrays, f"{name}.shift", "i1", (outputs,)), name)
-        self.reach = np.cumsum(np.abs(self.weight) * ACTIVATION, axis=0)
-        """How large the sum of the first inputs can be, (n, C_out)."""
-        most = self.reach[-1] + np.abs(self.bias)
+        magnitude = np.abs(self.weight)
+        most = magnitude.sum(0, dtype=np.int64) * ACTIVATION + np.abs(self.bias)
         if (
-            np.abs(self.weight).max() * ACTIVATION >= EXACT
+            int(magnitude.max()) * ACTIVATION >= EXACT
             or most.max() >= MOST_SUM
             or (most * self.scale).max() >= MOST_OUT
         ):
@@ -86,12 +85,14 @@ class _Sums:
 
     def runs(self) -> list[slice]:
         """Runs of inputs whose sums float32 holds, as few as need be."""
+        # How large the sum of the first inputs can be, (n, C_out).
+        reach = np.cumsum(np.abs(self.weight), axis=0, dtype=np.int64) * ACTIVATION
         cuts, before = [0], np.zeros_like(self.bias)
-        for place in range(1, len(self.reach)):
-            if np.any(self.reach[place] - before >= EXACT):
-                before = self.reach[place - 1]
+        for place in range(1, len(reach)):
+            if np.any(reach[place] - before >= EXACT):
+                before = reach[place - 1]
                 cuts.append(place)
-        return [slice(*ends) for ends in itertools.pairwise([*cuts, len(self.reach)])]
+        return [slice(*ends) for ends in itertools.pairwise([*cuts, len(reach)])]
 
 
 class Linear:
@@ -107,7 +108,7 @@ class Linear:
         self.runs = [] if sums.exact else sums.runs()
         """Which inputs are summed up in float32; none: all of them at once."""
         self._width = c_out
-        self._weight = (sums.weight * sums.scale).astype(np.float32)
+        self._weight = sums.weight.astype(np.float32) * sums.scale.astype(np.float32)
         bias = sums.bias * sums.scale
         self._bias = bias if self.runs else bias.astype(np.float32)
 

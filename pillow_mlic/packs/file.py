@@ -114,10 +114,8 @@ def read(path: Path) -> tuple[PackFile, Content]:
     """
     try:
         _check_is_file(path)
-        data = bytearray(path.stat().st_size)
-        with open(path, "rb") as file:
-            size = file.readinto(data)
-        header = json.loads(_header(data, size))
+        data = np.fromfile(path, np.uint8)  # half the time of a bytearray, which begins as zeros
+        header = json.loads(_header(data))
         file_ = PackFile(path, **_facts(header))
         arrays = dict(_arrays(header, data))
         who = identity.of(file_.model, file_.config, arrays)
@@ -168,12 +166,12 @@ def _integers(file: PackFile, arrays: Arrays, tables: "Tables") -> "IntegerNetwo
     return network
 
 
-def _header(data: bytearray, size: int) -> bytes:
-    length = int.from_bytes(data[:8], "little")
-    if size < len(data) or not 0 < length <= min(MOST_HEADER, len(data) - 8):
+def _header(data: NDArray[np.uint8]) -> bytes:
+    length = int.from_bytes(data[:8].tobytes(), "little")
+    if not 0 < length <= min(MOST_HEADER, len(data) - 8):
         msg = "it ends early, or its header is too long"
         raise ValueError(msg)
-    return bytes(data[8 : 8 + length])
+    return data[8 : 8 + length].tobytes()
 
 
 def _facts(header: dict[str, Any]) -> dict[str, Any]:
@@ -219,9 +217,9 @@ def _numbers(config: dict[str, Any]) -> Iterator[float]:
                 yield number
 
 
-def _arrays(header: dict[str, Any], data: bytearray) -> Iterator[tuple[str, NDArray[Any]]]:
+def _arrays(header: dict[str, Any], data: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[Any]]]:
     """The arrays in a safetensors file, all of them views of `data`; ValueError for a wrong one."""
-    start = 8 + int.from_bytes(data[:8], "little")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
     for name, entry in header.items():
         if name == "__metadata__":
             continue
