@@ -1,7 +1,6 @@
 """Pillow's side of the format: what `Image.open` does with `.mlic`; `saving` is the other half.
 
-Opening reads the header and the metadata. What decodes is imported when pixels are first asked for,
-what encodes when something is first saved.
+Opening reads the header and the metadata; torch is imported when pixels are first asked for.
 """
 
 import os
@@ -12,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
-from . import models, settings
+from . import models, saving, settings
 from .coding.lossless import is_exact
 from .format import container, metadata, preview
 from .format.container import ChunkPlace, ChunkType
@@ -300,22 +299,10 @@ def _accept(prefix: bytes) -> bool | str:
     return container.prefix_problem(prefix) or True
 
 
-def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    from . import saving
-
-    saving.save(image, fp, filename)
-
-
-def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    from . import saving
-
-    saving.save_all(image, fp, filename)
-
-
 def register() -> None:
     """Tell Pillow about the format (done when the package is imported)."""
     Image.register_open(FORMAT, MlicImageFile, _accept)
-    Image.register_save(FORMAT, _save)
-    Image.register_save_all(FORMAT, _save_all)
+    Image.register_save(FORMAT, saving.save)
+    Image.register_save_all(FORMAT, saving.save_all)
     Image.register_extension(FORMAT, ".mlic")
     Image.register_mime(FORMAT, MIME)

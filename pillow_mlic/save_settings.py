@@ -151,9 +151,10 @@ def check_options(options: dict[str, Any]) -> None:
         SaveSettings.of(options)
 
 
-def checked_tile(size: object) -> int:
-    """The side of a tile; ValueError for a side that a header cannot hold."""
-    sides = [64 << code for code in range(container.MAX_TILE_CODE + 1)]
+def checked_tile(size: object, most: int = container.MAX_TILE_CODE) -> int:
+    """The side of a tile; ValueError for a side that a header cannot hold, `most` being the largest
+    code of one."""
+    sides = [64 << code for code in range(most + 1)]
     side = whole(size)
     if side not in sides:
         msg = (

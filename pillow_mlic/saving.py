@@ -11,7 +11,7 @@ from PIL import Image
 
 from . import models
 from .coding import lossless
-from .coding.goals import CodedFile, Target, find
+from .coding.goals import CodedFile, OutOfReachError, Target, find
 from .coding.picture import PixelSource, native_mode, to_mode
 from .engines import devices
 from .format import alpha, container, metadata, preview
@@ -90,14 +90,18 @@ class Prepared:
         plain = CodedFile(self.header(coding, tiles), self.chunks, tiles)
         if chunks is None:
             chunks = self.with_preview(plain.size)
-        return plain._replace(before=chunks)
+        found = plain._replace(before=chunks)
+        if not plain.header.model and plain.header.has_alpha:
+            # Colours and alpha together may take less than alpha in a chunk of its own.
+            exact = self.exact()
+            return exact if exact.size <= found.size else found
+        return found
 
     def exact(self) -> CodedFile:
-        """The file that has every pixel."""
+        """The file that has every pixel, as `lossless=True` writes it."""
+        metadata = [chunk for chunk in self.chunks if chunk.type != ChunkType.ALPHA]
         tile = lossless.tile_for(self.native.size)
-        image = self.native.convert(self.native.mode.removesuffix("A"))
-        tiles = lossless.encode(image, tile)
-        return CodedFile(lossless.header_of(self.native, tile), self.chunks, tiles)
+        return _without_loss(self.native, metadata, tile, self.settings.preview)
 
     def encode(
         self, coding: "Coding", progress: "Progress | None" = None, refined: bool = True
@@ -204,9 +208,9 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes, known: dict[
 
 
 def _what_pillow_knows() -> dict[str, Any]:
-    """The variables of `Image.save`, which called the plugin, which called `save`: only they say
-    who made the file, and which options belong to this call."""
-    frame = sys._getframe(3)
+    """The variables of `Image.save` that called `save`: only they say who made the file, and which
+    options belong to this call."""
+    frame = sys._getframe(2)
     return frame.f_locals if frame.f_code is Image.Image.save.__code__ else {}
 
 
@@ -214,7 +218,10 @@ def _coded(image: Image.Image, options: dict[str, Any]) -> CodedFile:
     """The file that these options of `save` ask for."""
     progress = options.get("progress")
     if is_lossless(options):
-        return _without_loss(image, options, progress)
+        native, chunks = _native(image, options)
+        asked = options.get("tile") or lossless.tile_for(native.size)
+        tile = checked_tile(asked, container.MAX_LOSSLESS_TILE_CODE)
+        return _without_loss(native, chunks, tile, bool(options.get("preview")), progress)
     ready = prepare(image, options)
     target = ready.settings.target
     with devices.chosen_threads():
@@ -226,36 +233,43 @@ def _coded(image: Image.Image, options: dict[str, Any]) -> CodedFile:
 
 
 def _without_loss(
-    image: Image.Image, options: dict[str, Any], progress: "Progress | None"
+    native: Image.Image,
+    metadata: list[Chunk],
+    tile: int,
+    previewed: bool,
+    progress: "Progress | None" = None,
 ) -> CodedFile:
     """The file that has every pixel; needs no network."""
-    native, chunks = _native(image, options)
-    if native.mode.endswith("A"):
-        chunks.append(Chunk(ChunkType.ALPHA, alpha.IN_TILES))
-    tile = checked_tile(options.get("tile") or lossless.tile_for(native.size))
+    in_tiles = [Chunk(ChunkType.ALPHA, alpha.IN_TILES)] if native.mode.endswith("A") else []
+    chunks = [*metadata, *in_tiles]
     header = lossless.header_of(native, tile)
     coded = CodedFile(header, chunks, lossless.encode(native, tile, progress))
-    small = preview.to_bytes(native, coded.size) if options.get("preview") else None
+    small = preview.to_bytes(native, coded.size) if previewed else None
     if small is not None:
         coded = coded._replace(before=[Chunk(ChunkType.PREVIEW, small), *chunks])
     return coded
 
 
 def _met(target: Target, ready: "Prepared", progress: "Progress | None") -> CodedFile:
-    """The file that meets the target."""
+    """The file that meets the target; without loss where there is room for that, or where no other
+    has the PSNR."""
     # The preview counts towards a wanted size, so it is made for a slightly smaller file.
     size = target.expected_bytes(ready.native.width * ready.native.height)
     chunks = None if size is None else ready.with_preview(0.95 * size)
     maker = _Maker(ready, chunks)
     try:
         found = find(target, maker, progress)
-    except ValueError:
-        # Some quality may fit with learned tiles alone; any PSNR is reached without loss.
+    except OutOfReachError as error:
+        if size is None and not error.too_low:
+            return ready.exact()
+        # Some quality may fit with learned tiles alone.
         if ready.content is None or not maker.dearer_than(size):
             raise
-        if size is None:
-            return ready.exact()
         found = find(target, maker.learned_only(), progress)
+    if target.kind == "max_bytes" and found.header.quality == 8:
+        exact = ready.exact()
+        if exact.size <= target.value:
+            return exact
     if chunks is None:
         return found
     plain = found._replace(before=ready.chunks)

@@ -231,6 +231,7 @@ def test_wrong_signature(data: bytes, error: type[ContainerError], message: str)
         (20, b"\xe0\x01", "quality_code"),
         (22, b"\x5b", "guard_code"),
         (22, b"\x70", "tile_code is 7, but must be an integer from 0 to 6"),
+        (22, b"\x80", "tile_code is 8, but must be an integer from 0 to 6"),
         (22, b"\xf0", "tile_code"),
     ],
 )

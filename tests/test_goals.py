@@ -137,7 +137,6 @@ def test_several_tiles():
         ),
         ({"target_bpp": 60}, r"the most possible is \S+ bits a pixel \(\d+ bytes\) at quality 8"),
         ({"target_psnr": 1}, r"the least possible is \d\d\.\d\d dB at quality \d"),
-        ({"target_psnr": 90}, r"the most possible is \d\d\.\d\d dB at quality 8"),
     ],
 )
 def test_the_impossible_says_what_is_possible(target, sentence):
@@ -161,8 +160,17 @@ def test_what_is_said_to_be_possible_is():
 
 
 def test_room_to_spare_gives_the_best():
-    image = photograph(64, 64)
-    assert save(image, max_bytes=10**6) == save(image, quality=8)
+    """Without loss where that fits, else the highest quality."""
+    for image in (photograph(160, 120), photograph(160, 120).convert("RGBA")):
+        exact, best = save(image, lossless=True), save(image, quality=8)
+        assert len(best) < len(exact)
+        assert save(image, max_bytes=10**6) == save(image, max_bytes=len(exact)) == exact
+        assert save(image, max_bytes=len(exact) - 1) == best
+
+
+def test_a_psnr_beyond_the_highest_quality_is_reached_without_loss():
+    image = photograph(160, 120)
+    assert save(image, target_psnr=90) == save(image, lossless=True)
 
 
 def test_tiny_and_flat_pictures_never_exceed():

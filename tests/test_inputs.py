@@ -14,6 +14,7 @@ from pillow_mlic import cli, conversion
 from .conftest import photograph
 from .test_bulk import here  # noqa: F401 (a fixture)
 from .test_bulk import manifest as lines
+from .test_lossless import icon
 
 pytestmark = pytest.mark.usefixtures("small_weights")
 
@@ -134,6 +135,30 @@ def test_16_bits_with_a_transparent_value(tmp_path: Path) -> None:
 
 
 # Few colours
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_icons_are_not_for_a_network(side: int, mode: str) -> None:
+    """Smooth edges on nothing: at the highest quality close to the picture, and not larger than
+    without loss."""
+    image = icon(side).convert(mode)
+    files = [io.BytesIO(), io.BytesIO()]
+    image.save(files[0], "MLIC", quality=8)
+    image.save(files[1], "MLIC", lossless=True)
+    assert len(files[0].getvalue()) <= len(files[1].getvalue())
+    with Image.open(files[0]) as found:
+        error = np.square(np.asarray(found, float) - np.asarray(image))
+    assert (error * (np.asarray(image.convert("RGBA"))[..., 3:] > 0)).mean() < 20
+
+
+def test_few_colours_are_not_for_a_network() -> None:
+    """However they are dithered."""
+    image = photograph(320, 256).convert("P")
+    file = io.BytesIO()
+    image.save(file, "MLIC", quality=8)
+    with Image.open(file) as found:
+        assert found.tobytes() == image.convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize("quality", [2, 5, 8])

@@ -102,6 +102,16 @@ def page(width: int, height: int) -> Image.Image:
     return image
 
 
+def repeated(width: int, height: int) -> Image.Image:
+    """Disorder, twice: the second half is free for who sees the first one."""
+    size = (width // 2, height) if width > height else (width, height // 2)
+    half = Image.effect_noise(size, 80).convert("RGB")
+    image = Image.new("RGB", (width, height))
+    image.paste(half, (0, 0))
+    image.paste(half, (width - size[0], height - size[1]))
+    return image
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -114,6 +124,8 @@ def page(width: int, height: int) -> Image.Image:
         lambda: photograph(300, 200).quantize(50),
         lambda: Image.new("RGB", (5000, 4100), "teal"),
         lambda: page(4200, 90),
+        lambda: repeated(8192, 16),
+        lambda: repeated(16, 16383),
     ],
 )
 def test_real_content_is_no_larger_than_webp(make: Callable[[], Image.Image]) -> None:
@@ -148,7 +160,14 @@ def test_header_names_no_model() -> None:
     assert (header.model, header.pack, header.quality) == (0, bytes(8), 8)
     assert header.tile_size == 128
     assert whole.tile_for((129, 3)) == 256
-    assert whole.tile_for((70_000, 3)) == 4096
+    assert whole.tile_for((5000, 16383)) == 16384
+    assert whole.tile_for((70_000, 3)) == 8192  # WebP has no sides so long
+
+
+def test_a_side_beyond_what_webp_has() -> None:
+    image = Image.effect_noise((16_500, 2), 80)
+    found = opened(saved(image))
+    assert found.tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -307,7 +326,7 @@ def test_learned_tiles_without_a_model() -> None:
 
 
 def test_alpha_in_tiles_only_where_all_are_lossless(small_weights: Path) -> None:
-    image = photograph(64, 64).convert("RGBA")
+    image = photograph(136, 136).convert("RGBA")
     data = saved(image, lossless=False, quality=3)
     file = io.BytesIO(data)
     header = container.read_header(file)

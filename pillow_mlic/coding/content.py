@@ -20,6 +20,9 @@ no cell has more than 0.66; text has 0.8 and more, drawings with flat areas abou
 COLOURS = 8
 """... or if its rows have no more colours than this, as dithered pictures do. In cells with few
 pixels as many as one for 16 pixels."""
+PALETTE = 256
+"""A picture with no more colours is tried whatever its cells have; counting those of a photograph
+ends after a few rows."""
 PICTURE, TILE = 0.125, 0.5
 """Least shares of drawn cells, of a picture and of a tile, for which lossless tiles are tried."""
 
@@ -51,6 +54,9 @@ def look(image: Image.Image) -> DrawnParts:
     image = image.convert(image.mode.removesuffix("A"))
     width, height = image.size
     drawn = np.zeros((-(-height // CELL), -(-width // CELL)), bool)
+    if _is_cheap_to_try(image):
+        drawn[:] = True
+        return DrawnParts(image, drawn)
     for top in range(0, height, CELL):
         strip = np.asarray(image.crop((0, top, width, min(top + CELL, height))))
         rows = strip[:: max(1, len(strip) // ROWS)]
@@ -59,6 +65,14 @@ def look(image: Image.Image) -> DrawnParts:
         for left, _, right, _ in pieces((0, 0, width, 1), CELL):
             drawn[top // CELL, left // CELL] = _is_drawn(values[:, left:right])
     return DrawnParts(image, drawn)
+
+
+def _is_cheap_to_try(image: Image.Image) -> bool:
+    """Whether a picture is as small as an icon, or has as few colours as a palette."""
+    width, height = image.size
+    return width * height <= CELL * CELL or (
+        image.mode == "RGB" and image.getcolors(PALETTE) is not None
+    )
 
 
 def _is_drawn(values: "np.ndarray[tuple[int, ...], np.dtype[np.uint32]]") -> bool:

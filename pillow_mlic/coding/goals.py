@@ -30,6 +30,14 @@ Kind = Literal["target_bpp", "max_bytes", "target_psnr"]
 KINDS: tuple[Kind, ...] = ("target_bpp", "max_bytes", "target_psnr")
 
 
+class OutOfReachError(ValueError):
+    """No quality meets the target: the lowest gives more (`too_low`), or the highest less."""
+
+    def __init__(self, message: str, too_low: bool) -> None:
+        super().__init__(message)
+        self.too_low = too_low
+
+
 class CodedFile(NamedTuple):
     """A .mlic file in parts."""
 
@@ -174,7 +182,7 @@ class Target:
         return found.quality
 
     def _refuse_beyond_the_ends(self, found: FoundQuality, pixels: int, overhead: int) -> None:
-        """ValueError where the lowest quality gives more than was asked, or the highest less."""
+        """OutOfReachError where the lowest quality gives more than is wanted, or the highest less."""
         by_psnr = self.kind == "target_psnr"
         got = found.level if by_psnr else math.exp(found.level) + overhead
         unit = 8 / pixels if self.kind == "target_bpp" else 1
@@ -192,7 +200,7 @@ class Target:
             f"{self.kind}={self.value:g} is out of reach for this picture: the "
             f"{'least' if too_low else 'most'} possible is {text} at quality {found.quality:g}"
         )
-        raise ValueError(msg)
+        raise OutOfReachError(msg, too_low)
 
 
 def _where(levels: Sequence[float], level: float) -> float:
@@ -256,7 +264,7 @@ def find(target: Target, maker: Maker, progress: "Progress | None") -> CodedFile
     if maker.drafts:
         done = _DRAFTING
         drafts = _Trials(target, maker, lambda share: report(done * share), draft=True)
-        with contextlib.suppress(ValueError):  # refined files may reach what drafts do not
+        with contextlib.suppress(OutOfReachError):  # refined files may reach what drafts do not
             guess = drafts.search(difficulty)
     trials = _Trials(target, maker, lambda share: report(done + (1 - done) * share))
     quality = trials.search(difficulty, guess)
@@ -282,7 +290,7 @@ class _Trials:
         overhead = self._maker.overhead
         try:
             return self._target.search(self._measure, pixels, overhead, difficulty, guess)
-        except ValueError:
+        except OutOfReachError:
             lowest = self.coded.get(1)
             if self._target.kind != "target_psnr" or lowest is None or not lowest.mixed:
                 raise

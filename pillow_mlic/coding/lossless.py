@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..format import lossless
-from ..format.container import MAX_QUALITY_CODE, MAX_TILE_CODE, Header, tile_code
+from ..format import lossless, webp
+from ..format.container import MAX_LOSSLESS_TILE_CODE, MAX_QUALITY_CODE, Header, tile_code
 from ..format.geometry import Box, Grid, area, overlap
 from ..format.layout import DamagedError, damage
 from ..format.tiles import AnyTile, LosslessTile, ReadTile
@@ -22,10 +22,11 @@ PutPart = Callable[[Box, Image.Image], object]
 
 
 def tile_for(size: tuple[int, int]) -> int:
-    """The best side of tiles for a picture of this size: one tile, if the format has one so large,
+    """The best side of tiles for a picture of this size: one tile, if WebP has pictures so large,
     as pixels that lie far apart may be alike."""
-    sides = (64 << code for code in range(MAX_TILE_CODE))
-    return next((side for side in sides if side >= max(size)), 64 << MAX_TILE_CODE)
+    sides = [64 << code for code in range(MAX_LOSSLESS_TILE_CODE + 1)]
+    most = max(size) if max(size) <= webp.MAX_SIDE else webp.MAX_SIDE // 2
+    return next(side for side in sides if side >= most)
 
 
 def header_of(image: Image.Image, tile: int, quality_code: int = MAX_QUALITY_CODE) -> Header:

@@ -34,7 +34,7 @@ def best_side(
     encode: Callable[[int, Progress], Encoded],
     progress: Progress | None = None,
 ) -> Sided:
-    """The first of `sides`, or a later one as long as each costs less than the one before it."""
+    """The side of `sides` that costs least; the first of those that cost the same."""
     best: Sided | None = None
     for number, side in enumerate(sides):
 
@@ -43,9 +43,8 @@ def best_side(
                 progress((number + share) / len(sides))
 
         tried = Sided(side, encode(side, tell))
-        if best is not None and tried.encoded.cost >= best.encoded.cost:
-            break
-        best = tried
+        if best is None or tried.encoded.cost < best.encoded.cost:
+            best = tried
     if progress is not None:
         progress(1.0)
     assert best is not None

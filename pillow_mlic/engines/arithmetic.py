@@ -3,13 +3,13 @@
 import contextlib
 import functools
 import os
-import threading
 from collections.abc import Iterator
 
 import torch
 
 from ..errors import DeviceMemoryError
 from ..models.defaults import plain_defaults
+from ..process import Changed
 from .base import NO_MEMORY
 
 
@@ -32,29 +32,14 @@ def gradients(device: torch.device, enabled: bool = True) -> Iterator[None]:
         yield
 
 
-class _WholeFloat32:
-    """While entered, by any thread, float32 products are not made of bfloat16 or TF32 ones."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._saved = "highest"
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._saved = torch.get_float32_matmul_precision()
-                torch.set_float32_matmul_precision("highest")
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                torch.set_float32_matmul_precision(self._saved)
+def _to_highest() -> str:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    return before
 
 
-_matrix_products = _WholeFloat32()
+_matrix_products = Changed(_to_highest, torch.set_float32_matmul_precision)
+"""Products of float32 numbers are not made of bfloat16 or TF32 ones."""
 
 
 @contextlib.contextmanager

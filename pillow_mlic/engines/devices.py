@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import settings
+from .. import process, settings
 
 if TYPE_CHECKING:
     import torch
@@ -176,6 +176,7 @@ class _BlasThreads:
         self._lock = threading.Lock()
         self._first: Any = None  # knows how many threads there were before
         self._inside = 0
+        process.after_fork(self)
 
     def enter(self, threads: int) -> None:
         with self._lock:
@@ -189,6 +190,13 @@ class _BlasThreads:
             self._inside -= 1
             if not self._inside:
                 self._first.restore_original_limits()
+
+    def renew(self) -> None:
+        """In the child of a fork: as if all had left."""
+        self._lock = threading.Lock()
+        if self._inside:
+            self._inside = 0
+            self._first.restore_original_limits()
 
 
 _thread = threading.local()

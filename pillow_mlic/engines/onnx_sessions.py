@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import process
 from ..errors import WeightsError
 from ..packs import Pack
 from .base import NO_MEMORY
@@ -60,7 +61,7 @@ class Sessions:
 
 
 _sessions: dict[bytes, Sessions] = {}
-_lock = threading.Lock()
+_lock = process.Lock()
 
 
 def of_pack(pack: Pack) -> Sessions:
@@ -70,8 +71,6 @@ def of_pack(pack: Pack) -> Sessions:
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()  # the parent's may have been held
     for sessions in _sessions.values():
         sessions.leave()
     _sessions.clear()

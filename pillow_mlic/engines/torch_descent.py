@@ -64,7 +64,8 @@ class TorchDescent:
 
     def latents(self) -> LatentArrays:
         """See base.Descent."""
-        with torch.inference_mode(False), torch.no_grad():
+        device = self._quality.device
+        with memory_errors(device), gradients(device, enabled=False):
             return LatentArrays(*map(_array, self._moved()))
 
     def _walk(self, latents: Latents, step: int) -> tuple[Tensor, Tensor]:

@@ -14,13 +14,13 @@ import importlib.machinery
 import importlib.util
 import struct
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import process
 from . import rans
 from .rows import Ints, Rows, escaped, too_far
 
@@ -35,7 +35,7 @@ their own length.
 """
 
 _EXTENSION = "compressai.ans"
-_loading = threading.Lock()
+_loading = process.Lock()
 
 # What follows the data in the extension's buffer, and what is decoded to see whether it comes
 # next (CompressaiDecoder.finish). The row has many intervals of many widths.

@@ -92,7 +92,9 @@ class Rounding:
         if scale.device.type == "cpu":
             places = coded.flatten().nonzero().squeeze(1)
             chosen = _chosen(*(x.to(dtype).flatten()[places] for x in parts))
-            return symbols.put_(places, chosen.to(symbols.dtype))
+            found = symbols.flatten()
+            found[places] = chosen.to(symbols.dtype)
+            return found.view(symbols.shape)
         # A GPU looks at all of them, as it would have to wait for the number of those coded.
         chosen = _chosen(*(x.to(dtype) for x in parts))
         return torch.where(coded, chosen.to(symbols.dtype), symbols)

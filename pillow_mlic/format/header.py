@@ -34,7 +34,9 @@ ARITHMETIC_FLOAT64, ARITHMETIC_INTEGER = 0, 1
 MAX_TEXTURE = 200
 """Full strength of texture; 0 is none."""
 MAX_TILE_CODE = 6
-"""A tile's side is at most 4096 pixels, which bounds the memory that decoding one takes."""
+"""A tile's side is at most 4096 pixels, which bounds the memory that a network takes for one."""
+MAX_LOSSLESS_TILE_CODE = 8
+"""16384 pixels where no tile is learned: pixels that lie far apart may be alike."""
 MAX_TILE_RATE = 16
 """Most bytes a pixel in a tile, its sides rounded up to multiples of 64; no model needs 14."""
 MAX_ALPHA_RATE = 2
@@ -103,9 +105,11 @@ class Header:
         check_range("model", self.model, 0, 255)
         check_range("quality_code", self.quality_code, 0, MAX_QUALITY_CODE)
         check_range("guard_code", self.guard_code, 0, len(GUARD_BANDS) - 1)
-        check_range("tile_code", self.tile_code, 0, MAX_TILE_CODE)
         check_range("version", self.version, VERSIONS[0], VERSIONS[-1])
         newest = self.version > 1
+        learned = self.model or not newest
+        most = MAX_TILE_CODE if learned else MAX_LOSSLESS_TILE_CODE
+        check_range("tile_code", self.tile_code, 0, most)
         check_range("arithmetic", self.arithmetic, 0, ARITHMETIC_INTEGER if newest else 0)
         check_range("texture", self.texture, 0, MAX_TEXTURE if newest else 0)
         if self.texture and self.arithmetic != ARITHMETIC_INTEGER:

@@ -1,38 +1,27 @@
 """How torch makes tensors, whatever the rest of the program has set, and in forked processes."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 
 import torch
 
 from .. import settings
+from ..process import Changed
 
 
-class _Float32:
-    """While entered, by any thread, new tensors have float32 numbers."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._saved = torch.float32
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._saved = torch.get_default_dtype()
-                if self._saved != torch.float32:
-                    torch.set_default_dtype(torch.float32)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._saved != torch.float32:
-                torch.set_default_dtype(self._saved)
+def _to_float32() -> torch.dtype:
+    before = torch.get_default_dtype()
+    _set_dtype(torch.float32)
+    return before
 
 
-_float32 = _Float32()
+def _set_dtype(kind: torch.dtype) -> None:
+    if torch.get_default_dtype() != kind:
+        torch.set_default_dtype(kind)
+
+
+_float32 = Changed(_to_float32, _set_dtype)
+"""New tensors have float32 numbers."""
 
 
 @contextlib.contextmanager

@@ -1,10 +1,9 @@
 """A loaded pack: tables, and the network on the devices that need it."""
 
 import copy
-import threading
 from typing import TYPE_CHECKING, cast
 
-from .. import models
+from .. import models, process
 from ..errors import DecodeError, WeightsError
 from . import identity
 from .file import Arrays, Content, PackFile
@@ -32,7 +31,7 @@ class Pack:
         self._models: dict[str, Model] = {}
         self._canonicals: dict[str, Model] = {}
         self._halves: dict[tuple[str, bool], Model] = {}
-        self._lock = threading.RLock()
+        self._lock = process.Lock()
 
     def model(self, device: "torch.device") -> "Model":
         """The network in float32 on `device`; WeightsError where the weights are those of

@@ -8,11 +8,10 @@ A pack is found by name in, first to last: MLIC_WEIGHTS (a file or a folder), th
 import functools
 import hashlib
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import models, settings
+from .. import models, process, settings
 from ..errors import DecodeError, WeightsError
 from ..format.header import Header
 from ..format.layout import VERSION
@@ -183,7 +182,7 @@ _packs: dict[bytes, Pack] = {}
 """Packs in use, by identity."""
 _latest: tuple[_Key, Pack] | None = None
 """The pack that was read last, likely to be wanted next."""
-_lock = threading.RLock()
+_lock = process.Lock()
 
 
 def load(file: PackFile) -> Pack:
