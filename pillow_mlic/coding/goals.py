@@ -182,7 +182,7 @@ class Target:
         return found.quality
 
     def _refuse_beyond_the_ends(self, found: FoundQuality, pixels: int, overhead: int) -> None:
-        """OutOfReachError where the lowest quality gives more than is wanted, or the highest less."""
+        """OutOfReachError if the lowest quality gives more than is wanted, or the highest less."""
         by_psnr = self.kind == "target_psnr"
         got = found.level if by_psnr else math.exp(found.level) + overhead
         unit = 8 / pixels if self.kind == "target_bpp" else 1
