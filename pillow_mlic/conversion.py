@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from .coding.picture import WIDE_MODES
 from .errors import PICTURE_ERRORS
+from .files import refuse_pipe
 from .format import metadata
 
 STRIPPED = {"exif": None, "xmp": None}
@@ -69,10 +70,9 @@ def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> lis
         elif strict and not name.exists():
             msg = f"{name} does not exist"
             raise ValueError(msg)
-        elif strict and not name.is_file():
-            msg = f"{name} is a pipe or a device, not a file; what it gives can be read from -"
-            raise ValueError(msg)
         else:
+            if strict:
+                refuse_pipe(name)
             found.append(InputFile(name, Path(name.name)))
     return found
 

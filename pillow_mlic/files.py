@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their sizes in words."""
+"""Files that are not waited for and that are written whole or not at all; their sizes in words."""
 
 import os
 import secrets
@@ -12,6 +12,14 @@ from PIL import Image
 
 LONGEST_START = 200
 """The name of an unfinished file begins with at most this many bytes of the final name."""
+
+
+def refuse_pipe(path: Path, advice: str = "write what it gives to a file first") -> None:
+    """ValueError for a pipe or a device, which would be waited for. A name of nothing passes:
+    opening it says so."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        msg = f"{path} is a pipe or a device, not a file; {advice}"
+        raise ValueError(msg)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from pillow_mlic import cli, packs
+from pillow_mlic.evaluation import bench
 from pillow_mlic.files import whole_file
 
 from .conftest import photograph
@@ -89,6 +90,36 @@ def test_pipes_are_not_waited_for(
     done = program(command, tmp_path / f"fifo{suffix}", *rest)
     assert done.returncode == 2
     assert b"is a pipe or a device" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compare x.png",
+        "attention x.png",
+        "attention x.mlic",
+        "desktop thumbnail x.mlic o.png",
+        "bench speed x.png",
+        "weights import x.png --lambda 0.0067",
+    ],
+)
+def test_pipes_are_refused_by(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.png", "x.mlic"):
+        os.mkfifo(name)
+    signal.alarm(20)  # ends the tests rather than let them wait for ever
+    try:
+        assert mlic(*words.split()) == 2
+    finally:
+        signal.alarm(0)
+    assert "is a pipe or a device, not a file; write what" in capsys.readouterr().err
+
+
+def test_the_bench_passes_over_pipes(tmp_path: Path, source: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    assert bench.find_images([tmp_path]) == [source]
 
 
 def test_weights_that_are_a_pipe(

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from .. import packs, plugin, save_settings
-from ..files import whole_file
+from ..files import refuse_pipe, whole_file
 from . import common
 
 
@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _coded(args: argparse.Namespace) -> bytes:
     """The .mlic file of the input."""
+    refuse_pipe(args.input)
     if args.input.suffix.lower() == ".mlic":
         return bytes(args.input.read_bytes())
     buffer = io.BytesIO()

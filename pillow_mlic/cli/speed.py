@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from .. import packs, save_settings
+from ..files import refuse_pipe
 from . import common
 
 
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..diagnostics import speed
 
+    refuse_pipe(args.picture)
     with Image.open(args.picture) as image:
         pixels = np.asarray(image.convert("RGB"))
     pack = packs.load(packs.find(args.model, args.quality))

@@ -130,7 +130,8 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            found += sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            listed = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            found += [path for path in listed if path.is_file()]  # no pipes
         elif place.is_file():
             found.append(place)
         else:
