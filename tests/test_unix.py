@@ -195,13 +195,14 @@ def test_force_keeps_permissions_and_links(tmp_path: Path, source: Path) -> None
     assert (tmp_path / "new.mlic").read_bytes() == b"new"
 
 
-def test_names_that_cannot_be_printed(tmp_path: Path, source: Path) -> None:
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_names_that_cannot_be_printed(tmp_path: Path, source: Path, errors: str) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for name in (b"\xff.mlic", "ü.mlic".encode(), b"z.mlic"):
         with open(os.path.join(os.fsencode(folder), name), "wb") as file:  # noqa: PTH118
             photograph(24, 16).save(file, "MLIC", lossless=True)
-    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    ascii_only = {**os.environ, "PYTHONIOENCODING": f"ascii:{errors}"}
     told = program("info", folder, env=ascii_only)
     assert told.returncode == 0, told.stderr
     assert len(told.stdout.splitlines()) == 3
@@ -210,6 +211,14 @@ def test_names_that_cannot_be_printed(tmp_path: Path, source: Path) -> None:
     )
     assert planned.returncode == 0, planned.stderr
     assert len(planned.stdout.splitlines()) == 3
+
+
+def test_scripts_get_names_as_they_are(tmp_path: Path) -> None:
+    name = tmp_path / "\udcff.mlic"
+    with open(name, "wb") as file:
+        photograph(24, 16).save(file, "MLIC", lossless=True)
+    told = program("info", name, env={**os.environ, "PYTHONIOENCODING": "utf-8:surrogateescape"})
+    assert os.fsencode(name) in told.stdout
 
 
 def test_sigterm_leaves_nothing(tmp_path: Path) -> None:

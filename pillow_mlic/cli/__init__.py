@@ -1,6 +1,7 @@
 """The `mlic` command: arguments and printing, nothing else."""
 
 import argparse
+import codecs
 import io
 import signal
 import sys
@@ -96,16 +97,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _any_name_printed() -> Iterator[None]:
     """A name that the terminal cannot show is printed with escapes and ends nothing."""
     out = sys.stdout
-    before = getattr(out, "errors", None)
-    if not isinstance(out, io.TextIOWrapper) or before != "strict":
+    if not isinstance(out, io.TextIOWrapper) or not _may_fail(out):
         yield
         return
+    before = out.errors
     out.reconfigure(errors="backslashreplace")
     try:
         yield
     finally:
         if not out.closed:
             out.reconfigure(errors=before)
+
+
+def _may_fail(out: io.TextIOWrapper) -> bool:
+    """Whether names of files can end what prints them. In UTF-8 surrogateescape, which scripts
+    get in the plainest locale, prints any name as it is."""
+    text = codecs.lookup(out.encoding).name == "utf-8"
+    return out.errors == "strict" or (out.errors == "surrogateescape" and not text)
 
 
 @contextmanager
