@@ -54,6 +54,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file of text in UTF-8. Names of files that are no text are in it with
+    escapes."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
 def start_of_part(name: str) -> str:
     """How the name of the unfinished file of this name goes on after its dot."""
     while len(os.fsencode(name)) > LONGEST_START:
