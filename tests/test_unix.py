@@ -221,13 +221,33 @@ def test_scripts_get_names_as_they_are(tmp_path: Path) -> None:
     assert os.fsencode(name) in told.stdout
 
 
-def test_sigterm_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("these tests ignore it, as under nohup, and so does what they start")
     photograph(900, 900).save(tmp_path / "a.png")
     command = [sys.executable, "-m", "pillow_mlic", "encode", "a.png", "-o", "out/a.mlic"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob("out/.*.part")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 128 + signal.SIGTERM
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def look(_: object) -> int:
+        seen.extend(map(signal.getsignal, (signal.SIGHUP, signal.SIGTERM)))
+        return 0
+
+    monkeypatch.setattr(cli.models, "run", look)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        assert mlic("models") == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen[0] is signal.SIG_IGN
+    assert seen[1] is not signal.SIG_DFL

@@ -54,6 +54,8 @@ COMMANDS = (
 )
 SECOND_WORDS = {"bench": ("cost", "skip", "speed")}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a command tidily; Windows has no SIGHUP."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -118,7 +120,8 @@ def _may_fail(out: io.TextIOWrapper) -> bool:
 
 @contextmanager
 def _ended_tidily(command: str) -> Iterator[None]:
-    """SIGTERM ends the command as an exception does: unfinished files are removed.
+    """SIGTERM, and SIGHUP of a terminal that is closed, end the command as an exception does:
+    unfinished files are removed. What is ignored, as SIGHUP under nohup, stays so.
 
     Not so the viewer: while Qt waits for events no Python runs.
     """
@@ -126,16 +129,18 @@ def _ended_tidily(command: str) -> Iterator[None]:
     def leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)
 
-    chosen = signal.SIGTERM
     main_thread = threading.current_thread() is threading.main_thread()
-    if command == "view" or not main_thread or signal.getsignal(chosen) is not signal.SIG_DFL:
+    if command == "view" or not main_thread:
         yield
         return
-    signal.signal(chosen, leave)
+    chosen = [number for number in ENDINGS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in chosen:
+        signal.signal(number, leave)
     try:
         yield
     finally:
-        signal.signal(chosen, signal.SIG_DFL)
+        for number in chosen:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def join_words(words: Sequence[str]) -> list[str]:
