@@ -5,9 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from .. import packs, plugin, save_settings
+from .. import conversion, packs, plugin, save_settings
 from ..files import refuse_pipe, whole_file
 from . import common
 
@@ -83,11 +81,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _coded(args: argparse.Namespace) -> bytes:
     """The .mlic file of the input."""
-    refuse_pipe(args.input)
     if args.input.suffix.lower() == ".mlic":
+        refuse_pipe(args.input)
         return bytes(args.input.read_bytes())
     buffer = io.BytesIO()
-    with Image.open(args.input) as image:
+    with conversion.opened(args.input, common.warn) as image:
         options = {"quality": args.quality, "model": args.model, "device": args.device}
         save_settings.check_options(options)
         image.save(buffer, plugin.FORMAT, exif=None, xmp=None, **options)

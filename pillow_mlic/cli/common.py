@@ -237,6 +237,11 @@ def check_free(target: Path, force: bool) -> None:
         raise ValueError(msg)
 
 
+def warn(text: str) -> None:
+    """Print a line to standard error."""
+    print(f"mlic: {text}", file=sys.stderr)
+
+
 class Bar:
     """A progress bar on standard error over several files; none if that is no terminal."""
 

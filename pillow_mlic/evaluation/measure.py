@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from ..conversion import read_rgb
 from ..files import whole_file
 from . import bands, details, matching, memory, metrics
 from .bdrate import Measure
@@ -152,12 +152,6 @@ class Sample(MeasuringJob):
             "psnr-rgb": metrics.psnr(original, decoded),
             "file": name,
         }
-
-
-def read_rgb(path: Path) -> Image.Image:
-    """The pixels as RGB, without any metadata that a codec would store too."""
-    with Image.open(path) as image:
-        return Image.fromarray(np.asarray(image.convert("RGB")))
 
 
 def save_sample(detail: Image.Image, path: Path) -> None:
