@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 import pillow_mlic  # noqa: F401  (registers the format)
 from pillow_mlic.conversion import frames_of, upright
+from pillow_mlic.files import refuse_pipe
 from pillow_mlic.format.metadata import exif_of, profile_for, xmp_of
 
 from . import raster
@@ -73,6 +74,8 @@ def load(source: Path | bytes) -> tuple[Image.Image, str]:
 
 def load_noting(source: Path | bytes) -> tuple[Image.Image, str, tuple[str, ...]]:
     """`load`, and what of the file is left out, in words."""
+    if isinstance(source, Path):
+        refuse_pipe(source)
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
         name, frames = opened.format or "", frames_of(opened)
         opened.load()

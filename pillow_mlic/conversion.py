@@ -4,7 +4,7 @@ Which pictures are meant, how outputs are named, and which metadata they keep.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +13,21 @@ from PIL import Image, ImageOps
 
 from .coding.picture import WIDE_MODES
 from .errors import PICTURE_ERRORS
+from .files import refuse_pipe
 from .format import metadata
 
 STRIPPED = {"exif": None, "xmp": None}
 """Options of saving for a picture that `upright` returned."""
 ONE_PICTURE = {"MPO", "PSD"}
 """Formats whose further frames are no pictures of their own: second views, layers."""
+
+
+ELSEWHERE = "mlic encode --8-bit --lossless scales them"
+"""What commands without --8-bit advise."""
+
+
+class TooDeepError(OSError):
+    """A picture has more than 8 bits a channel."""
 
 
 class InputFile(NamedTuple):
@@ -69,10 +78,9 @@ def find(inputs: Iterable[Path], suffixes: set[str], strict: bool = True) -> lis
         elif strict and not name.exists():
             msg = f"{name} does not exist"
             raise ValueError(msg)
-        elif strict and not name.is_file():
-            msg = f"{name} is a pipe or a device, not a file; what it gives can be read from -"
-            raise ValueError(msg)
         else:
+            if strict:
+                refuse_pipe(name)
             found.append(InputFile(name, Path(name.name)))
     return found
 
@@ -94,22 +102,54 @@ def frames_of(image: Image.Image) -> int:
         return 1  # it breaks off behind the first one
 
 
+def too_deep(image: Image.Image, advice: str = "--8-bit scales them") -> str | None:
+    """What is wrong with a picture of more than 8 bits a channel, and advice; None for others."""
+    if image.mode not in WIDE_MODES:
+        return None
+    if image.mode.startswith("I;16"):
+        return f"it has 16 bits a channel, and MLIC holds 8; {advice}"
+    return (
+        f"its values (mode {image.mode}) have no range that is known, and MLIC holds 8 bits a "
+        "channel; write it with 8 bits by another program first"
+    )
+
+
+@contextmanager
+def opened(path: Path, say: Callable[[str], object] = lambda _: None) -> Iterator[Image.Image]:
+    """A picture that is looked at, not converted; `say` hears where only its first frame is.
+
+    ValueError for a pipe, TooDeepError for more than 8 bits a channel.
+    """
+    refuse_pipe(path)
+    with Image.open(path) as image:
+        problem = too_deep(image, ELSEWHERE)
+        if problem is not None:
+            msg = f"{path}: {problem}"
+            raise TooDeepError(msg)
+        frames = frames_of(image)
+        if frames > 1:
+            say(f"{path}: has {frames} frames, of which the first is taken")
+        yield image
+
+
+def read_rgb(path: Path, say: Callable[[str], object] = lambda _: None) -> Image.Image:
+    """The pixels of a picture that `opened` opens, as RGB, without any metadata."""
+    import numpy as np
+
+    with opened(path, say) as image:
+        return Image.fromarray(np.asarray(image.convert("RGB")))
+
+
 def eight_bit(image: Image.Image, scale: bool) -> Image.Image:
     """The picture with 8 bits a channel: with `scale` 16 bits are scaled, 65535 to 255.
 
-    OSError, with advice for a command line, where it has more.
+    TooDeepError, with advice for a command line, where it has more.
     """
-    if image.mode not in WIDE_MODES:
+    problem = too_deep(image)
+    if problem is None:
         return image
-    if not image.mode.startswith("I;16"):
-        msg = (
-            f"its values (mode {image.mode}) have no range that is known, and MLIC holds 8 bits a "
-            "channel; write it with 8 bits by another program first"
-        )
-        raise OSError(msg)
-    if not scale:
-        msg = "it has 16 bits a channel, and MLIC holds 8; --8-bit scales them"
-        raise OSError(msg)
+    if not (scale and image.mode.startswith("I;16")):
+        raise TooDeepError(problem)
     import numpy as np
 
     values = np.asarray(image).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their sizes in words."""
+"""Files that are not waited for and that are written whole or not at all; their sizes in words."""
 
 import os
 import secrets
@@ -12,6 +12,14 @@ from PIL import Image
 
 LONGEST_START = 200
 """The name of an unfinished file begins with at most this many bytes of the final name."""
+
+
+def refuse_pipe(path: Path, advice: str = "write what it gives to a file first") -> None:
+    """ValueError for a pipe or a device, which would be waited for. A name of nothing passes:
+    opening it says so."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        msg = f"{path} is a pipe or a device, not a file; {advice}"
+        raise ValueError(msg)
 
 
 @contextmanager
@@ -44,6 +52,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.filename == str(part):
             error.filename = str(path)  # not that of the unfinished file
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file of text in UTF-8. Names of files that are no text are in it with
+    escapes."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def start_of_part(name: str) -> str:

@@ -115,7 +115,7 @@ class SaveSettings:
             fixed_tile="tile" in options,
             optimize=_optimize(options.get("optimize"), file),
             refine=_steps(options.get("refine", steps)),
-            preview=flag("preview", options.get("preview", False)),
+            preview=flag("preview", options.get("preview")),
             texture=_texture(options.get("texture", 0.0)),
             device=device,
         )
@@ -133,7 +133,7 @@ class SaveSettings:
 
 def is_lossless(options: dict[str, Any]) -> bool:
     """Whether pixels shall be kept; ValueError where an option says how they are to change."""
-    if not flag("lossless", options.get("lossless") or False):
+    if not flag("lossless", options.get("lossless")):
         return False
     for name in ("quality", *KINDS, "refine"):
         if options.get(name):
@@ -141,7 +141,7 @@ def is_lossless(options: dict[str, Any]) -> bool:
             raise ValueError(msg)
     if options.get("tile") is not None:
         checked_tile(options["tile"])
-    flag("preview", options.get("preview") or False)
+    flag("preview", options.get("preview"))
     return True
 
 

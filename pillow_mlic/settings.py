@@ -33,8 +33,20 @@ def whole(value: object) -> int | None:
     return int(real) if real is not None and real.is_integer() else None
 
 
+def count(name: str, value: object) -> int:
+    """A whole number above 0; ValueError for anything else."""
+    plain = whole(value)
+    if plain is None or plain < 1:
+        msg = f"{name} is {value!r}, but must be a whole number above 0, or None"
+        raise ValueError(msg)
+    return plain
+
+
 def flag(name: str, value: object) -> bool:
-    """Whether an option is on: a truth value, NumPy's too, or 0 or 1; ValueError for the rest."""
+    """Whether an option is on: a truth value, NumPy's too, or 0 or 1; None: off. ValueError for the
+    rest."""
+    if value is None:
+        return False
     plain = value.item() if getattr(value, "ndim", None) == 0 else value  # type: ignore[attr-defined]
     if not isinstance(plain, numbers.Real) or plain not in (0, 1):
         msg = f"{name} is {value!r}, but must be True or False"
@@ -56,13 +68,8 @@ class Opening:
     def __post_init__(self) -> None:
         for name in ("threads", "max_pixels"):
             value = getattr(self, name)
-            if value is None:
-                continue
-            plain = whole(value)
-            if plain is None or plain < 1:
-                msg = f"{name} is {value!r}, but must be a whole number above 0, or None"
-                raise ValueError(msg)
-            object.__setattr__(self, name, plain)
+            if value is not None:
+                object.__setattr__(self, name, count(name, value))
         if self.weights_dir is not None and not self.weights_dir.is_dir():
             msg = f"weights_dir is {str(self.weights_dir)!r}, which is no folder"
             raise ValueError(msg)

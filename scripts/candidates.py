@@ -25,10 +25,10 @@ import numpy as np
 import torch
 
 from pillow_mlic import models, packs
+from pillow_mlic.conversion import read_rgb
 from pillow_mlic.evaluation import codecs
 from pillow_mlic.evaluation.bdrate import bd_rate
 from pillow_mlic.evaluation.bench import find_images
-from pillow_mlic.evaluation.measure import read_rgb
 from pillow_mlic.evaluation.metrics import psnr
 from pillow_mlic.evaluation.tables import markdown_table
 from pillow_mlic.models.complexity import complexity

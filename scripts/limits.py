@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from pillow_mlic.conversion import read_rgb
 from pillow_mlic.evaluation import codecs, matching
-from pillow_mlic.evaluation.measure import read_rgb
 from pillow_mlic.evaluation.metrics import psnr
 
 PLACES = {

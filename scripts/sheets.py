@@ -23,10 +23,10 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from pillow_mlic.cli import common
+from pillow_mlic.conversion import read_rgb
 from pillow_mlic.evaluation import bench, codecs, compare, details
 from pillow_mlic.evaluation.codecs import Codec
 from pillow_mlic.evaluation.compare import GAP, INK, PAPER, SOFT, CodecOutcome
-from pillow_mlic.evaluation.measure import read_rgb
 from pillow_mlic.format.geometry import Box
 
 SIDE = 256

@@ -1,6 +1,7 @@
 """Options as people give them: None, numbers of NumPy, whole numbers that are floats."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pillow_mlic.cli import bench
 from pillow_mlic.opener import register_mlic_opener
 
 from .conftest import photograph
+from .test_bulk import here  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.usefixtures("small_weights")
 
@@ -113,6 +115,50 @@ def test_numbers_of_a_batch(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "a.mlic").read_bytes() == saved(
         photograph(40, 30), quality=2, optimize=False
     )
+
+
+@pytest.mark.usefixtures("here")
+def test_the_options_of_a_batch_itself(tmp_path: Path) -> None:
+    photograph(40, 30).save(tmp_path / "a.png")
+
+    def manifest(**options: object) -> str:
+        out = tmp_path / "out"
+        pillow_mlic.batch(tmp_path / "a.png", out, lossless=True, **options)
+        head = (out / "manifest.jsonl").read_text().splitlines()[0]
+        shutil.rmtree(out)
+        return head
+
+    switches = ("psnr", "strip", "huge", "eight_bit", "force", "dry_run")
+    plain = manifest()
+    names = ("to", "workers", "threads", "engine", "num_gpus", *switches)
+    assert manifest(**dict.fromkeys(names)) == plain
+    assert manifest(workers=1.0, threads=np.int64(1), num_gpus=np.float32(0)) == plain
+    assert manifest(psnr=np.False_, strip=0) == plain
+    assert manifest(psnr=np.True_, strip=1) == manifest(psnr=True, strip=True) != plain
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"workers": 1.5}, "workers is 1.5, but must be a whole number above 0, or None"),
+        ({"threads": "two"}, "threads is 'two', but must be a whole number above 0, or None"),
+        ({"threads": True}, "threads is True"),
+        ({"num_gpus": "all"}, "num_gpus is 'all', but must be a number from 0"),
+        ({"num_gpus": -1}, "num_gpus is -1"),
+        *(
+            ({name: "no"}, f"{name} is 'no', but must be True or False")
+            for name in ("psnr", "strip", "huge", "eight_bit", "force", "dry_run")
+        ),
+        ({"to": 5}, "cannot write 5 files"),
+    ],
+)
+def test_a_batch_refuses_what_is_neither(
+    options: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    photograph(16, 16).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=sentence):
+        pillow_mlic.batch(tmp_path / "a.png", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_verify_after_load_says_so() -> None:

@@ -339,6 +339,13 @@ class TestRun:
         with pytest.raises(ValueError, match="24 Kodak pictures only"):
             anchor("vtm-17.0", ["jpeg"])
 
+    def test_a_name_that_is_no_text(self, images, tmp_path):
+        named = images[0].rename(images[0].with_name("\udcff.png"))
+        out = tmp_path / "out"
+        bench.run([named], ["jpeg"], {"jpeg": [30, 60]}, out, samples=1)
+        assert r"<b>\udcff.png</b>" in (out / "report.html").read_text(encoding="utf-8")
+        assert not list(out.glob("**/*.part"))
+
     def test_refuses(self, images, tmp_path):
         with pytest.raises(ValueError, match="no codec 'bpg'"):
             bench.run(images, ["bpg"], None, tmp_path)

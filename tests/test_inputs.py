@@ -10,6 +10,8 @@ from PIL import ExifTags, Image
 
 import pillow_mlic
 from pillow_mlic import cli, conversion
+from pillow_mlic.evaluation import bench
+from pillow_mlic.training import data
 
 from .conftest import photograph
 from .test_bulk import here  # noqa: F401 (a fixture)
@@ -67,6 +69,18 @@ def test_commands_say_that_one_frame_is_written(
     assert [line["frames"] for line in lines(tmp_path / "out")] == [3]
 
 
+@pytest.mark.parametrize("words", [["compare", "--codecs", "jpeg"], ["attention", "--bits"]])
+def test_commands_say_that_one_frame_is_taken(
+    words: list[str], animation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mlic(*words, animation, "-o", tmp_path / "o.png") == 0
+    assert "a.webp: has 3 frames, of which the first is taken" in capsys.readouterr().err
+    told: list[str] = []
+    assert bench.find_images([animation.parent], told.append) == [animation]
+    assert len(told) == 1
+    assert "first is taken" in told[0]
+
+
 def test_second_views_and_broken_ends_are_no_frames(tmp_path: Path, animation: Path) -> None:
     photograph(24, 16).save(
         tmp_path / "a.mpo", save_all=True, append_images=[photograph(24, 16, seed=2)]
@@ -101,6 +115,43 @@ def test_advice_for_a_command_line(deep: Path, capsys: pytest.CaptureFixture[str
     assert mlic("encode", deep.with_name("c.tif"), "--8-bit") == 1
     assert "no range that is known" in capsys.readouterr().err
     assert not list(deep.parent.glob("*.mlic"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["attention", "--at", "10,10"],
+        ["compare", "--codecs", "jpeg"],
+        ["bench", "--codecs", "jpeg"],
+        ["bench", "cost", "--codecs", "jpeg"],
+        ["bench", "speed"],
+        ["selftest"],
+    ],
+)
+def test_advice_without_8_bit(
+    words: list[str],
+    deep: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(deep.parent)
+    assert mlic(*words, "b.png") == 1
+    advice = "and MLIC holds 8; mlic encode --8-bit --lossless scales them"
+    assert f"mlic: b.png: it has 16 bits a channel, {advice}" in capsys.readouterr().err
+    assert {path.name for path in deep.parent.iterdir()} == {"a.tif", "b.png"}
+
+
+def test_16_bits_among_others(deep: Path) -> None:
+    photograph(16, 16).save(deep.with_name("c.png"))
+    told: list[str] = []
+    assert bench.find_images([deep.parent], told.append) == [deep.with_name("c.png")]
+    assert [line.endswith("scales them; it is passed over") for line in told] == [True, True]
+    scaled, again, plain = data.load_folder(deep.parent, 16)
+    assert np.array_equal(scaled[..., 0].ravel(), np.arange(256))
+    assert np.array_equal(scaled, again)
+    assert np.array_equal(plain, np.asarray(photograph(16, 16)))
+    with pytest.raises(OSError, match="16 bits a channel"):
+        conversion.read_rgb(deep)
 
 
 @pytest.mark.usefixtures("here")

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from pillow_mlic import cli, packs
+from pillow_mlic.evaluation import bench
 from pillow_mlic.files import whole_file
 
 from .conftest import photograph
@@ -91,6 +92,36 @@ def test_pipes_are_not_waited_for(
     assert b"is a pipe or a device" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compare x.png",
+        "attention x.png",
+        "attention x.mlic",
+        "desktop thumbnail x.mlic o.png",
+        "bench speed x.png",
+        "weights import x.png --lambda 0.0067",
+    ],
+)
+def test_pipes_are_refused_by(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.png", "x.mlic"):
+        os.mkfifo(name)
+    signal.alarm(20)  # ends the tests rather than let them wait for ever
+    try:
+        assert mlic(*words.split()) == 2
+    finally:
+        signal.alarm(0)
+    assert "is a pipe or a device, not a file; write what" in capsys.readouterr().err
+
+
+def test_the_bench_passes_over_pipes(tmp_path: Path, source: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    assert bench.find_images([tmp_path]) == [source]
+
+
 def test_weights_that_are_a_pipe(
     tmp_path: Path, small_pack_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,13 +195,14 @@ def test_force_keeps_permissions_and_links(tmp_path: Path, source: Path) -> None
     assert (tmp_path / "new.mlic").read_bytes() == b"new"
 
 
-def test_names_that_cannot_be_printed(tmp_path: Path, source: Path) -> None:
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_names_that_cannot_be_printed(tmp_path: Path, source: Path, errors: str) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for name in (b"\xff.mlic", "ü.mlic".encode(), b"z.mlic"):
         with open(os.path.join(os.fsencode(folder), name), "wb") as file:  # noqa: PTH118
             photograph(24, 16).save(file, "MLIC", lossless=True)
-    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    ascii_only = {**os.environ, "PYTHONIOENCODING": f"ascii:{errors}"}
     told = program("info", folder, env=ascii_only)
     assert told.returncode == 0, told.stderr
     assert len(told.stdout.splitlines()) == 3
@@ -181,13 +213,41 @@ def test_names_that_cannot_be_printed(tmp_path: Path, source: Path) -> None:
     assert len(planned.stdout.splitlines()) == 3
 
 
-def test_sigterm_leaves_nothing(tmp_path: Path) -> None:
+def test_scripts_get_names_as_they_are(tmp_path: Path) -> None:
+    name = tmp_path / "\udcff.mlic"
+    with open(name, "wb") as file:
+        photograph(24, 16).save(file, "MLIC", lossless=True)
+    told = program("info", name, env={**os.environ, "PYTHONIOENCODING": "utf-8:surrogateescape"})
+    assert os.fsencode(name) in told.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("these tests ignore it, as under nohup, and so does what they start")
     photograph(900, 900).save(tmp_path / "a.png")
     command = [sys.executable, "-m", "pillow_mlic", "encode", "a.png", "-o", "out/a.mlic"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob("out/.*.part")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 128 + signal.SIGTERM
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def look(_: object) -> int:
+        seen.extend(map(signal.getsignal, (signal.SIGHUP, signal.SIGTERM)))
+        return 0
+
+    monkeypatch.setattr(cli.models, "run", look)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        assert mlic("models") == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen[0] is signal.SIG_IGN
+    assert seen[1] is not signal.SIG_DFL

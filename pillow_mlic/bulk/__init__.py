@@ -20,12 +20,12 @@ def batch(
     src: PathOrUrl | Iterable[PathOrUrl],
     dst: PathOrUrl,
     *,
-    to: str = "mlic",
+    to: str | None = "mlic",
     workers: int | None = None,
-    threads: int = 1,
-    engine: str = "local",
+    threads: int | None = 1,
+    engine: str | None = "local",
     address: str | None = None,
-    num_gpus: float = 0,
+    num_gpus: float | None = 0,
     manifest: PathOrUrl | None = None,
     psnr: bool = False,
     strip: bool = False,
@@ -51,31 +51,40 @@ def batch(
     is there. `dry_run`: say what would be done. `progress`: called after each picture; an exception
     that it raises cancels the work.
     Other options are those of `Image.save`: quality, target_bpp, max_bytes, target_psnr, model,
-    device, optimize, refine, preview, tile.
+    device, optimize, refine, preview, tile. None is the default of every option.
 
     The same inputs and options give the same bytes whatever the number of workers, as each works
     with one thread; with several threads results may differ in their last bits. Broken pictures do
     not stop the job: they are in `BatchSummary.rejects`. Raises ValueError for a job that cannot
     begin, ImportError where the engine is not installed.
     """
+    from ..settings import count, flag
     from . import run
     from .order import Order
 
     # Numbers as JSON has them: NumPy's are numbers, too.
     plain = {k: v.item() if getattr(v, "ndim", None) == 0 else v for k, v in options.items()}
-    order = Order(to, plain, threads, psnr, strip, huge, eight_bit)
+    order = Order(
+        to="mlic" if to is None else to,
+        options=plain,
+        threads=1 if threads is None else count("threads", threads),
+        psnr=flag("psnr", psnr),
+        strip=flag("strip", strip),
+        huge=flag("huge", huge),
+        eight_bit=flag("eight_bit", eight_bit),
+    )
     sources = [src] if isinstance(src, str | os.PathLike) else list(src)
     job = run.BatchRequest(
         sources=[os.fspath(source) for source in sources],
         target=os.fspath(dst),
         order=order,
-        engine=engine,
-        workers=workers,
+        engine="local" if engine is None else engine,
+        workers=None if workers is None else count("workers", workers),
         address=address,
-        num_gpus=num_gpus,
+        num_gpus=0 if num_gpus is None else run.gpus(num_gpus),
         manifest=None if manifest is None else os.fspath(manifest),
-        force=force,
-        dry_run=dry_run,
+        force=flag("force", force),
+        dry_run=flag("dry_run", dry_run),
     )
     return run.run(job, progress)
 

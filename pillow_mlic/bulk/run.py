@@ -1,5 +1,6 @@
 """One call of `pillow_mlic.batch`: plan the job, have it done, write the manifest."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Generator
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from .. import save_settings
 from ..coding.goals import KINDS
 from ..files import readable_suffixes
+from ..settings import number
 from . import manifest as manifests
 from . import places, pool
 from .archive import Archive
@@ -135,6 +137,15 @@ def run(
     return summary
 
 
+def gpus(value: object) -> float:
+    """GPUs of each actor; ValueError where it is no number from 0."""
+    plain = number(value)
+    if plain is None or not 0 <= plain < math.inf:
+        msg = f"num_gpus is {value!r}, but must be a number from 0"
+        raise ValueError(msg)
+    return plain
+
+
 def _check(request: BatchRequest) -> None:
     """ValueError for a job that cannot begin, before anything is read or written."""
     order = request.order
@@ -145,10 +156,6 @@ def _check(request: BatchRequest) -> None:
     if request.engine not in ENGINES:
         msg = f"there is no engine {request.engine!r}; there are {', '.join(ENGINES)}"
         raise ValueError(msg)
-    for name, value in (("workers", request.workers), ("threads", order.threads)):
-        if value is not None and value < 1:
-            msg = f"{name} is {value}, but must be 1 or more"
-            raise ValueError(msg)
     given = {k: v for k, v in order.options.items() if v is not None}
     if order.to == "mlic":
         save_settings.check_options(given)

@@ -43,7 +43,8 @@ class Opened:
 
 def suffix_of(to: str) -> str:
     """The extension of outputs; ValueError for a format that Pillow cannot write."""
-    suffix = FORMATS.get(to.lower(), "." + to.lower().lstrip("."))
+    name = str(to).lower()
+    suffix = FORMATS.get(name, "." + name.lstrip("."))
     if Image.registered_extensions().get(suffix) not in Image.SAVE:
         msg = f"Pillow cannot write {to!r} files; try png"
         raise ValueError(msg)

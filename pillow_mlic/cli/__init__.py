@@ -1,6 +1,7 @@
 """The `mlic` command: arguments and printing, nothing else."""
 
 import argparse
+import codecs
 import io
 import signal
 import sys
@@ -53,6 +54,8 @@ COMMANDS = (
 )
 SECOND_WORDS = {"bench": ("cost", "skip", "speed")}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a command tidily; Windows has no SIGHUP."""
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -96,10 +99,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _any_name_printed() -> Iterator[None]:
     """A name that the terminal cannot show is printed with escapes and ends nothing."""
     out = sys.stdout
-    before = getattr(out, "errors", None)
-    if not isinstance(out, io.TextIOWrapper) or before != "strict":
+    if not isinstance(out, io.TextIOWrapper) or not _may_fail(out):
         yield
         return
+    before = out.errors
     out.reconfigure(errors="backslashreplace")
     try:
         yield
@@ -108,9 +111,17 @@ def _any_name_printed() -> Iterator[None]:
             out.reconfigure(errors=before)
 
 
+def _may_fail(out: io.TextIOWrapper) -> bool:
+    """Whether names of files can end what prints them. In UTF-8 surrogateescape, which scripts
+    get in the plainest locale, prints any name as it is."""
+    text = codecs.lookup(out.encoding).name == "utf-8"
+    return out.errors == "strict" or (out.errors == "surrogateescape" and not text)
+
+
 @contextmanager
 def _ended_tidily(command: str) -> Iterator[None]:
-    """SIGTERM ends the command as an exception does: unfinished files are removed.
+    """SIGTERM, and SIGHUP of a terminal that is closed, end the command as an exception does:
+    unfinished files are removed. What is ignored, as SIGHUP under nohup, stays so.
 
     Not so the viewer: while Qt waits for events no Python runs.
     """
@@ -118,16 +129,18 @@ def _ended_tidily(command: str) -> Iterator[None]:
     def leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)
 
-    chosen = signal.SIGTERM
     main_thread = threading.current_thread() is threading.main_thread()
-    if command == "view" or not main_thread or signal.getsignal(chosen) is not signal.SIG_DFL:
+    if command == "view" or not main_thread:
         yield
         return
-    signal.signal(chosen, leave)
+    chosen = [number for number in ENDINGS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in chosen:
+        signal.signal(number, leave)
     try:
         yield
     finally:
-        signal.signal(chosen, signal.SIG_DFL)
+        for number in chosen:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def join_words(words: Sequence[str]) -> list[str]:

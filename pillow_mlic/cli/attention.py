@@ -5,10 +5,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from .. import packs, plugin, save_settings
-from ..files import whole_file
+from .. import conversion, packs, plugin, save_settings
+from ..files import refuse_pipe, whole_file
 from . import common
 
 
@@ -84,9 +82,10 @@ def run(args: argparse.Namespace) -> int:
 def _coded(args: argparse.Namespace) -> bytes:
     """The .mlic file of the input."""
     if args.input.suffix.lower() == ".mlic":
+        refuse_pipe(args.input)
         return bytes(args.input.read_bytes())
     buffer = io.BytesIO()
-    with Image.open(args.input) as image:
+    with conversion.opened(args.input, common.warn) as image:
         options = {"quality": args.quality, "model": args.model, "device": args.device}
         save_settings.check_options(options)
         image.save(buffer, plugin.FORMAT, exif=None, xmp=None, **options)

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         settings = {name: args.quality for name in names if codecs.is_mlic(name)}
     with common.StepBars() as progress:
         results = bench.run(
-            bench.find_images(args.places),
+            bench.find_images(args.places, common.warn),
             names,
             settings,
             args.out,

@@ -16,7 +16,7 @@ from ..conversion import InputFile, output_of
 from ..conversion import find as find
 from ..files import bytes_text as bytes_text
 from ..files import readable_suffixes as readable_suffixes
-from ..files import whole_file
+from ..files import refuse_pipe, whole_file
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +147,8 @@ def place(text: str) -> Path:
 def inputs(names: list[Path], suffixes: set[str]) -> list[InputFile]:
     """`find`, or standard input alone."""
     if STANDARD not in names:
+        for name in names:
+            refuse_pipe(name, "what it gives can be read from -")
         return find(names, suffixes)
     if len(names) > 1:
         msg = "- is standard input, which is one file: give no others with it"
@@ -233,6 +235,11 @@ def check_free(target: Path, force: bool) -> None:
     if target.exists() and not force:
         msg = f"{target} exists already; add --force to replace it"
         raise ValueError(msg)
+
+
+def warn(text: str) -> None:
+    """Print a line to standard error."""
+    print(f"mlic: {text}", file=sys.stderr)
 
 
 class Bar:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .. import save_settings
+from .. import conversion, save_settings
 from ..files import whole_file
 from . import common
 
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{target} is no .png file, which is what is written; give -o a name with .png"
         raise ValueError(msg)
     common.check_free(target, args.force)
-    with Image.open(args.image) as opened:
+    with conversion.opened(args.image, common.warn) as opened:
         image = opened.convert("RGB")
     boxes = None if args.crop is None else [_inside(box, image) for box in args.crop]
     pixels = image.width * image.height

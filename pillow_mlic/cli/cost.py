@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     known = codecs.names()
     names = args.codecs or [name for name in cost.DEFAULT_CODECS if name in known]
     chosen = [codecs.create(name) for name in names]
-    pictures = bench.find_images(args.places)
+    pictures = bench.find_images(args.places, common.warn)
     if not pictures:
         msg = "there are no pictures to measure on"
         raise ValueError(msg)

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from .. import plugin
-from ..files import whole_file
+from ..files import refuse_pipe, whole_file
 from . import common
 
 
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_thumbnail(args: argparse.Namespace) -> int:
     """mlic desktop thumbnail; from the preview where the file has one."""
+    refuse_pipe(args.input)
     with Image.open(args.input, formats=[plugin.FORMAT]) as image, whole_file(args.output) as file:
         image.thumbnail((args.size, args.size), reducing_gap=1.0)  # the preview may be so small
         image.save(file, format="PNG")

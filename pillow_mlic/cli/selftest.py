@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import packs
+from ..files import write_text
 from . import common
 
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     table = portability.table(summary)
     print(table)
     if args.output:
-        args.output.write_text(table + "\n", encoding="utf-8")
+        write_text(args.output, table + "\n")
     promised = ("exact", "fast", portability.INTEGERS)
     failed = sum(o.failures.get(kind, 0) for o in summary.outcomes for kind in promised)
     if failed:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from . import common
 
 
@@ -36,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
     table = skipping.table(rows, len(pictures))
     print(table)
     if args.output:
-        args.output.write_text(table + "\n", encoding="utf-8")
+        write_text(args.output, table + "\n")
     return 0

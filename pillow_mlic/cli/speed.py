@@ -4,9 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from .. import packs, save_settings
+from .. import conversion, packs, save_settings
 from . import common
 
 
@@ -53,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..diagnostics import speed
 
-    with Image.open(args.picture) as image:
-        pixels = np.asarray(image.convert("RGB"))
+    pixels = np.asarray(conversion.read_rgb(args.picture, common.warn))
     pack = packs.load(packs.find(args.model, args.quality))
     with common.StepBars() as progress:
         found = speed.measure(pixels, pack, args.quality, args.threads, args.repeats, progress)

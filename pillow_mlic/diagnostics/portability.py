@@ -112,11 +112,11 @@ def run(
 ) -> PortabilitySummary:
     """Encode `pictures` at `qualities` and decode them in every setting."""
     import torch
-    from PIL import Image
 
     from .. import packs
     from ..coding.coding import Coding
     from ..coding.encoder import Encoder
+    from ..conversion import read_rgb
     from ..engines import Needs, engine_for
     from ..engines.torch_walk import EXACT_GUARD
 
@@ -131,8 +131,7 @@ def run(
     listed = dict.fromkeys(kinds, 0)
     with tempfile.TemporaryDirectory() as folder:
         for path in pictures:
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
+            pixels = np.asarray(read_rgb(path, say))
             for quality in qualities:
                 for device in ("cpu", "cuda") if gpu else ("cpu",):
                     say(f"encoding {path.name} at quality {quality:g} ({device})")

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from .. import packs
 from ..coding.transforms import Transforms
+from ..conversion import read_rgb
 from ..engines import Needs, engine_for
 from ..engines.arithmetic import entropy_device, plain_arithmetic
 from ..engines.base import Pixels
@@ -86,8 +86,7 @@ def measure(
         row = SkippingRow(quality, Costs(), Costs())
         for path in pictures:
             say(f"{path.name} with {file.name}")
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
+            pixels = np.asarray(read_rgb(path, say))
             for which, sums in ((pack, row.selective), (plain, row.plain)):
                 _code(pixels, which, quality, device, sums)
         rows.append(row)

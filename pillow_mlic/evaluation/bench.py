@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +16,8 @@ from statistics import fmean
 import PIL
 from PIL import Image
 
+from ..conversion import TooDeepError, opened, read_rgb
+from ..errors import PICTURE_ERRORS
 from . import codecs as codecs_under_test
 from . import details, report
 from . import memory as peak_memory
@@ -29,7 +31,6 @@ from .measure import (
     PeakMemory,
     Row,
     Sample,
-    read_rgb,
     rows_of,
     save_sample,
 )
@@ -125,18 +126,46 @@ def run(
     return results
 
 
-def find_images(places: Sequence[Path]) -> list[Path]:
-    """Pictures among `places`: files as they are, folders by what they hold, sorted by name."""
+def find_images(
+    places: Sequence[Path], say: Callable[[str], object] = lambda _: None
+) -> list[Path]:
+    """Pictures among `places`: files as they are, folders by what they hold, sorted by name.
+
+    Of more than 8 bits a channel a file is a TooDeepError; in a folder it is passed over, of which
+    `say` hears, as of what has several frames.
+    """
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            found += sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            listed = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES)
+            found += [path for path in listed if path.is_file() and _is_taken(path, say)]
         elif place.is_file():
+            _look_at(place, say)
             found.append(place)
         else:
             msg = f"there is no file or folder {place}"
             raise ValueError(msg)
     return found
+
+
+def _is_taken(path: Path, say: Callable[[str], object]) -> bool:
+    try:
+        _look_at(path, say)
+    except TooDeepError as error:
+        say(f"{error}; it is passed over")
+        return False
+    return True
+
+
+def _look_at(path: Path, say: Callable[[str], object]) -> None:
+    """TooDeepError where it is that; a picture that cannot be read is what a measurement tells."""
+    try:
+        with opened(path, say):
+            pass
+    except TooDeepError:
+        raise
+    except PICTURE_ERRORS:
+        pass
 
 
 # ---- what to measure -----------------------------------------------------------------------------

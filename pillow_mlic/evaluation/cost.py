@@ -19,9 +19,11 @@ from typing import Any
 import PIL
 from PIL import Image
 
+from ..conversion import read_rgb
+from ..files import write_text
 from . import matching, memory, plots
 from .codecs import Codec
-from .measure import CountProgress, read_rgb, weights_of, write_text
+from .measure import CountProgress, weights_of
 from .tables import markdown_table
 
 DEFAULT_CODECS = ("mlic", "avif", "jxl")

@@ -18,9 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from ..conversion import read_rgb
+from ..files import whole_file
 from . import bands, details, matching, memory, metrics
 from .bdrate import Measure
 from .codecs import MLIC, Codec
@@ -153,24 +154,10 @@ class Sample(MeasuringJob):
         }
 
 
-def read_rgb(path: Path) -> Image.Image:
-    """The pixels as RGB, without any metadata that a codec would store too."""
-    with Image.open(path) as image:
-        return Image.fromarray(np.asarray(image.convert("RGB")))
-
-
 def save_sample(detail: Image.Image, path: Path) -> None:
     """Write a picture for the report: a small file that looks as its pixels do."""
-    part = path.with_suffix(".part")
-    detail.save(part, "WEBP", quality=_SAMPLE_QUALITY, method=4)
-    part.replace(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file; if that fails, the old one stays."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as file:
+        detail.save(file, "WEBP", quality=_SAMPLE_QUALITY, method=4)
 
 
 def file_stem(codec: str) -> str:

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from . import page, plots
 from .bdrate import Metric
-from .measure import file_stem, write_text
+from .measure import file_stem
 from .metrics import ms_ssim_db
 from .results import (
     BANDS,

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import models
 from ..errors import WeightsError
-from ..files import whole_file
+from ..files import refuse_pipe, whole_file
 from ..models import lambdas
 from . import identity, store
 from .file import SUFFIX, stored, write
@@ -36,10 +36,11 @@ UNMEASURED_GUARD = 1e-4
 def read(path: Path) -> "dict[str, Tensor]":
     """The state dict in a checkpoint, plain or wrapped, without prefixes; no code is run.
 
-    Raises WeightsError with a sentence where there is none.
+    Raises WeightsError with a sentence where there is none, ValueError for a pipe.
     """
     import torch
 
+    refuse_pipe(path)
     try:
         # Options and a loss often lie beside the weights; a Namespace is a bag of values.
         with torch.serialization.safe_globals([argparse.Namespace, *_numpy_numbers()]):

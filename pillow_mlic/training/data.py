@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..conversion import files_below
+from ..conversion import eight_bit, files_below
 from ..engines.base import Pixels
 from ..errors import PICTURE_ERRORS
 
@@ -32,7 +32,7 @@ def load_folder(
         try:
             with Image.open(path) as image:
                 if min(image.size) >= min_side:
-                    pictures.append(np.asarray(image.convert("RGB")))
+                    pictures.append(np.asarray(eight_bit(image, scale=True).convert("RGB")))
         except PICTURE_ERRORS:
             pass  # a broken file does not stop training; an empty folder does (below)
         if progress is not None:

@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import math
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -356,3 +358,14 @@ class TestOpening:
         image.info["icc_profile"] = b"broken"
         plain, icc, _ = pictures.to_plain(image)
         assert (plain.mode, icc) == ("RGB", None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe as POSIX has it")
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    signal.alarm(20)  # ends the tests rather than let them wait for ever
+    try:
+        with pytest.raises(ValueError, match="is a pipe or a device, not a file"):
+            pictures.load(tmp_path / "x.png")
+    finally:
+        signal.alarm(0)
