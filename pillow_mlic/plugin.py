@@ -39,6 +39,8 @@ class MlicImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "MLIC learned image compression"
+    n_frames = 1
+    is_animated = False
     _pending = False
     """Whether the pixels are still to be decoded. They never are in a copy made by pickle."""
     _picture: "str | BinaryIO | None" = None
@@ -89,7 +91,8 @@ class MlicImageFile(ImageFile.ImageFile):
     def tile_kinds(self) -> list[TileKind]:
         """The kind of each tile in raster order, from one byte of each: nothing is checked.
 
-        ContainerError where a tile is missing or of no kind.
+        ContainerError where a tile is missing or of no kind; ValueError after the pixels were
+        loaded, as Pillow has closed the file by then.
         """
         with self._lock:
             fp = self._stream()

@@ -32,14 +32,15 @@ Before the colon what is asked (names of tests of avif and webp), behind it wher
 - exif_invalid: test_metadata: no_exif_is_no_error. AVIF raises SyntaxError, WebP and HEIF write
   it; so do we, and do not show it
 - xmp, xmp_save, getxmp: test_metadata: xmp_is_inherited; test_xmp_as_text
+- read_icc_profile: test_metadata
 - read_exif_metadata (both), write_exif_metadata, write_icc_metadata, read_no_exif: test_metadata.
   read_no_exif is otherwise: EXIF is inherited, as HEIF does it and AVIF for XMP
 - write_animated_metadata, save_all, n_frames, write_animation_*, sequence_dimension_mismatch,
   timestamp_and_duration, seeking, duration, invalid_background, and all of webp_animated:
   test_inputs: saving_several_frames_is_refused. There is no animation
 - tell, seek, seek_errors: test_kind_and_frame
-- encoder_subsampling*, encoder_range*, *_codec_*, advanced_*, *_optimizations, write_method: no
-  such options; what is not known is left alone, as Pillow's formats do
+- encoder_subsampling*, encoding_subsampling_400, encoder_range*, *_codec_*, advanced_*,
+  *_optimizations, write_method: no such options; what is not known is left alone, as Pillow's formats do
 - encoder_quality_valueerror: test_plugin: bad_quality_is_a_value_error
 - decoder_strict_flags: test_container: unknown chunks that are not critical
 - leak_load: test_loading_leaks_nothing
@@ -71,6 +72,7 @@ def test_kind_and_frame() -> None:
     with Image.open(saved(photograph(24, 16))) as image:
         assert (image.format, image.get_format_mimetype()) == ("MLIC", "image/x-mlic")
         assert image.tell() == 0
+        assert (image.n_frames, image.is_animated) == (1, False)
         image.seek(0)
         for frame in (-1, 1, 42):
             with pytest.raises(EOFError):

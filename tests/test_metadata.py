@@ -198,6 +198,20 @@ def test_no_exif_is_no_error() -> None:
     assert not again.copy().getexif()
 
 
+def test_xmp_that_is_none_is_no_error() -> None:
+    image = photograph(16, 16)
+    image.info["Raw profile type xmp"] = "\nxmp\n  3\nno hexadecimal number"
+    assert "xmp" not in stored(image).info
+
+
+def test_exif_that_cannot_be_written_is_said() -> None:
+    image = photograph(16, 16)
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageWidth] = "wide"
+    with pytest.raises(ValueError, match="cannot be written .* exif=None"):
+        stored(image, exif=exif)
+
+
 def test_stripped_pictures_of_a_batch_lie_upright(tmp_path: Path) -> None:
     from pillow_mlic.bulk.order import Item, Order
     from pillow_mlic.bulk.places import Place

@@ -103,11 +103,15 @@ def _same(exif: Image.Exif, origin: bytes) -> bool:
 
 
 def _bytes_of(exif: Image.Exif) -> bytes | None:
-    """The TIFF block; None where it is empty."""
+    """The TIFF block; None where it is empty. ValueError where Pillow cannot write it."""
     parts = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
     if not len(exif) and not any(exif.get_ifd(part) for part in parts):
         return None
-    return exif.tobytes().removeprefix(JPEG_PREFIX)
+    try:
+        return exif.tobytes().removeprefix(JPEG_PREFIX)
+    except (struct.error, TypeError, ValueError) as error:
+        msg = f"a tag of the EXIF data cannot be written ({error}); exif=None leaves them out"
+        raise ValueError(msg) from error
 
 
 def _without_structure(exif: Image.Exif) -> Image.Exif:
@@ -130,7 +134,10 @@ def xmp_of(image: Image.Image, exif: Any = None) -> bytes | None:
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if not xmp and "Raw profile type xmp" in image.info:
         lines = str(image.info["Raw profile type xmp"]).split("\n")
-        xmp = bytes.fromhex("".join(lines[3:]))
+        try:
+            xmp = bytes.fromhex("".join(lines[3:]))
+        except ValueError:
+            return None  # it is no XMP
     if isinstance(xmp, tuple):  # a TIFF file's, where it has the wrong type
         xmp = bytes(xmp)
     if isinstance(xmp, str):
