@@ -40,7 +40,8 @@ Before the colon what is asked (names of tests of avif and webp), behind it wher
   test_inputs: saving_several_frames_is_refused. There is no animation
 - tell, seek, seek_errors: test_kind_and_frame
 - encoder_subsampling*, encoding_subsampling_400, encoder_range*, *_codec_*, advanced_*,
-  *_optimizations, write_method: no such options; what is not known is left alone, as Pillow's formats do
+  *_optimizations, write_method: no such options; what is not known is left alone, as Pillow's
+  formats do
 - encoder_quality_valueerror: test_plugin: bad_quality_is_a_value_error
 - decoder_strict_flags: test_container: unknown chunks that are not critical
 - leak_load: test_loading_leaks_nothing

@@ -208,7 +208,7 @@ def test_exif_that_cannot_be_written_is_said() -> None:
     image = photograph(16, 16)
     exif = Image.Exif()
     exif[ExifTags.Base.ImageWidth] = "wide"
-    with pytest.raises(ValueError, match="cannot be written .* exif=None"):
+    with pytest.raises(ValueError, match=r"cannot be written .* exif=None"):
         stored(image, exif=exif)
 
 
