@@ -3,6 +3,7 @@
 import functools
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pillow_mlic.coding.coding import Coding
 from pillow_mlic.coding.encoder import Encoder
 from pillow_mlic.diagnostics import bits, skipping
 from pillow_mlic.diagnostics.portability import Setting, decode_all
+from pillow_mlic.distortion.costs import MIN_CROPS
 from pillow_mlic.engines import Needs, arithmetic, devices, engine_for
 from pillow_mlic.engines.arithmetic import memory_errors
 from pillow_mlic.engines.base import LatentArrays, RoundingArrays
@@ -176,6 +178,9 @@ def test_batches(gpu: Accelerator, model: str) -> None:
 TRAINED = [
     *cases("all", quick=lambda device, model, _: is_quick(device, model, "train")),
     *cases("selection", quick=lambda *_: True, models=["mlicv2 selective"]),
+    *cases(
+        "ms-ssim", "visual", "texture", quick=lambda device, *_: device == "mps", models=[INTEGERS]
+    ),
 ]
 TRAINED = [case for case in TRAINED if case.values[1] != FLOATS]  # the same as the other
 
@@ -192,17 +197,30 @@ def test_a_training_step(gpu: Accelerator, tmp_path: Path, model: str, stage: st
     assert max(found[1]) > 0
 
 
+def training_of(stage: str, **others: Any) -> Settings:
+    """Small settings for a stage, or for all of a network and the distortion of this name."""
+    distortion = {"texture": "visual"}.get(stage, stage if stage in MIN_CROPS else "psnr")
+    settings = Settings(
+        batch=2,
+        crop=MIN_CROPS[distortion],
+        warm_up=2,
+        bf16=False,
+        rate=1e-3,
+        distortion=distortion,
+        stage="all" if stage in MIN_CROPS else stage,
+    )
+    return replace(settings, **others)
+
+
 def trained(model: str, stage: str, device: str, run: Path) -> tuple[list[float], list[float]]:
     """Losses of two steps, and by how much each parameter has changed."""
     quality = None if model == INTEGERS else 3.0
-    settings = Settings(
-        batch=2, crop=64, warm_up=2, bf16=False, quality=quality, stage=stage, rate=1e-3
-    )
+    settings = training_of(stage, quality=quality)
     network = (make_small_model() if quality is None else make(model)).train()
     before = [p.detach().clone() for p in network.parameters()]
     run.mkdir()
     trainer = Trainer(
-        network, [np.asarray(photograph(96, 80))], run, settings, torch.device(device)
+        network, [np.asarray(photograph(224, 192))], run, settings, torch.device(device)
     )
     losses: list[float] = []
     trainer.train(2, None, False, lambda r: losses.append(r.loss))
