@@ -229,6 +229,24 @@ def trained(model: str, stage: str, device: str, run: Path) -> tuple[list[float]
     return losses, [float((b - a).abs().max()) for a, b in zip(before, after, strict=True)]
 
 
+@pytest.mark.parametrize("stage", ["psnr", "ms-ssim", "visual", "texture"])
+def test_round_trips_of_training(tmp_path: Path, stage: str) -> None:
+    """A step uploads its crops and how far training is; what measures are made of is there."""
+    with Accelerator("cuda") as gpu:
+        trainer = Trainer(
+            make_small_model().train(),
+            [np.asarray(photograph(224, 192))],
+            tmp_path,
+            training_of(stage),
+            gpu.device,
+        )
+        for _ in range(2):  # the first time constants are made
+            gpu.reset()
+            trainer.train(1, None, True, lambda _: None)
+        assert gpu.counts().uploads == 2
+        assert gpu.counts().scalar_reads == 1  # whether gradients are finite
+
+
 # ---- round trips ---------------------------------------------------------------------------------
 
 
