@@ -273,7 +273,8 @@ class Counting(ZeroCoder):
 def test_round_trips(only: Callable[[str], str], name: str, optimize: bool) -> None:
     """A walk copies once a step in each direction at most, and reads no single numbers.
 
-    The encoder's walk also uploads y, z and the gradient; both download what they return.
+    The encoder's walk also uploads y, z and the gradient; both download what they return. All that
+    saving a picture of one tile does reads no single numbers, either.
     """
     pack = packs.load(packs.find(only(name).split()[0]))
     counting = Counting()
@@ -299,11 +300,18 @@ def test_round_trips(only: Callable[[str], str], name: str, optimize: bool) -> N
             gpu.reset()
             engine.synthesis(y, 3.0)
             showing = gpu.counts()
+        for _ in range(2):
+            gpu.reset()
+            saved(name, "cuda", width=64, optimize=optimize)
+            saving = gpu.counts()
     steps = counting.steps
     assert encoding == Counts(2 + optimize, steps + 1, 0, 0)
     hyper = name != FLOATS  # a factorised prior has no rows to choose: nothing to download
     assert decoding == Counts(steps, steps + 1 - hyper, 0, 0)
     assert showing == Counts(1, 1, 0, 0)
+    # Analysis and hyper analysis; the first walk of y and z, and two gradients of pixels and y.
+    others = (8, 7) if optimize else (2, 2)
+    assert saving == Counts(encoding.uploads + others[0], encoding.downloads + others[1], 0, 0)
 
 
 def test_a_first_walk_is_downloaded_once(only: Callable[[str], str]) -> None:
@@ -330,16 +338,22 @@ def test_integers_need_no_round_trips(only: Callable[[str], str]) -> None:
         assert gpu.counts() == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("distortion", ["ms-ssim", "visual"])
 def test_refinement_of_weights_for_looks(
-    gpu: Accelerator, only: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpu: Accelerator,
+    only: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    distortion: str,
 ) -> None:
-    """Symbols are relaxed with noise, which is drawn on the CPU."""
+    """Symbols are relaxed with noise, which is drawn on the CPU; no single numbers are read."""
     path = tmp_path / "looks.safetensors"
     only(INTEGERS)  # no pack is loaded yet
-    write_half(path, "mlicv2-lite", make_small_model(), {"distortion": "visual"})
+    write_half(path, "mlicv2-lite", make_small_model(), {"distortion": distortion})
     monkeypatch.setenv("MLIC_WEIGHTS", str(path))
     save = functools.partial(saved, "mlicv2-lite", width=128, tile=128, refine=1)
     assert save(str(gpu.device)) == save("cpu")
+    assert gpu.counts().scalar_reads == 0
 
 
 # ---- devices -------------------------------------------------------------------------------------
