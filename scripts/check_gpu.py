@@ -8,7 +8,7 @@ ones, at full width (`--narrow`: small ones, to try the script itself). Every mo
 the CPU and one on the GPU; both are opened on both. A file opens only if its checksum says that all
 symbols are the encoder's, so opening it is the test. Writes what it found as JSON, and as a table
 into a page. Ends with 1 if something differs that may not. After five minutes (`--minutes`) it
-begins nothing more, so that all ends within six, and names what it has left out.
+begins nothing more, ends with what is under way then, and names what it has left out.
 """
 
 import argparse
