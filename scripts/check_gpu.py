@@ -7,7 +7,8 @@ Needs torch, numpy, pillow, safetensors and platformdirs. Networks without weigh
 ones, at full width (`--narrow`: small ones, to try the script itself). Every model writes a file on
 the CPU and one on the GPU; both are opened on both. A file opens only if its checksum says that all
 symbols are the encoder's, so opening it is the test. Writes what it found as JSON, and as a table
-into a page. Ends with 1 if something differs that may not.
+into a page. Ends with 1 if something differs that may not. After five minutes (`--minutes`) it
+begins nothing more, ends with what is under way then, and names what it has left out.
 """
 
 import argparse
@@ -34,25 +35,36 @@ from pillow_mlic import MlicImageFile, models, packs  # noqa: E402
 from pillow_mlic.coding.coding import Coding  # noqa: E402
 from pillow_mlic.coding.encoder import Encoder  # noqa: E402
 from pillow_mlic.diagnostics import portability  # noqa: E402
-from pillow_mlic.engines import arithmetic, devices  # noqa: E402
+from pillow_mlic.engines import arithmetic, devices, torch_integers  # noqa: E402
 from pillow_mlic.engines.base import LatentArrays  # noqa: E402
 from pillow_mlic.engines.torch_engine import TorchEngine  # noqa: E402
 from pillow_mlic.entropy.published import published_tables  # noqa: E402
+from pillow_mlic.format.header import quality_code  # noqa: E402
+from pillow_mlic.integers.coders import ZeroSteps  # noqa: E402
 from pillow_mlic.models.base import ZeroCoder  # noqa: E402
 from pillow_mlic.training.loop import Settings, Trainer  # noqa: E402
 
 EXACT = 1e-9
 BEGIN, END = "<!-- begin check_gpu -->", "<!-- end check_gpu -->"
 CPU = torch.device("cpu")
+SELECTIVE = "mlicv2 selective"
+"""MLICv2 with selective compression."""
+FIRST = (packs.DEFAULT_PACK, packs.DEFAULT_MODEL, "mlic++", "lalic", SELECTIVE)
+CHECKED = (*FIRST, *(name for name in models.names() if name not in FIRST))
+"""What is checked, in this order: the bundled packs, published networks, what differs most."""
+
+Over = Callable[[], bool]
+"""Whether the time is up: then nothing more is begun."""
 
 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
     parser.add_argument("--device", default="cuda", help="the GPU; default: cuda")
-    parser.add_argument("--models", default=",".join(models.names()), help="default: all")
+    parser.add_argument("--models", default=",".join(CHECKED), help="default: all, in this order")
     parser.add_argument("--side", type=int, default=512, help="side of the picture in pixels")
     parser.add_argument("--narrow", action="store_true", help="small networks")
+    parser.add_argument("--minutes", type=float, default=5, help="begin nothing after; default: 5")
     parser.add_argument("--json", type=Path, default=Path("check_gpu.json"))
     parser.add_argument("--page", type=Path, help="a page whose table is replaced")
     args = parser.parse_args()
@@ -87,13 +99,27 @@ def check(args: argparse.Namespace) -> dict[str, Any]:
         "side": args.side,
         "width": "narrow" if args.narrow else "full",
         "models": {},
+        "skipped": [],
     }
+    end = time.perf_counter() + 60 * args.minutes
+
+    def over() -> bool:
+        return time.perf_counter() > end
+
     with tempfile.TemporaryDirectory() as folder:
         for name in args.models.split(","):
+            if over():
+                found["skipped"].append(name)
+                continue
             start = time.perf_counter()
             pack = pack_of(name, args.narrow, Path(folder))
-            row = check_model(pack, pixels, device)
-            row["training_crops_per_second"] = training(name, args, device, Path(folder))
+            row, skipped = check_model(pack, pixels, device, over)
+            row["training_crops_per_second"] = None
+            if over() and name == packs.DEFAULT_MODEL:  # only that is trained
+                skipped.append("training")
+            else:
+                row["training_crops_per_second"] = training(name, args, device, Path(folder))
+            found["skipped"] += [f"{name}: {part}" for part in skipped]
             row["seconds"] = time.perf_counter() - start
             found["models"][name] = row
             print(f"{name}: {'as it should be' if row['good'] else row}", file=sys.stderr)
@@ -118,31 +144,72 @@ def name_of(device: torch.device) -> str:
 
 def network(name: str, narrow: bool) -> Any:
     """A network with random weights."""
-    from tests.family import CONFIGS, make
+    from tests.family import VARIANTS, make
 
-    if name in CONFIGS and narrow:
+    if name in VARIANTS and narrow:
         return make(name)
     torch.manual_seed(0)
-    return models.create(name).eval()
+    config = {"selective": True} if name == SELECTIVE else None
+    return models.create(name.split()[0], config).eval()
 
 
 def pack_of(name: str, narrow: bool, folder: Path) -> packs.Pack:
-    """The bundled pack, or one with random weights."""
-    if name == packs.DEFAULT_MODEL:
-        bundled = ROOT / "tests/data/whole.safetensors"
-        return packs.load(packs.inspect(bundled) if narrow else packs.find(name))
+    """A bundled pack, or one with random weights."""
+    if name == packs.DEFAULT_MODEL and narrow:
+        return packs.load(packs.inspect(ROOT / "tests/data/whole.safetensors"))
+    if name in (packs.DEFAULT_MODEL, packs.DEFAULT_PACK):
+        return packs.load(packs.find(name))
     model = network(name, narrow)
     tables = published_tables(model.prior, model.conditional)
-    path = folder / f"{name}-3.safetensors"
+    path = folder / f"{name.replace(' ', '-')}-3.safetensors"
     state = model.state_dict()
-    packs.write(path, name, model.config_dict(), state, tables, {}, 1e-4, 3.0)
+    packs.write(path, name.split()[0], model.config_dict(), state, tables, {}, 1e-4, 3.0)
     return packs.load(packs.inspect(path))
 
 
-def check_model(pack: packs.Pack, pixels: Any, device: torch.device) -> dict[str, Any]:
-    """Files of both devices on both, streams in every setting, times and memory."""
+def check_model(
+    pack: packs.Pack, pixels: Any, device: torch.device, over: Over
+) -> tuple[dict[str, Any], list[str]]:
+    """Files of both devices on both, streams in every setting, times and memory.
+
+    And what was left out because time was `over`. The first check always runs.
+    """
     engines = {"cpu": TorchEngine(pack, CPU), "gpu": TorchEngine(pack, device, quick=True)}
     forget(device)
+    guard = EXACT if pack.integers is None else None
+
+    def rate(count: int, **options: Any) -> float:
+        """So many of something that an encoder with these options does, a second."""
+        coding = Coding(pack, 3.0, 1024, guard, engines["gpu"])
+        return count / seconds(lambda: Encoder(coding, **options).encode(pixels), device, 1)
+
+    parts: dict[str, Callable[[], Any]] = {
+        "plugin": lambda: through_plugin(pack, pixels, device),
+        "portability": lambda: matrix(pack, pixels, device),
+        "times": lambda: times(engines["gpu"], pack, pixels, device),
+        "times_cpu": lambda: times(engines["cpu"], pack, pixels, CPU),
+        "optimize_per_second": lambda: rate(1, optimize=True),
+        "refine_per_second": lambda: rate(3, refine=3),
+    }
+    if not pack.file.for_squared_error:  # there is no optimised rounding for others
+        del parts["optimize_per_second"]
+    row, skipped = streams(engines, pack, pixels), []
+    for name, part in parts.items():
+        if over():
+            skipped.append(name)
+        else:
+            row[name] = part()
+    row["failures"] = sum(
+        f[kind] for f in row.get("portability", {}).values() for kind in ("exact", "fast")
+    )
+    row["memory_mib"] = memory(device)
+    most = max(row["most_levels"], row.get("plugin", 0))
+    row["good"] = bool(row["symbols_identical"] and most <= 1 and not row["failures"])
+    return row, skipped
+
+
+def streams(engines: dict[str, TorchEngine], pack: packs.Pack, pixels: Any) -> dict[str, Any]:
+    """Whether streams of each engine decode to the same symbols by both, and how far pixels are."""
     guards = [EXACT] if pack.integers is None else [None, EXACT]
     shown, symbols = [], True
     for guard in guards:
@@ -156,21 +223,7 @@ def check_model(pack: packs.Pack, pixels: Any, device: torch.device) -> dict[str
             symbols &= bool(np.abs(decoded[0] - decoded[1]).max() < 1e-3)
             both = [e.synthesis(y, 3.0).astype(int) for e, y in zip(where, decoded, strict=True)]
             shown.append(int(np.abs(both[0] - both[1]).max()))
-    row: dict[str, Any] = {"symbols_identical": symbols, "most_levels": max(shown)}
-    row["plugin"] = through_plugin(pack, pixels, device)
-    row["portability"] = matrix(pack, pixels, device)
-    row["failures"] = sum(
-        f[kind] for f in row["portability"].values() for kind in ("exact", "fast")
-    )
-    row["times"] = times(engines["gpu"], pack, pixels, device)
-    row["times_cpu"] = times(engines["cpu"], pack, pixels, CPU)
-    for kind, options in (("optimize", {"optimize": True}), ("refine", {"refine": 3})):
-        coding = Coding(pack, 3.0, 1024, guards[0], engines["gpu"])
-        work = lambda coding=coding, options=options: Encoder(coding, **options).encode(pixels)  # noqa: E731
-        row[f"{kind}_per_second"] = (3 if kind == "refine" else 1) / seconds(work, device, 1)
-    row["memory_mib"] = memory(device)
-    row["good"] = bool(symbols and max(shown) <= 1 and row["plugin"] <= 1 and not row["failures"])
-    return row
+    return {"symbols_identical": symbols, "most_levels": max(shown)}
 
 
 def through_plugin(pack: packs.Pack, pixels: Any, device: torch.device) -> int:
@@ -228,16 +281,19 @@ def times(
         "decode": seconds(lambda: engine.decode(payload, z_size, 3.0, guard), device, repeats),
         "synthesis": seconds(lambda: engine.synthesis(y, 3.0), device, repeats),
     }
-    if guard is not None:
-        where = arithmetic.entropy_device(device)
-        quality = torch.full((1,), 3.0, dtype=torch.float64, device=where)
-        network = pack.canonical(where)
 
-        def walk() -> None:
-            with arithmetic.plain_arithmetic(device):
-                network.entropy(quality, z_size, ZeroCoder())
+    def walk() -> None:
+        """All steps with symbols that are zero: no range coder, and nothing to wait for."""
+        if guard is None:
+            code, network = quality_code(3.0), pack.need_integers()
+            network.walk(code, z_size, 1, ZeroSteps(), torch_integers.product)
+            return
+        with arithmetic.plain_arithmetic(device):
+            where = arithmetic.entropy_device(device)
+            quality = torch.full((1,), 3.0, dtype=torch.float64, device=where)
+            pack.canonical(where).entropy(quality, z_size, ZeroCoder())
 
-        found["walk"] = seconds(walk, device, repeats)
+    found["walk"] = seconds(walk, device, repeats)
     return found
 
 
@@ -290,37 +346,47 @@ def page(found: dict[str, Any]) -> str:
         f"{'All as it should be.' if found['good'] else 'NOT as it should be.'}",
         "",
         "| model | symbols | pixels differ by | failures | encode s | of it transforms | walk | "
-        "decode s | of it transforms | walk | encode s, CPU | decode s, CPU | optimised a second | "
-        "steps of refinement a second | memory, MiB |",
-        "|" + "---|" * 15,
+        "coder | decode s | of it transforms | walk | coder | encode s, CPU | decode s, CPU | "
+        "optimised a second | steps of refinement a second | memory, MiB |",
+        "|" + "---|" * 17,
     ]
     for name, row in found["models"].items():
-        t, cpu = row["times"], row["times_cpu"]
-        encode, decode = t["analysis"] + t["encode"], t["decode"] + t["synthesis"]
-        walk = t.get("walk")
         cells = [
             f"`{name}`",
             "identical" if row["symbols_identical"] else "DIFFER",
-            max(row["most_levels"], row["plugin"]),
-            row["failures"],
-            f"{encode:.3f}",
-            f"{t['analysis'] / encode:.0%}",
-            "integers" if walk is None else f"{walk / encode:.0%}",
-            f"{decode:.3f}",
-            f"{t['synthesis'] / decode:.0%}",
-            "integers" if walk is None else f"{walk / decode:.0%}",
-            f"{cpu['analysis'] + cpu['encode']:.3f}",
-            f"{cpu['decode'] + cpu['synthesis']:.3f}",
-            f"{row['optimize_per_second']:.2f}",
-            f"{row['refine_per_second']:.2f}",
-            "-" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}",
+            max(row["most_levels"], row.get("plugin", 0)),
+            row["failures"] if "portability" in row else "-",
+            *_shares(row.get("times")),
+            *_shares(row.get("times_cpu"))[::4],
+            _number(row.get("optimize_per_second"), 2),
+            _number(row.get("refine_per_second"), 2),
+            _number(row["memory_mib"], 0),
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     rates = [row["training_crops_per_second"] for row in found["models"].values()]
     rates = [rate for rate in rates if rate is not None]
     if rates:
-        lines += ["", f"Training `mlicv2-lite`: {rates[0]:.1f} crops a second."]
+        lines += ["", f"Training `{packs.DEFAULT_MODEL}`: {rates[0]:.1f} crops a second."]
+    if found["skipped"]:
+        lines += ["", f"Left out, as the time was up: {', '.join(found['skipped'])}."]
     return "\n".join(lines)
+
+
+def _shares(t: dict[str, float] | None) -> list[str]:
+    """Seconds of encoding and the shares of transforms, walk and coder; the same of decoding."""
+    if t is None:
+        return ["-"] * 8
+    cells = []
+    for transforms, coding in ((t["analysis"], t["encode"]), (t["synthesis"], t["decode"])):
+        walk = min(t["walk"], coding)
+        parts = (transforms, walk, coding - walk)
+        cells.append(f"{transforms + coding:.3f}")
+        cells += [f"{part / (transforms + coding):.0%}" for part in parts]
+    return cells
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import functools
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pillow_mlic.coding.coding import Coding
 from pillow_mlic.coding.encoder import Encoder
 from pillow_mlic.diagnostics import bits, skipping
 from pillow_mlic.diagnostics.portability import Setting, decode_all
+from pillow_mlic.distortion.costs import MIN_CROPS
 from pillow_mlic.engines import Needs, arithmetic, devices, engine_for
 from pillow_mlic.engines.arithmetic import memory_errors
 from pillow_mlic.engines.base import LatentArrays, RoundingArrays
@@ -176,6 +178,9 @@ def test_batches(gpu: Accelerator, model: str) -> None:
 TRAINED = [
     *cases("all", quick=lambda device, model, _: is_quick(device, model, "train")),
     *cases("selection", quick=lambda *_: True, models=["mlicv2 selective"]),
+    *cases(
+        "ms-ssim", "visual", "texture", quick=lambda device, *_: device == "mps", models=[INTEGERS]
+    ),
 ]
 TRAINED = [case for case in TRAINED if case.values[1] != FLOATS]  # the same as the other
 
@@ -192,23 +197,54 @@ def test_a_training_step(gpu: Accelerator, tmp_path: Path, model: str, stage: st
     assert max(found[1]) > 0
 
 
+def training_of(stage: str, **others: Any) -> Settings:
+    """Small settings for a stage, or for all of a network and the distortion of this name."""
+    distortion = {"texture": "visual"}.get(stage, stage if stage in MIN_CROPS else "psnr")
+    settings = Settings(
+        batch=2,
+        crop=MIN_CROPS[distortion],
+        warm_up=2,
+        bf16=False,
+        rate=1e-3,
+        distortion=distortion,
+        stage="all" if stage in MIN_CROPS else stage,
+    )
+    return replace(settings, **others)
+
+
 def trained(model: str, stage: str, device: str, run: Path) -> tuple[list[float], list[float]]:
     """Losses of two steps, and by how much each parameter has changed."""
     quality = None if model == INTEGERS else 3.0
-    settings = Settings(
-        batch=2, crop=64, warm_up=2, bf16=False, quality=quality, stage=stage, rate=1e-3
-    )
+    settings = training_of(stage, quality=quality)
     network = (make_small_model() if quality is None else make(model)).train()
     before = [p.detach().clone() for p in network.parameters()]
     run.mkdir()
     trainer = Trainer(
-        network, [np.asarray(photograph(96, 80))], run, settings, torch.device(device)
+        network, [np.asarray(photograph(224, 192))], run, settings, torch.device(device)
     )
     losses: list[float] = []
     trainer.train(2, None, False, lambda r: losses.append(r.loss))
     after = [p.detach().cpu() for p in trainer.model.parameters()]
     assert isinstance(next(trainer.model.parameters()), OnDevice) == (device != "cpu")
     return losses, [float((b - a).abs().max()) for a, b in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize("stage", ["psnr", "ms-ssim", "visual", "texture"])
+def test_round_trips_of_training(tmp_path: Path, stage: str) -> None:
+    """A step uploads its crops and how far training is; what measures are made of is there."""
+    with Accelerator("cuda") as gpu:
+        trainer = Trainer(
+            make_small_model().train(),
+            [np.asarray(photograph(224, 192))],
+            tmp_path,
+            training_of(stage),
+            gpu.device,
+        )
+        for _ in range(2):  # the first time constants are made
+            gpu.reset()
+            trainer.train(1, None, True, lambda _: None)
+        assert gpu.counts().uploads == 2
+        assert gpu.counts().scalar_reads == 1  # whether gradients are finite
 
 
 # ---- round trips ---------------------------------------------------------------------------------
@@ -237,7 +273,8 @@ class Counting(ZeroCoder):
 def test_round_trips(only: Callable[[str], str], name: str, optimize: bool) -> None:
     """A walk copies once a step in each direction at most, and reads no single numbers.
 
-    The encoder's walk also uploads y, z and the gradient; both download what they return.
+    The encoder's walk also uploads y, z and the gradient; both download what they return. All that
+    saving a picture of one tile does reads no single numbers, either.
     """
     pack = packs.load(packs.find(only(name).split()[0]))
     counting = Counting()
@@ -263,11 +300,18 @@ def test_round_trips(only: Callable[[str], str], name: str, optimize: bool) -> N
             gpu.reset()
             engine.synthesis(y, 3.0)
             showing = gpu.counts()
+        for _ in range(2):
+            gpu.reset()
+            saved(name, "cuda", width=64, optimize=optimize)
+            saving = gpu.counts()
     steps = counting.steps
     assert encoding == Counts(2 + optimize, steps + 1, 0, 0)
     hyper = name != FLOATS  # a factorised prior has no rows to choose: nothing to download
     assert decoding == Counts(steps, steps + 1 - hyper, 0, 0)
     assert showing == Counts(1, 1, 0, 0)
+    # Analysis and hyper analysis; the first walk of y and z, and two gradients of pixels and y.
+    others = (8, 7) if optimize else (2, 2)
+    assert saving == Counts(encoding.uploads + others[0], encoding.downloads + others[1], 0, 0)
 
 
 def test_a_first_walk_is_downloaded_once(only: Callable[[str], str]) -> None:
@@ -294,16 +338,22 @@ def test_integers_need_no_round_trips(only: Callable[[str], str]) -> None:
         assert gpu.counts() == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("distortion", ["ms-ssim", "visual"])
 def test_refinement_of_weights_for_looks(
-    gpu: Accelerator, only: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpu: Accelerator,
+    only: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    distortion: str,
 ) -> None:
-    """Symbols are relaxed with noise, which is drawn on the CPU."""
+    """Symbols are relaxed with noise, which is drawn on the CPU; no single numbers are read."""
     path = tmp_path / "looks.safetensors"
     only(INTEGERS)  # no pack is loaded yet
-    write_half(path, "mlicv2-lite", make_small_model(), {"distortion": "visual"})
+    write_half(path, "mlicv2-lite", make_small_model(), {"distortion": distortion})
     monkeypatch.setenv("MLIC_WEIGHTS", str(path))
     save = functools.partial(saved, "mlicv2-lite", width=128, tile=128, refine=1)
     assert save(str(gpu.device)) == save("cpu")
+    assert gpu.counts().scalar_reads == 0
 
 
 # ---- devices -------------------------------------------------------------------------------------

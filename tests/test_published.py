@@ -1,6 +1,7 @@
 """Published networks through the format: import, files, export. Small widths, random weights."""
 
 import argparse
+import collections
 import io
 import os
 import subprocess
@@ -63,6 +64,7 @@ def wrapped(state: dict[str, torch.Tensor], how: str) -> Any:
             next((k.replace(a, b) for a, b in old.items() if f"bottleneck.{a}" in k), k): v
             for k, v in state.items()
         }
+    day = np.datetime64("2024-01-01")
     return {
         "plain": state,
         "state_dict": {"epoch": 3, "state_dict": state, "args": argparse.Namespace(lmbda=0.0067)},
@@ -75,11 +77,16 @@ def wrapped(state: dict[str, torch.Tensor], how: str) -> Any:
         "params": {"params": state},
         "thop": {**state, "g_a.total_ops": torch.zeros(1), "total_params": torch.zeros(1)},
         "loss": {"state_dict": state, "loss": np.float64(0.7), "epoch": np.int64(3)},
+        "numpy": {
+            "state_dict": state,
+            "best": [np.bool_(True), np.float16(0.5), np.uint8(3), np.complex64(1j)],
+            "losses": {"rate": np.ones((2, 3)), "names": np.array(["a", None]), "day": day},
+        },
     }[how]
 
 
 WRAPPINGS = ["plain", "state_dict", "model_state_dict", "module.", "_orig_mod.", "old spelling"]
-WRAPPINGS += ["net.", "model.", "net", "params", "thop", "loss"]
+WRAPPINGS += ["net.", "model.", "net", "params", "thop", "loss", "numpy"]
 
 
 @pytest.mark.parametrize("how", WRAPPINGS)
@@ -139,7 +146,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     state["h_s.increase.0.weight"] = state["h_s.increase.0.weight"][:-1].clone()
     torch.save(state, tmp_path / "wide.pth")
     for name, sentence in (
-        ("text.pth", "cannot be read"),
+        ("text.pth", "cannot be read as a checkpoint of tensors: it is damaged, or torch.save did"),
         ("other.pth", "not a checkpoint of a published network"),
         ("list.pth", "no state dict"),
         ("part.pth", "there is no 'h_s.increase.0.weight'"),
@@ -156,10 +163,40 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return (open, (str(tmp_path / "trapped"), "w"))
 
-    torch.save({"state_dict": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(WeightsError):
-        import_checkpoint(tmp_path / "trap.pth", 0.0067)
-    assert not (tmp_path / "trapped").exists()
+    array = np.empty(1, object)  # may hold anything
+    array[0] = Trap()
+    for trap in (Trap(), array):
+        torch.save({"state_dict": trap}, tmp_path / "trap.pth")
+        with pytest.raises(WeightsError):
+            import_checkpoint(tmp_path / "trap.pth", 0.0067)
+        assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize(
+    ("beside", "named"),
+    [
+        (Path("x"), "pathlib."),
+        (collections.defaultdict(int), "collections.defaultdict"),
+        (np.random.default_rng(), "numpy.random."),
+    ],
+    ids=["path", "defaultdict", "generator"],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_is_not_read_is_named(
+    tmp_path: Path, beside: object, named: str, zipped: bool
+) -> None:
+    """In a sentence of our own, without torch's advice to read it all the same."""
+    content = {"state_dict": {"a": torch.zeros(2)}, "beside": beside}
+    path = tmp_path / "a.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError) as caught:
+        read(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path} holds {named}")
+    assert "import a file with the state dict alone" in said
+    assert "\n" not in said
+    assert "\x1b" not in said
+    assert "weights_only" not in said
 
 
 def test_unknown_lambda() -> None:

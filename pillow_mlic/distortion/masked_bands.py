@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .numbers import numbers
 from .ssimulacra2 import linear_light
 from .windows import blur
 
@@ -61,8 +62,8 @@ def error(original: Tensor, shown: Tensor) -> Tensor:
 def _xyb(x: Tensor) -> Tensor:
     """sRGB (B, H, W, 3) -> X, Y, B (B, 3, H, W) as the eye senses them beside what is around."""
     light = _LIGHT * linear_light(x.permute(0, 3, 1, 2))
-    kernel = light.new_tensor(_MIX)[:, :, None, None]
-    mixed = F.conv2d(light, kernel, light.new_tensor(_MIX_BIAS))
+    kernel = numbers(_MIX, light)[:, :, None, None]
+    mixed = F.conv2d(light, kernel, numbers(_MIX_BIAS, light))
     around = _blur(mixed, _SIGMA_SENSED)
     sensed = 19.245013259874995 * torch.log(around + 9.9710635769299145) - 23.16046239805755
     red, green, blue = (mixed * sensed / around).unbind(1)
@@ -80,7 +81,7 @@ def _bands(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _weighted(x: Tensor, weights: tuple[float, ...]) -> Tensor:
-    return (x * x * x.new_tensor(weights)[:, None, None]).sum(1)
+    return (x * x * numbers(weights, x)[:, None, None]).sum(1)
 
 
 def _masks(x: Tensor) -> tuple[Tensor, Tensor]:

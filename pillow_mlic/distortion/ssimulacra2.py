@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .numbers import numbers
 from .windows import blur
 
 MIN_CROP = 128
@@ -146,7 +147,7 @@ def linear_light(x: Tensor) -> Tensor:
 def xyb(linear: Tensor, planes: tuple[int, ...]) -> Tensor:
     """The wanted planes (B, C, H, W) of XYB, shifted to be positive, of linear RGB (B, 3, H, W)."""
     mix = _MIX[:2] if B not in planes else (*_MIX[:2], (*_MIX[2], 1 - sum(_MIX[2])))
-    kernel = torch.tensor(mix, dtype=linear.dtype, device=linear.device)[:, :, None, None]
+    kernel = numbers(mix, linear)[:, :, None, None]
     roots = (F.conv2d(linear, kernel) + _BIAS) ** (1 / 3) - _BIAS ** (1 / 3)
     y = (roots[:, 0] + roots[:, 1]) / 2
     made = {Y: y + 0.01}

@@ -10,6 +10,7 @@ even if no detail of one is at its place in the other. After Balle et al., "Good
 import torch
 from torch import Tensor
 
+from .numbers import numbers
 from .ssimulacra2 import B, X, Y, halve, linear_light, xyb
 from .windows import blur
 
@@ -52,12 +53,12 @@ def _at_one_scale(a: Tensor, b: Tensor) -> Tensor:
     """The distance of two pictures in linear light, (B, 3, H, W): (B,)."""
     with torch.no_grad():
         mean_a, deviation_a = _statistics(a)
-        floors = a.new_tensor(FLOORS).repeat(mean_a.shape[1] // len(FLOORS))
+        floors = numbers(FLOORS, a).repeat(mean_a.shape[1] // len(FLOORS))
         size = mean_a**2 + deviation_a**2 + floors[:, None, None]
     mean_b, deviation_b = _statistics(b)
     apart = ((mean_a - mean_b) ** 2 + (deviation_a - deviation_b) ** 2) / size
     by_plane = apart.unflatten(1, (-1, len(PLANES))).mean((1, 3, 4))
-    return by_plane @ by_plane.new_tensor(PLANES) / sum(PLANES)
+    return by_plane @ numbers(PLANES, by_plane) / sum(PLANES)
 
 
 def _statistics(linear: Tensor) -> tuple[Tensor, Tensor]:

@@ -154,7 +154,7 @@ class TorchEngine:
         """See base.Engine."""
         with self._plain():
             found = self._cost(self._values(shown), self._values(pixels), quality)
-            return float(found.sum())
+            return float(_array(found).sum())
 
     def cost_gradient(self, pixels: Pixels, y_hat: Floats, quality: float) -> Floats:
         """See base.Engine."""

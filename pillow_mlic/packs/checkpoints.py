@@ -1,11 +1,10 @@
 """Published checkpoints in and out: `mlic weights import` and `export`."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .. import models
 from ..errors import WeightsError
@@ -29,6 +28,20 @@ MOST_REPEATED = 4
 """Most bytes of tensors for a byte of the file: a tensor can be a view that repeats a few
 numbers."""
 
+OF_NUMPY = (
+    "numpy.dtype",
+    "numpy.ndarray",
+    *(
+        f"numpy.{core}.multiarray.{made}"
+        for core in ("core", "_core")
+        for made in ("scalar", "_reconstruct")
+    ),
+)
+"""What a pickled number or array is made of, by the names that NumPy 1 and 2 write."""
+
+_FOREIGN = re.compile(r"GLOBAL (\S+) was not an allowed|but got <class '([\w.]+)'>")
+"""How torch names what it does not read."""
+
 UNMEASURED_GUARD = 1e-4
 """Float32 guard band of imported weights, before anyone has measured their drift."""
 
@@ -42,15 +55,14 @@ def read(path: Path) -> "dict[str, Tensor]":
 
     refuse_pipe(path)
     try:
-        # Options and a loss often lie beside the weights; a Namespace is a bag of values.
-        with torch.serialization.safe_globals([argparse.Namespace, *_numpy_numbers()]):
+        # Options and losses often lie beside the weights; a Namespace is a bag of values.
+        ignored = [(_Nothing, name) for name in OF_NUMPY]
+        with torch.serialization.safe_globals([argparse.Namespace, *ignored]):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
-        msg = f"{path} cannot be read as a checkpoint of tensors: {reason}"
-        raise WeightsError(msg) from error
+        raise WeightsError(_refusal(path, str(error))) from error
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -70,12 +82,33 @@ def read(path: Path) -> "dict[str, Tensor]":
     return state
 
 
-def _numpy_numbers() -> list[Any]:
-    """What a pickled number of NumPy is made of, by the names that NumPy 1 and 2 write."""
-    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
-    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    kinds = (np.float64, np.float32, np.int64, np.int32)
-    return [*((scalar, name) for name in names), np.dtype, *(type(np.dtype(k)) for k in kinds)]
+def _refusal(path: Path, said: str) -> str:
+    """A sentence about a file that torch's reader of tensors alone did not take, as it `said`."""
+    found = _FOREIGN.search(said)
+    if found is None:
+        return (
+            f"{path} cannot be read as a checkpoint of tensors: it is damaged, or torch.save did "
+            "not write it"
+        )
+    return (
+        f"{path} holds {found[1] or found[2]} besides tensors and plain values, and reading that "
+        "could run code: import a file with the state dict alone, as torch.save("
+        "model.state_dict(), path) writes it"
+    )
+
+
+class _Nothing:
+    """Stands for a value of NumPy, or for a part of one, that lies beside the weights.
+
+    Nobody asks for these values, so none is made: NumPy would believe a file that says where in
+    memory the objects of an array are.
+    """
+
+    def __init__(self, *said: object) -> None:
+        del said
+
+    def __setstate__(self, said: object) -> None:
+        del said
 
 
 def _problem(content: "Mapping[Any, Any]", most: int) -> str | None:

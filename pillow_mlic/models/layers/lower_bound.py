@@ -17,5 +17,5 @@ class LowerBound(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            return lower_bound(x, float(self.bound))
+            return lower_bound(x, self.bound)
         return torch.maximum(x, self.bound)

@@ -15,7 +15,9 @@ class _LowerBound(torch.autograd.Function):
     """max(x, bound) whose gradient passes where it would lift x back over the bound."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, bound: float) -> Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, x: Tensor, bound: float | Tensor
+    ) -> Tensor:
         ctx.save_for_backward(x)
         ctx.bound = bound  # type: ignore[attr-defined]
         return x.clamp(min=bound)
@@ -27,8 +29,11 @@ class _LowerBound(torch.autograd.Function):
         return grad * ((x >= ctx.bound) | (grad < 0)), None  # type: ignore[attr-defined]
 
 
-def lower_bound(x: Tensor, bound: float) -> Tensor:
-    """max(x, bound); the gradient passes where x >= bound or where it pushes x upwards."""
+def lower_bound(x: Tensor, bound: float | Tensor) -> Tensor:
+    """max(x, bound); the gradient passes where x >= bound or where it pushes x upwards.
+
+    A tensor is a bound without a gradient, on the device of x: its number need not be read.
+    """
     return _LowerBound.apply(x, bound)
 
 
