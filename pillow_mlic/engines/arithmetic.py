@@ -3,13 +3,13 @@
 import contextlib
 import functools
 import os
-import threading
 from collections.abc import Iterator
 
 import torch
 
 from ..errors import DeviceMemoryError
 from ..models.defaults import plain_defaults
+from ..settings import Counted
 from .base import NO_MEMORY
 
 
@@ -32,42 +32,35 @@ def gradients(device: torch.device, enabled: bool = True) -> Iterator[None]:
         yield
 
 
-class _WholeFloat32:
-    """While entered, by any thread, float32 products are not made of bfloat16 or TF32 ones."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._saved = "highest"
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._saved = torch.get_float32_matmul_precision()
-                torch.set_float32_matmul_precision("highest")
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                torch.set_float32_matmul_precision(self._saved)
+@contextlib.contextmanager
+def _whole_products() -> Iterator[None]:
+    saved = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(saved)
 
 
-_matrix_products = _WholeFloat32()
+def _whole_convolutions() -> contextlib.AbstractContextManager[None]:
+    cudnn = torch.backends.cudnn
+    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+    return cudnn.flags(**kept, allow_tf32=False)
+
+
+_products = Counted(_whole_products)
+"""Products of float32 numbers are not made of bfloat16 or TF32 ones."""
+_convolutions = Counted(_whole_convolutions)
+"""cuDNN's convolutions are not made of TF32 products."""
 
 
 @contextlib.contextmanager
 def whole_float32(device: torch.device) -> Iterator[None]:
     """Products and convolutions of float32 numbers in float32, on every device."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_matrix_products)
+        stack.enter_context(_products)
         if device.type == "cuda":
-            cudnn = torch.backends.cudnn
-            kept = {
-                name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")
-            }
-            stack.enter_context(cudnn.flags(**kept, allow_tf32=False))
+            stack.enter_context(_convolutions)
         yield
 
 

@@ -9,40 +9,50 @@ import torch
 from .. import settings
 
 
-class _Float32:
-    """While entered, by any thread, new tensors have float32 numbers."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._saved = torch.float32
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._saved = torch.get_default_dtype()
-                if self._saved != torch.float32:
-                    torch.set_default_dtype(torch.float32)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._saved != torch.float32:
-                torch.set_default_dtype(self._saved)
-
-
-_float32 = _Float32()
-
-
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _in_float32() -> Iterator[None]:
+    saved = torch.get_default_dtype()
+    if saved != torch.float32:
+        torch.set_default_dtype(torch.float32)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        if saved != torch.float32:
+            torch.set_default_dtype(saved)
+
+
+_float32 = settings.Counted(_in_float32)
+"""New tensors have float32 numbers."""
+_threads_lock = threading.Lock()
+_threads_inside: list[int] = []
+"""The threads of the program that are in `threads`, by their identifiers."""
+_threads_before = 1
+"""As many had torch when the first of them entered."""
+
+
+@contextlib.contextmanager
+def threads(number: int) -> Iterator[None]:
+    """So many threads for torch in the calling thread, and then as before.
+
+    Threads that are new to torch begin with the number that was set last, whoever set it. So what
+    one finds while others are inside may be theirs, and is not put back.
+    """
+    global _threads_before
+    own = threading.get_ident()
+    with _threads_lock:
+        before = torch.get_num_threads()
+        if not _threads_inside:
+            _threads_before = before
+        elif own not in _threads_inside:
+            before = _threads_before
+        _threads_inside.append(own)
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _threads_inside.remove(own)
+            torch.set_num_threads(before)
 
 
 def numbered(device: torch.device) -> torch.device:
@@ -63,7 +73,7 @@ def plain_defaults() -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         if settings.forked_with_torch():
-            stack.enter_context(_one_thread())
+            stack.enter_context(threads(1))
         stack.enter_context(_float32)
         if torch.get_default_device().type != "cpu":  # of this thread
             stack.enter_context(torch.device("cpu"))
