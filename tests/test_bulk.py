@@ -495,10 +495,11 @@ def test_a_cut_manifest(source: Path, tmp_path: Path) -> None:
             continue
         pillow_mlic.batch(source, out, workers=1)
         check_whole(source, out, 9)
-    for other in (b"hello\n", b"[]\n", b'{"mlic-batch": 7}\n', b"nonsense\n" + whole):
+    for other in (b"hello\n", b"hello", b"[]\n", b'{"mlic-batch": 7}\n', b"\0" * 200):
         path.write_bytes(other)
         with pytest.raises(ValueError, match="no manifest"):
             pillow_mlic.batch(source, out, workers=1)
+        assert path.read_bytes() == other  # somebody else's, perhaps
 
 
 @posix
@@ -543,6 +544,7 @@ def test_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert mlic("batch", source, out, "-q", 2, "--no-optimize", "--json") == 1
     facts = json.loads(capsys.readouterr().out)
     assert (facts["done"], facts["skipped"], facts["rejected"]) == (0, 9, 1)
+    assert facts["damaged_lines"] == 0
     assert mlic("batch", out, tmp_path / "jpeg", "--to", "jpeg", "--workers", 1, "--quiet") == 1
     assert (tmp_path / "jpeg" / "p0.jpg").exists()
     assert not (tmp_path / "jpeg" / "la.jpg").exists()  # JPEG has no transparency

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -192,12 +193,67 @@ def test_a_damaged_line_costs_that_line(tmp_path: Path, capsys: pytest.CaptureFi
     rest[1] = rest[1].replace(b'"version"', b'"ver\x00\xffion"')
     rest[2] = b"[1, 2]\n"
     rest[3] = b'{"input": 7, "output": null}\n'
+    rest[4] = re.sub(rb'"size": \d+', b'"size": Infinity', rest[4])
+    rest[5] = b"[" * 200_000 + b"\n"
     book.write_bytes(b"".join([head, *rest]))
-    assert cli.main(["batch", str(source), str(out), "--lossless", "--workers", "1"]) == 0
+    command = ["batch", str(source), str(out), "--lossless", "--workers", "1"]
+    assert cli.main(command) == 0
     told = capsys.readouterr().err
-    assert "damaged lines of the manifest  3" in told
+    assert "damaged lines of the manifest  5" in told
     again = pillow_mlic.batch(source, out, **LOSSLESS)
-    assert (again.done, again.skipped, again.damaged) == (0, 6, 3)
+    assert (again.done, again.skipped, again.damaged) == (0, 6, 5)
+    assert cli.main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["damaged_lines"] == 5
+
+
+@pytest.mark.parametrize("head", [b"nonsense\n", b"[" * 200_000 + b"\n", b'{"mlic', b""])
+def test_a_damaged_first_line_costs_no_picture(head: bytes, tmp_path: Path) -> None:
+    """Lines say by themselves which job they are of; cut, the first one takes the next with it."""
+    source, out = fill(tmp_path / "in", "abcdef"), tmp_path / "out"
+    pillow_mlic.batch(source, out, **LOSSLESS)
+    book = out / "manifest.jsonl"
+    damaged = head + b"".join(book.read_bytes().splitlines(keepends=True)[1:])
+    book.write_bytes(damaged)
+    with pytest.raises(ValueError, match="with other options"):
+        pillow_mlic.batch(source, out, quality=2)
+    assert book.read_bytes() == damaged
+    lost = int(head == b'{"mlic')
+    (source / "g.png").write_bytes(png(9))
+    summary = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (summary.done, summary.skipped) == (1 + lost, 6 - lost)
+    assert (summary.damaged, summary.rejects) == (int(head != b""), [])
+    again = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (again.done, again.skipped) == (0, 7)
+    with pytest.raises(ValueError, match="with other options"):
+        pillow_mlic.batch(source, out, quality=2)
+
+
+def test_a_damaged_first_line_of_an_older_manifest(tmp_path: Path) -> None:
+    """Its lines do not say which job they are of: pictures are made again and compared."""
+    source, out = fill(tmp_path / "in"), tmp_path / "out"
+    pillow_mlic.batch(source, out, **LOSSLESS)
+    before = outputs(out)
+    book = out / "manifest.jsonl"
+    head, *rest = book.read_text().splitlines()
+    older = [{k: v for k, v in json.loads(line).items() if k != "job"} for line in rest]
+    rest = [json.dumps(line) for line in older]
+    book.write_text("\n".join([head, *rest, ""]))
+    assert pillow_mlic.batch(source, out, **LOSSLESS).skipped == 3
+    book.write_text("\n".join([head[1:], *rest, ""]))
+    (out / "a.mlic").write_bytes(b"somebody's")
+    summary = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (summary.done, summary.skipped, summary.damaged) == (2, 0, 4)
+    assert [Path(r["input"]).name for r in summary.rejects] == ["a.png"]
+    assert outputs(out) == {**before, "a.mlic": b"somebody's"}
+
+
+@pytest.mark.parametrize("options", ["[]", "7", "null"])
+def test_a_first_line_without_options(options: str, tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "in"), tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.jsonl").write_text(f'{{"mlic-batch": 1, "options": {options}}}\n')
+    with pytest.raises(ValueError, match="is no manifest"):
+        pillow_mlic.batch(source, out, **LOSSLESS)
 
 
 # Stores
