@@ -157,6 +157,19 @@ def test_it_does_not_matter_how_a_source_was_typed(
     assert pillow_mlic.batch(["../in/a.png", "../in/b.png"], "../out", **LOSSLESS).skipped == 2
 
 
+def test_it_does_not_matter_how_a_url_was_typed(tmp_path: Path) -> None:
+    fs, book = memory.MemoryFileSystem(), tmp_path / "job.jsonl"
+    fs.pipe_file("/typed/x.png", png())
+    skipped = [
+        pillow_mlic.batch(source, tmp_path / "out", manifest=book, **LOSSLESS).skipped
+        for source in (
+            *("memory://typed", "memory://typed/x.png", "memory://typed/*.png"),
+            *("memory://typed/", "memory:///typed"),
+        )
+    ]
+    assert skipped == [0, 1, 1, 1, 1]
+
+
 def test_manifests_of_older_versions_have_relative_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -266,6 +267,16 @@ def _find_url(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
             base = path[: _first_magic(path)].rpartition("/")[0]
     for each, info in files.items():
         if info["type"] == "file" and (extension_of(each) in suffixes or each == path):
-            versions = (str(info[key]) for key in _VERSIONS if info.get(key) is not None)
             below = len(base) if each.startswith(base) else 0
-            yield FoundFile(each, store, below, info.get("size"), next(versions, ""))
+            yield FoundFile(each, store, below, info.get("size"), _version(info))
+
+
+def _version(info: dict[str, Any]) -> str:
+    """What changes when a file does; "" where the store says nothing of the kind."""
+    for name in _VERSIONS:
+        value = info.get(name)
+        if value is not None:
+            # `memory` gives a time of one file that is asked for, and a number in a listing.
+            is_time = name == "created" and isinstance(value, datetime)
+            return str(value.timestamp() if is_time else value)
+    return ""
