@@ -120,6 +120,33 @@ def test_an_output_that_was_changed_since(tmp_path: Path) -> None:
     assert pillow_mlic.batch(source, out, **LOSSLESS).done == 1
 
 
+def test_a_foreign_output_of_the_same_length(tmp_path: Path) -> None:
+    """... is known by its time, of which lines of older versions say nothing."""
+    source, out = fill(tmp_path / "in"), tmp_path / "out"
+    pillow_mlic.batch(source, out, **LOSSLESS)
+    small = out / "a.mlic"
+    foreign = bytes(small.stat().st_size)
+    small.write_bytes(foreign)
+    os.utime(small, (1e9, 1e9))
+    (source / "a.png").write_bytes(png(50))
+    summary = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (summary.done, summary.skipped) == (0, 2)
+    assert "made of another file or changed since" in summary.rejects[0]["error"]
+    assert small.read_bytes() == foreign
+    book = out / "manifest.jsonl"
+    book.write_text(re.sub(r'"written": \d+, ', "", book.read_text()))
+    assert pillow_mlic.batch(source, out, **LOSSLESS).done == 1
+    assert shown(small) == shown(source / "a.png")
+
+
+def test_an_input_that_changed_replaces_its_own_member(tmp_path: Path) -> None:
+    source, place = fill(tmp_path / "in"), f"zip://::{tmp_path}/out.zip"
+    pillow_mlic.batch(source, place, **LOSSLESS)
+    (source / "a.png").write_bytes(png(50))
+    summary = pillow_mlic.batch(source, place, **LOSSLESS)
+    assert (summary.done, summary.skipped, summary.rejects) == (1, 2, [])
+
+
 def test_a_foreign_member_of_an_archive(tmp_path: Path) -> None:
     source, path = fill(tmp_path / "in"), tmp_path / "out.zip"
     pillow_mlic.batch(source, f"zip://::{path}", **LOSSLESS)

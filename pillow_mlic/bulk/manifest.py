@@ -21,6 +21,7 @@ HEAD = "mlic-batch"
 LINE_KEYS = {"input", "output", "size", "version", "sha256", "bytes", "weights"}
 """What lines about pictures have: by them a manifest is known whose first line is damaged."""
 SIZE_BITS = 64
+TIME_BITS = 32
 Record = dict[str, Any]
 """Facts about a picture, or about the job, in plain JSON values."""
 
@@ -55,7 +56,7 @@ class Past:
     done: dict[int, int] = field(default_factory=dict)
     """By input: what its line said, and its size."""
     owner: dict[int, int] = field(default_factory=dict)
-    """By output: the input that it was made of, and its bytes."""
+    """By output: the input that it was made of and its bytes, and when it was written."""
 
     def has(
         self, source: str, size: int | None, version: str, output: tuple[str, int | None]
@@ -68,7 +69,13 @@ class Past:
 
     def wrote(self, source: str, output: str, size: int | None) -> bool:
         """Whether an output of so many bytes is what a line says was made of this input."""
-        return self.owner.get(key_of(output)) == _mark(source, output, size)
+        entry = self.owner.get(key_of(output))
+        return entry is not None and entry >> TIME_BITS == _mark(source, output, size)
+
+    def changed(self, output: int, written: int) -> bool:
+        """Whether a line says that an output, by its key, was written at another time."""
+        then = self.owner.get(output, 0) & ((1 << TIME_BITS) - 1)
+        return then not in (0, written)  # 0: the line says nothing of it
 
     def note(self, record: Record) -> None:
         """A line about a picture; ValueError, KeyError, TypeError or OverflowError where it is
@@ -76,8 +83,9 @@ class Past:
         output = _absolute(record["output"])
         source, size = _absolute(record["input"]), int(record["size"])
         mark = _mark(record["version"], output, record["bytes"])
+        when = int(record.get("written", 0)) & ((1 << TIME_BITS) - 1)
         self.done[key_of(source)] = mark << SIZE_BITS | size
-        self.owner[key_of(output)] = _mark(source, output, record["bytes"])
+        self.owner[key_of(output)] = _mark(source, output, record["bytes"]) << TIME_BITS | when
 
 
 class Manifest:
