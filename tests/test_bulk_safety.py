@@ -19,6 +19,7 @@ import pillow_mlic
 from pillow_mlic import cli
 from pillow_mlic.bulk import manifest as manifests
 from pillow_mlic.bulk import transfer
+from pillow_mlic.files import start_of_part
 
 from .conftest import photograph
 from .test_bulk import here, outputs  # noqa: F401 (a fixture)
@@ -514,6 +515,33 @@ def test_listed_names_are_taken_literally(tmp_path: Path, buckets: type[Buckets]
         alone = pillow_mlic.batch(folder / name, tmp_path / "alone" / name, **LOSSLESS)
         assert alone.done == 1
         assert shown(tmp_path / "alone" / name / small) == want
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows counts characters, not bytes")
+@pytest.mark.parametrize("archive", [False, True])
+def test_very_long_names(archive: bool, tmp_path: Path) -> None:
+    """Of 250 bytes, equal but for the last; those whose output's name is too long are rejects."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    names = ["n" * 245 + "1", "n" * 245 + "2", "ä" * 123]
+    for number, name in enumerate([*names, "x" * 251]):
+        (source / f"{name}.png").write_bytes(png(number))
+        assert name[0] == "x" or len(f"{name}.png".encode()) == 250
+    place = f"zip://::{tmp_path}/out.zip" if archive else str(out)
+    if not archive:  # what a kill left is known by the beginning of a name
+        out.mkdir()
+        (out / f".{start_of_part(names[0] + '.mlic')}.abc123.part").write_bytes(b"half")
+    summary = pillow_mlic.batch(source, place, **LOSSLESS)
+    assert summary.done == 3
+    assert ["File name too long" in r["error"] for r in summary.rejects] == [True]
+    if archive:
+        with zipfile.ZipFile(tmp_path / "out.zip") as packed:
+            assert sorted(packed.namelist()) == sorted(f"{name}.mlic" for name in names)
+    else:
+        assert set(outputs(out)) == {f"{name}.mlic" for name in names}
+        for name in names:
+            assert shown(out / f"{name}.mlic") == shown(source / f"{name}.png")
+    assert pillow_mlic.batch(source, place, **LOSSLESS).skipped == 3
 
 
 def test_members_of_a_strangers_archive_name_nothing_else(
