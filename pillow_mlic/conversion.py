@@ -5,7 +5,7 @@ Which pictures are meant, how outputs are named, and which metadata they keep.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from .coding.picture import WIDE_MODES
 from .errors import PICTURE_ERRORS
 from .files import refuse_pipe
 from .format import metadata
+from .process import Counted
 
 STRIPPED = {"exif": None, "xmp": None}
 """Options of saving for a picture that `upright` returned."""
@@ -38,16 +39,25 @@ class InputFile(NamedTuple):
 
 
 @contextmanager
-def any_size(huge: bool = True) -> Iterator[None]:
-    """With `huge` without Pillow's limit of pixels, which is as it was afterwards."""
+def _without_limit() -> Iterator[None]:
     most = Image.MAX_IMAGE_PIXELS
-    if huge:
-        Image.MAX_IMAGE_PIXELS = None
+    Image.MAX_IMAGE_PIXELS = None
     try:
         yield
     finally:
-        if huge:
+        if Image.MAX_IMAGE_PIXELS is None:  # nobody has set another one meanwhile
             Image.MAX_IMAGE_PIXELS = most
+
+
+_unlimited = Counted(_without_limit)
+
+
+def any_size(huge: bool = True) -> AbstractContextManager[None]:
+    """With `huge` without Pillow's limit of pixels, which is as it was when the last one leaves.
+
+    The limit is one for the whole process.
+    """
+    return _unlimited if huge else nullcontext()
 
 
 def walk(folder: Path) -> Iterator[Path]:

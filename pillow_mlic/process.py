@@ -7,9 +7,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
-
-T = TypeVar("T")
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 
 class Renewed(Protocol):
@@ -45,36 +44,39 @@ class Lock:
         self._lock = threading.RLock()
 
 
-class Changed(Generic[T]):
-    """State of the process that is another while any thread is inside, and then as it was.
+class Counted:
+    """A state of the whole process that holds while any thread is inside.
 
-    `change` changes it and returns what `restore` needs to put it back. In the child of a fork
-    nobody is inside, and it is put back.
+    The first one that enters makes it, by a context manager of `make`; the last one that leaves
+    ends it. If each put back what it found, one could find what another had set. In the child of a
+    fork nobody is inside, and it is ended.
     """
 
-    def __init__(self, change: Callable[[], T], restore: Callable[[T], object]) -> None:
-        self._change, self._restore = change, restore
+    def __init__(self, make: Callable[[], AbstractContextManager[object]]) -> None:
+        self._make = make
         self._lock = threading.Lock()
-        self._inside: list[T] = []
-        """What to restore, once for each that is inside."""
+        self._inside = 0
         after_fork(self)
 
     def __enter__(self) -> None:
         with self._lock:
-            self._inside.append(self._inside[0] if self._inside else self._change())
+            if self._inside == 0:
+                self._made = self._make()
+                self._made.__enter__()
+            self._inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            before = self._inside.pop()
-            if not self._inside:
-                self._restore(before)
+            self._inside -= 1
+            if self._inside == 0:
+                self._made.__exit__(None, None, None)
 
     def renew(self) -> None:
         """As if all had left."""
         self._lock = threading.Lock()
         if self._inside:
-            self._restore(self._inside[0])
-            self._inside.clear()
+            self._inside = 0
+            self._made.__exit__(None, None, None)
 
 
 def _renew_all() -> None:

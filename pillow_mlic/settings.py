@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def checked_texture(strength: object, others: str = ", or None") -> float:
 
 
 _chosen = Opening()
+_changed: ContextVar[Opening | None] = ContextVar("_changed", default=None)
+"""What is chosen in this thread alone, while it is in `changed`."""
 _forked_with_torch = False
 _device: str | None = None
 
@@ -125,13 +128,16 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def changed(**changes: Any) -> Iterator[None]:
-    """Other options for opening (fields of `Opening`) while entered."""
-    before = _chosen
-    choose(replace(before, **changes))
+    """Other options for opening (fields of `Opening`) in this thread, while it is inside."""
+    token = _changed.set(replace(_opening(), **changes))
     try:
         yield
     finally:
-        choose(before)
+        _changed.reset(token)
+
+
+def _opening() -> Opening:
+    return _changed.get() or _chosen
 
 
 def choose_device(device: str | None) -> None:
@@ -155,12 +161,12 @@ def wait_asleep() -> None:
 
 def threads() -> int | None:
     """CPU threads that coding uses, if a number was chosen."""
-    return _chosen.threads
+    return _opening().threads
 
 
 def weights_dir() -> Path | None:
     """The folder where weight packs are looked for before the usual ones, if one was chosen."""
-    return _chosen.weights_dir
+    return _opening().weights_dir
 
 
 def engine() -> str | None:
@@ -168,7 +174,7 @@ def engine() -> str | None:
 
     ValueError where the variable names no engine.
     """
-    name = _chosen.engine or os.environ.get("MLIC_ENGINE") or None
+    name = _opening().engine or os.environ.get("MLIC_ENGINE") or None
     if name is not None:
         _check_engine(name)
     return name
@@ -176,12 +182,12 @@ def engine() -> str | None:
 
 def precision() -> str:
     """How pixels are computed when files are opened, one of `PRECISIONS`."""
-    return _chosen.precision
+    return _opening().precision
 
 
 def texture() -> float | None:
     """The strength of texture that pictures are shown with; None: as their files say."""
-    return _chosen.texture
+    return _opening().texture
 
 
 def strength(wanted: object) -> float | None:
@@ -191,7 +197,7 @@ def strength(wanted: object) -> float | None:
 
 def check_size(size: tuple[int, int]) -> None:
     """DecompressionBombError where a picture has more pixels than was allowed."""
-    most = _chosen.max_pixels
+    most = _opening().max_pixels
     if most is not None and size[0] * size[1] > most:
         msg = (
             f"this .mlic file has {size[0] * size[1]} pixels, more than the {most} that "

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from PIL import Image
 
 import pillow_mlic
 from pillow_mlic import cli
-from pillow_mlic.bulk import places, pool
+from pillow_mlic.bulk import places, pool, transfer
 from pillow_mlic.bulk.order import GROUP, SMALL_FILE, Item, Order, jobs_of
 from pillow_mlic.bulk.places import Place
 from pillow_mlic.bulk.run import BatchProgress
@@ -338,6 +339,71 @@ def test_a_picture_that_kills_its_worker_is_rejected(
     assert "signal 9" in record["error"]
 
 
+STORE = """
+from pathlib import Path
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from pillow_mlic.bulk import transfer
+
+transfer.PAUSES = (0.0, 0.0)
+reads = Path(__file__).with_name("reads")
+
+class Shelf(LocalFileSystem):
+    protocol = "shelf"
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return path.removeprefix("shelf://").rstrip("/")
+
+    def _answer(self):
+        if reads.exists() and reads.stat().st_size >= 5:
+            raise RuntimeError("Could not connect to the endpoint URL")
+
+    def ls(self, path, detail=False, **options):
+        self._answer()
+        return super().ls(path, detail=detail, **options)
+
+    def cat_file(self, path, *where, **options):
+        self._answer()
+        if reads.exists():
+            with reads.open("ab") as file:
+                file.write(b".")
+        return super().cat_file(path, *where, **options)
+
+fsspec.register_implementation("shelf", Shelf, clobber=True)
+"""
+"""A store that every process knows. It counts in a file `reads`, if there is one, and is silent for
+all after five."""
+
+
+def test_a_store_that_is_silent_ends_the_job_of_worker_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(transfer, "PAUSES", transfer.PAUSES)  # the store changes it
+    customs, source, out = tmp_path / "customs", tmp_path / "in", tmp_path / "out"
+    customs.mkdir()
+    source.mkdir()
+    (customs / "sitecustomize.py").write_text(STORE)
+    monkeypatch.syspath_prepend(customs)
+    runpy.run_path(str(customs / "sitecustomize.py"))
+    for number in range(20):
+        photograph(24, 16, seed=number).save(source / f"{number}.png")
+    (customs / "reads").touch()
+    job = {"lossless": True, "workers": 2, "manifest": tmp_path / "job.jsonl"}
+    with pytest.raises(OSError, match=r"Could not connect.*; what is done is not done again"):
+        pillow_mlic.batch(f"shelf://{source}", f"shelf://{out}", **job)
+    assert not (tmp_path / "job.rejects.jsonl").exists()
+    made = outputs(out)
+    assert 1 <= len(made) < 20
+    assert all(name.endswith(".mlic") for name in made)
+    (customs / "reads").unlink()
+    summary = pillow_mlic.batch(f"shelf://{source}", f"shelf://{out}", **job)
+    assert (summary.done + summary.skipped, summary.rejects) == (20, [])
+    assert summary.skipped >= 1
+    assert len(outputs(out)) == 20
+
+
 def test_workers_that_cannot_start_are_an_error(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +468,30 @@ def test_interrupted(tmp_path: Path) -> None:
     again = start(source, out)
     again.communicate()
     check_whole(source, out, 32)
+
+
+@posix
+def test_terminated_while_it_writes(tmp_path: Path) -> None:
+    """SIGTERM: an unfinished file is removed, also by the worker that writes it."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(4):
+        photograph(24, 16, seed=number).save(source / f"{number}.png")
+    slow = "import os, time\nos.fsync = lambda number: time.sleep(60)\n"
+    (tmp_path / "sitecustomize.py").write_text(slow)
+    process = subprocess.Popen(
+        [*COMMAND, str(source), str(out), "--lossless", "--workers", "1"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: any(out.rglob("*.part")), process)
+    process.terminate()
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, message
+    assert "Traceback" not in message
+    assert outputs(out) == {}
+    assert {path.name for path in out.iterdir()} == {"manifest.jsonl"}
 
 
 def check_whole(source: Path, out: Path, count: int) -> None:
@@ -495,10 +585,11 @@ def test_a_cut_manifest(source: Path, tmp_path: Path) -> None:
             continue
         pillow_mlic.batch(source, out, workers=1)
         check_whole(source, out, 9)
-    for other in (b"hello\n", b"[]\n", b'{"mlic-batch": 7}\n', b"nonsense\n" + whole):
+    for other in (b"hello\n", b"hello", b"[]\n", b'{"mlic-batch": 7}\n', b"\0" * 200):
         path.write_bytes(other)
         with pytest.raises(ValueError, match="no manifest"):
             pillow_mlic.batch(source, out, workers=1)
+        assert path.read_bytes() == other  # somebody else's, perhaps
 
 
 @posix
@@ -543,6 +634,7 @@ def test_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert mlic("batch", source, out, "-q", 2, "--no-optimize", "--json") == 1
     facts = json.loads(capsys.readouterr().out)
     assert (facts["done"], facts["skipped"], facts["rejected"]) == (0, 9, 1)
+    assert facts["damaged_lines"] == 0
     assert mlic("batch", out, tmp_path / "jpeg", "--to", "jpeg", "--workers", 1, "--quiet") == 1
     assert (tmp_path / "jpeg" / "p0.jpg").exists()
     assert not (tmp_path / "jpeg" / "la.jpg").exists()  # JPEG has no transparency

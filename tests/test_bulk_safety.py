@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pillow_mlic
 from pillow_mlic import cli
 from pillow_mlic.bulk import manifest as manifests
 from pillow_mlic.bulk import transfer
+from pillow_mlic.files import start_of_part
 
 from .conftest import photograph
 from .test_bulk import here, outputs  # noqa: F401 (a fixture)
@@ -119,6 +121,33 @@ def test_an_output_that_was_changed_since(tmp_path: Path) -> None:
     assert pillow_mlic.batch(source, out, **LOSSLESS).done == 1
 
 
+def test_a_foreign_output_of_the_same_length(tmp_path: Path) -> None:
+    """... is known by its time, of which lines of older versions say nothing."""
+    source, out = fill(tmp_path / "in"), tmp_path / "out"
+    pillow_mlic.batch(source, out, **LOSSLESS)
+    small = out / "a.mlic"
+    foreign = bytes(small.stat().st_size)
+    small.write_bytes(foreign)
+    os.utime(small, (1e9, 1e9))
+    (source / "a.png").write_bytes(png(50))
+    summary = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (summary.done, summary.skipped) == (0, 2)
+    assert "made of another file or changed since" in summary.rejects[0]["error"]
+    assert small.read_bytes() == foreign
+    book = out / "manifest.jsonl"
+    book.write_text(re.sub(r'"written": \d+, ', "", book.read_text()))
+    assert pillow_mlic.batch(source, out, **LOSSLESS).done == 1
+    assert shown(small) == shown(source / "a.png")
+
+
+def test_an_input_that_changed_replaces_its_own_member(tmp_path: Path) -> None:
+    source, place = fill(tmp_path / "in"), f"zip://::{tmp_path}/out.zip"
+    pillow_mlic.batch(source, place, **LOSSLESS)
+    (source / "a.png").write_bytes(png(50))
+    summary = pillow_mlic.batch(source, place, **LOSSLESS)
+    assert (summary.done, summary.skipped, summary.rejects) == (1, 2, [])
+
+
 def test_a_foreign_member_of_an_archive(tmp_path: Path) -> None:
     source, path = fill(tmp_path / "in"), tmp_path / "out.zip"
     pillow_mlic.batch(source, f"zip://::{path}", **LOSSLESS)
@@ -154,6 +183,19 @@ def test_it_does_not_matter_how_a_source_was_typed(
     monkeypatch.chdir("elsewhere")
     assert pillow_mlic.batch("../in", "../out", **LOSSLESS).skipped == 3
     assert pillow_mlic.batch(["../in/a.png", "../in/b.png"], "../out", **LOSSLESS).skipped == 2
+
+
+def test_it_does_not_matter_how_a_url_was_typed(tmp_path: Path) -> None:
+    fs, book = memory.MemoryFileSystem(), tmp_path / "job.jsonl"
+    fs.pipe_file("/typed/x.png", png())
+    skipped = [
+        pillow_mlic.batch(source, tmp_path / "out", manifest=book, **LOSSLESS).skipped
+        for source in (
+            *("memory://typed", "memory://typed/x.png", "memory://typed/*.png"),
+            *("memory://typed/", "memory:///typed"),
+        )
+    ]
+    assert skipped == [0, 1, 1, 1, 1]
 
 
 def test_manifests_of_older_versions_have_relative_names(
@@ -192,12 +234,67 @@ def test_a_damaged_line_costs_that_line(tmp_path: Path, capsys: pytest.CaptureFi
     rest[1] = rest[1].replace(b'"version"', b'"ver\x00\xffion"')
     rest[2] = b"[1, 2]\n"
     rest[3] = b'{"input": 7, "output": null}\n'
+    rest[4] = re.sub(rb'"size": \d+', b'"size": Infinity', rest[4])
+    rest[5] = b"[" * 200_000 + b"\n"
     book.write_bytes(b"".join([head, *rest]))
-    assert cli.main(["batch", str(source), str(out), "--lossless", "--workers", "1"]) == 0
+    command = ["batch", str(source), str(out), "--lossless", "--workers", "1"]
+    assert cli.main(command) == 0
     told = capsys.readouterr().err
-    assert "damaged lines of the manifest  3" in told
+    assert "damaged lines of the manifest  5" in told
     again = pillow_mlic.batch(source, out, **LOSSLESS)
-    assert (again.done, again.skipped, again.damaged) == (0, 6, 3)
+    assert (again.done, again.skipped, again.damaged) == (0, 6, 5)
+    assert cli.main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["damaged_lines"] == 5
+
+
+@pytest.mark.parametrize("head", [b"nonsense\n", b"[" * 200_000 + b"\n", b'{"mlic', b""])
+def test_a_damaged_first_line_costs_no_picture(head: bytes, tmp_path: Path) -> None:
+    """Lines say by themselves which job they are of; cut, the first one takes the next with it."""
+    source, out = fill(tmp_path / "in", "abcdef"), tmp_path / "out"
+    pillow_mlic.batch(source, out, **LOSSLESS)
+    book = out / "manifest.jsonl"
+    damaged = head + b"".join(book.read_bytes().splitlines(keepends=True)[1:])
+    book.write_bytes(damaged)
+    with pytest.raises(ValueError, match="with other options"):
+        pillow_mlic.batch(source, out, quality=2)
+    assert book.read_bytes() == damaged
+    lost = int(head == b'{"mlic')
+    (source / "g.png").write_bytes(png(9))
+    summary = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (summary.done, summary.skipped) == (1 + lost, 6 - lost)
+    assert (summary.damaged, summary.rejects) == (int(head != b""), [])
+    again = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (again.done, again.skipped) == (0, 7)
+    with pytest.raises(ValueError, match="with other options"):
+        pillow_mlic.batch(source, out, quality=2)
+
+
+def test_a_damaged_first_line_of_an_older_manifest(tmp_path: Path) -> None:
+    """Its lines do not say which job they are of: pictures are made again and compared."""
+    source, out = fill(tmp_path / "in"), tmp_path / "out"
+    pillow_mlic.batch(source, out, **LOSSLESS)
+    before = outputs(out)
+    book = out / "manifest.jsonl"
+    head, *rest = book.read_text().splitlines()
+    older = [{k: v for k, v in json.loads(line).items() if k != "job"} for line in rest]
+    rest = [json.dumps(line) for line in older]
+    book.write_text("\n".join([head, *rest, ""]))
+    assert pillow_mlic.batch(source, out, **LOSSLESS).skipped == 3
+    book.write_text("\n".join([head[1:], *rest, ""]))
+    (out / "a.mlic").write_bytes(b"somebody's")
+    summary = pillow_mlic.batch(source, out, **LOSSLESS)
+    assert (summary.done, summary.skipped, summary.damaged) == (2, 0, 4)
+    assert [Path(r["input"]).name for r in summary.rejects] == ["a.png"]
+    assert outputs(out) == {**before, "a.mlic": b"somebody's"}
+
+
+@pytest.mark.parametrize("options", ["[]", "7", "null"])
+def test_a_first_line_without_options(options: str, tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "in"), tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.jsonl").write_text(f'{{"mlic-batch": 1, "options": {options}}}\n')
+    with pytest.raises(ValueError, match="is no manifest"):
+        pillow_mlic.batch(source, out, **LOSSLESS)
 
 
 # Stores
@@ -418,6 +515,33 @@ def test_listed_names_are_taken_literally(tmp_path: Path, buckets: type[Buckets]
         alone = pillow_mlic.batch(folder / name, tmp_path / "alone" / name, **LOSSLESS)
         assert alone.done == 1
         assert shown(tmp_path / "alone" / name / small) == want
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows counts characters, not bytes")
+@pytest.mark.parametrize("archive", [False, True])
+def test_very_long_names(archive: bool, tmp_path: Path) -> None:
+    """Of 250 bytes, equal but for the last; those whose output's name is too long are rejects."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    names = ["n" * 245 + "1", "n" * 245 + "2", "ä" * 123]
+    for number, name in enumerate([*names, "x" * 251]):
+        (source / f"{name}.png").write_bytes(png(number))
+        assert name[0] == "x" or len(f"{name}.png".encode()) == 250
+    place = f"zip://::{tmp_path}/out.zip" if archive else str(out)
+    if not archive:  # what a kill left is known by the beginning of a name
+        out.mkdir()
+        (out / f".{start_of_part(names[0] + '.mlic')}.abc123.part").write_bytes(b"half")
+    summary = pillow_mlic.batch(source, place, **LOSSLESS)
+    assert summary.done == 3
+    assert ["File name too long" in r["error"] for r in summary.rejects] == [True]
+    if archive:
+        with zipfile.ZipFile(tmp_path / "out.zip") as packed:
+            assert sorted(packed.namelist()) == sorted(f"{name}.mlic" for name in names)
+    else:
+        assert set(outputs(out)) == {f"{name}.mlic" for name in names}
+        for name in names:
+            assert shown(out / f"{name}.mlic") == shown(source / f"{name}.png")
+    assert pillow_mlic.batch(source, place, **LOSSLESS).skipped == 3
 
 
 def test_members_of_a_strangers_archive_name_nothing_else(

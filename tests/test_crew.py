@@ -74,17 +74,17 @@ def test_files_and_pixels_are_the_same_and_threads_stay_as_they_were(
     monkeypatch.setenv("MLIC_WEIGHTS", str(WITH_INTEGERS))
     picture = photograph(700, 300)
 
-    def coded(_: int = 0) -> tuple[bytes, "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]:
+    def coded(threads: int) -> tuple[bytes, "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]:
         file = io.BytesIO()
-        picture.save(file, "MLIC", tile=128, optimize=name == "torch")
-        return file.getvalue(), np.asarray(Image.open(file))
+        with settings.changed(threads=threads, engine=name):
+            picture.save(file, "MLIC", tile=128, optimize=name == "torch")
+            return file.getvalue(), np.asarray(Image.open(file))
 
-    with settings.changed(threads=1, engine=name):
-        alone = coded()  # all libraries are loaded now
+    alone = coded(1)  # all libraries are loaded now
     before = thread_counts()
     for count in (2, 4):
-        with settings.changed(threads=count, engine=name), ThreadPoolExecutor(3) as callers:
-            for data, pixels in callers.map(coded, range(4)):
+        with ThreadPoolExecutor(3) as callers:
+            for data, pixels in callers.map(coded, [count] * 4):
                 assert data == alone[0]
                 assert np.array_equal(pixels, alone[1])
     assert thread_counts() == before

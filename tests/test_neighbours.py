@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,10 @@ import pytest
 from PIL import Image
 
 import pillow_mlic
-from pillow_mlic import settings
+from pillow_mlic import conversion, settings
+from pillow_mlic.bulk import transfer
+from pillow_mlic.engines import arithmetic, devices
+from pillow_mlic.models import defaults
 from pillow_mlic.packs import store
 
 from .conftest import photograph
@@ -120,6 +123,112 @@ def test_a_batch_in_this_process_leaves_nothing_behind(
         torch.set_num_threads(1)
 
 
+def process_state() -> list[object]:
+    """What a thread that is new to the program finds."""
+    found: list[object] = []
+    cudnn = torch.backends.cudnn
+
+    def look() -> None:
+        found.extend((torch.get_num_threads(), settings.threads(), Image.MAX_IMAGE_PIXELS))
+        found.extend((torch.get_float32_matmul_precision(), cudnn.allow_tf32))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    return found
+
+
+def inside(stack: ExitStack) -> None:
+    """Everything that coding changes for a while in the process."""
+    stack.enter_context(conversion.any_size())
+    stack.enter_context(settings.changed(threads=1))
+    stack.enter_context(devices.chosen_threads())
+    stack.enter_context(arithmetic.whole_float32(torch.device("cuda")))
+
+
+@pytest.fixture
+def own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the caller has set for himself."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 12345)
+    torch.set_num_threads(2)
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("own_settings")
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_two_threads_leave_what_the_caller_had_set(order: str) -> None:
+    """... whoever leaves first."""
+    before = process_state()
+    entered, leave = [threading.Event() for _ in range(2)], [threading.Event() for _ in range(2)]
+
+    def work(number: int) -> None:
+        with ExitStack() as stack:
+            inside(stack)
+            entered[number].set()
+            leave[number].wait(10)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread, event in zip(threads, entered, strict=True):
+        thread.start()
+        assert event.wait(10)
+    assert settings.threads() is None  # it is theirs alone
+    for number in (0, 1) if order == "first" else (1, 0):
+        leave[number].set()
+        threads[number].join()
+    assert process_state() == before
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_what_the_caller_sets_meanwhile_stays() -> None:
+    with conversion.any_size():
+        Image.MAX_IMAGE_PIXELS = 777
+    assert Image.MAX_IMAGE_PIXELS == 777
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_threads_of_torch_within_others() -> None:
+    with defaults.threads(3):
+        with defaults.threads(1):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("own_settings", "small_weights")
+def test_two_batches_in_this_process_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setenv("MLIC_ENGINE", "torch")
+    buffer = io.BytesIO()
+    photograph(40, 30).save(buffer, "PNG")
+    both, read = threading.Barrier(2, timeout=30), transfer.read
+
+    def meet(place: transfer.Place) -> bytes:
+        both.wait()
+        return read(place)
+
+    monkeypatch.setattr(transfer, "read", meet)
+    before, done = process_state(), []
+
+    def convert(name: str) -> None:
+        fsspec.filesystem("memory").pipe_file(f"/{name}/a.png", buffer.getvalue())
+        book = tmp_path / f"{name}.jsonl"
+        source, target = f"memory://{name}", f"memory://{name}-out"
+        done.append(pillow_mlic.batch(source, target, huge=True, manifest=book).done)
+
+    threads = [threading.Thread(target=convert, args=(f"neighbour{n}",)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done == [1, 1]
+    assert process_state() == before
+
+
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 @pytest.mark.parametrize(
     "around",
@@ -209,11 +318,19 @@ import io, os, signal, threading, time
 import pillow_mlic
 from PIL import Image
 from pillow_mlic.packs import store
-from pillow_mlic.process import Changed
+from contextlib import contextmanager
+from pillow_mlic.process import Counted
 from tests.conftest import photograph
 
 value = ["before"]
-changed = Changed(lambda: value.pop(), value.append)
+
+@contextmanager
+def another():
+    value[:] = ["another"]
+    yield
+    value[:] = ["before"]
+
+changed = Counted(another)
 buffer = io.BytesIO()
 photograph(70, 50).save(buffer, "MLIC", optimize=False)
 store._packs.clear()

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -82,15 +83,33 @@ def find(source: str, suffixes: set[str]) -> list[FoundFile]:
     return found
 
 
-def files_there(folder: Place) -> Iterator[tuple[str, int]]:
-    """Names and sizes of all files below a folder; none if there is no folder.
+class OutputFile(NamedTuple):
+    """A file in the destination."""
+
+    name: str
+    size: int
+    written: int = 0
+    """As `written` says; 0 where nobody knows."""
+
+
+def written(status: os.stat_result) -> int:
+    """When a file on this machine was last changed, in seconds since 1970, to two of them: some
+    file systems know no better. 0 where that does not fit in 32 bits."""
+    seconds = status.st_mtime_ns // 2_000_000_000 * 2
+    return seconds if 0 <= seconds < 1 << 32 else 0
+
+
+def files_there(folder: Place) -> Iterator[OutputFile]:
+    """All files below a folder; none if there is no folder. Stores do not say when they were
+    written.
 
     ValueError where its bucket does not exist, OSError where a store does not answer.
     """
     if not folder.store:
         for each in _entries(folder.path):
             with contextlib.suppress(FileNotFoundError):  # gone since it was listed
-                yield each.path, each.stat().st_size
+                status = each.stat()
+                yield OutputFile(each.path, status.st_size, written(status))
         return
     with _listing(folder.name):
         fs, path = file_system(folder.store)
@@ -100,7 +119,7 @@ def files_there(folder: Place) -> Iterator[tuple[str, int]]:
             raise ValueError(msg)
         files = fs.find(path, detail=True) if fs.isdir(path) else {}
     for each, info in files.items():
-        yield Place(each, folder.store).name, info["size"] or 0
+        yield OutputFile(Place(each, folder.store).name, info["size"] or 0)
 
 
 def extension_of(name: str) -> str:
@@ -266,6 +285,16 @@ def _find_url(source: str, suffixes: set[str]) -> Iterator[FoundFile]:
             base = path[: _first_magic(path)].rpartition("/")[0]
     for each, info in files.items():
         if info["type"] == "file" and (extension_of(each) in suffixes or each == path):
-            versions = (str(info[key]) for key in _VERSIONS if info.get(key) is not None)
             below = len(base) if each.startswith(base) else 0
-            yield FoundFile(each, store, below, info.get("size"), next(versions, ""))
+            yield FoundFile(each, store, below, info.get("size"), _version(info))
+
+
+def _version(info: dict[str, Any]) -> str:
+    """What changes when a file does; "" where the store says nothing of the kind."""
+    for name in _VERSIONS:
+        value = info.get(name)
+        if value is not None:
+            # `memory` gives a time of one file that is asked for, and a number in a listing.
+            is_time = name == "created" and isinstance(value, datetime)
+            return str(value.timestamp() if is_time else value)
+    return ""

@@ -42,8 +42,13 @@ class Plan:
         parts: dict[str, list[Path]] = {}
         self._packed = self.archive.sizes() if self.archive else {}
         self._there = {key_of(name): size for name, size in self._packed.items()}
-        for name, size in places.files_there(self.folder):
-            self._there[key_of(name)] = size
+        self._changed = set()
+        """Outputs that somebody else has written since."""
+        for name, size, written in places.files_there(self.folder):
+            key = key_of(name)
+            self._there[key] = size
+            if self.past.changed(key, written):
+                self._changed.add(key)
             if name.endswith(".part") and (beside := places.beside(name)):
                 parts.setdefault(beside, []).append(Path(name))
         taken: dict[int, int] = {}
@@ -98,7 +103,8 @@ class Plan:
         shown, size = self.shown(target), self._size_of(target)
         name, version = file.place.name, file.version
         done = size is not None and self.past.has(name, file.size, version, (shown, size))
-        ours = self.force or self.past.wrote(name, shown, size)
+        same = key_of(target.name) not in self._changed
+        ours = self.force or (same and self.past.wrote(name, shown, size))
         return Item(file.place, target, file.size, version, done, ours)
 
     def _check_free(self, item: Item) -> None:

@@ -126,6 +126,7 @@ def run(
                     raise OSError(record["outage"])
                 if archive and "output" in record:
                     record["output"] = archive.shown(record["output"])
+                    record.pop("written", None)  # it is packed later, as another file
                 manifest.add(record)
                 summary.add(record)
                 summary.seconds = time.monotonic() - start

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..files import start_of_part, whole_file
-from .places import ATOMIC, Place, file_system, protocols, reason
+from .places import ATOMIC, Place, file_system, protocols, reason, written
 
 PAUSES = (1.0, 4.0)
 """Seconds before another try."""
@@ -31,8 +31,9 @@ def read(place: Place) -> bytes:
     return _tried(lambda: _read(place), lambda error: _surely(error) or None, place)
 
 
-def write(place: Place, data: bytes, replace: bool) -> None:
-    """Write a file that appears under its name only when it is whole.
+def write(place: Place, data: bytes, replace: bool) -> int:
+    """Write a file that appears under its name only when it is whole; -> when it was `written`, or
+    0: a store would have to be asked.
 
     Without `replace` a file that is there stays: if it is another one, FileExistsError. OutageError
     where nothing can be written.
@@ -44,8 +45,12 @@ def write(place: Place, data: bytes, replace: bool) -> None:
                 "or replace all with --force"
             )
             raise FileExistsError(msg)
-        return
-    _tried(lambda: _write(place, data), _of_the_name, place)
+    else:
+        _tried(lambda: _write(place, data), _of_the_name, place)
+    try:
+        return 0 if place.store else written(Path(place.path).stat())
+    except OSError:
+        return 0  # somebody has taken it away already
 
 
 def _read(place: Place) -> bytes:

@@ -182,7 +182,7 @@ class BatchWorker:
         psnr = {}
         if self._order.psnr and not self._decodes:
             psnr["psnr"] = round(_psnr(image, source), 3)
-        transfer.write(item.target, data, item.ours)
+        written = transfer.write(item.target, data, item.ours)
         seconds, cpu = (now - then for now, then in zip(_now(), started, strict=True))
         return {
             "input": item.source.name,
@@ -200,6 +200,7 @@ class BatchWorker:
             "quality": source.info["quality"],
             "seconds": round(seconds, 3),
             "cpu_seconds": round(cpu, 3),
+            **({"written": written} if written else {}),
             **({"frames": opened.frames} if opened.frames > 1 else {}),
             **psnr,
         }

@@ -154,6 +154,7 @@ def _facts(summary: "BatchSummary") -> dict[str, Any]:
         "skipped": summary.skipped,
         "rejected": len(summary.rejects),
         "animated": summary.animated,
+        "damaged_lines": summary.damaged,
         "megapixels": round(megapixels, 3),
         "input_bytes": summary.input_bytes,
         "output_bytes": summary.output_bytes,

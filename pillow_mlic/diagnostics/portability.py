@@ -256,19 +256,16 @@ def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
     import torch
 
     from ..engines.arithmetic import plain_arithmetic
+    from ..models.defaults import threads
     from ..models.layers.planar import planar_memory
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(setting.threads)
-    try:
-        with (
-            torch.backends.mkldnn.flags(enabled=setting.onednn),
-            plain_arithmetic(device),
-            planar_memory() if setting.other_layout else contextlib.nullcontext(),
-        ):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with (
+        threads(setting.threads),
+        torch.backends.mkldnn.flags(enabled=setting.onednn),
+        plain_arithmetic(device),
+        planar_memory() if setting.other_layout else contextlib.nullcontext(),
+    ):
+        yield
 
 
 def _drift(pack: "Pack", job: dict[str, Any], device: "torch.device") -> float:

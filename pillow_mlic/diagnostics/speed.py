@@ -25,6 +25,7 @@ from ..format.geometry import Grid, size
 from ..format.header import quality_code
 from ..integers.coders import ZeroSteps
 from ..models.base import Latents, ZeroCoder
+from ..models.defaults import threads as torch_threads
 
 if TYPE_CHECKING:
     from ..packs import Pack
@@ -68,21 +69,16 @@ def measure(
     more they are wall time. The rate is measured before, between and after the parts; the median
     counts.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     clock = time.thread_time if threads == 1 else time.perf_counter
-    try:
-        with plain_arithmetic(CPU):
-            works = _works(pixels, pack, quality)
-            rates, parts = [_rate(clock)], []
-            for index, (name, work, gmac) in enumerate(works):
-                tell("measuring", index, len(works))
-                seconds = min(_seconds(work, clock) for _ in range(repeats))
-                parts.append(Part(name, seconds, gmac))
-                rates.append(_rate(clock))
-            tell("measuring", len(works), len(works))
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(threads), plain_arithmetic(CPU):
+        works = _works(pixels, pack, quality)
+        rates, parts = [_rate(clock)], []
+        for index, (name, work, gmac) in enumerate(works):
+            tell("measuring", index, len(works))
+            seconds = min(_seconds(work, clock) for _ in range(repeats))
+            parts.append(Part(name, seconds, gmac))
+            rates.append(_rate(clock))
+        tell("measuring", len(works), len(works))
     width_height = (pixels.shape[1], pixels.shape[0])
     return Speed(pack.file.name, quality, width_height, threads, float(np.median(rates)), parts)
 

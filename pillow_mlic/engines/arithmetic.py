@@ -9,7 +9,7 @@ import torch
 
 from ..errors import DeviceMemoryError
 from ..models.defaults import plain_defaults
-from ..process import Changed
+from ..process import Counted
 from .base import NO_MEMORY
 
 
@@ -32,27 +32,35 @@ def gradients(device: torch.device, enabled: bool = True) -> Iterator[None]:
         yield
 
 
-def _to_highest() -> str:
-    before = torch.get_float32_matmul_precision()
+@contextlib.contextmanager
+def _whole_products() -> Iterator[None]:
+    saved = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
-    return before
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(saved)
 
 
-_matrix_products = Changed(_to_highest, torch.set_float32_matmul_precision)
+def _whole_convolutions() -> contextlib.AbstractContextManager[None]:
+    cudnn = torch.backends.cudnn
+    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+    return cudnn.flags(**kept, allow_tf32=False)
+
+
+_products = Counted(_whole_products)
 """Products of float32 numbers are not made of bfloat16 or TF32 ones."""
+_convolutions = Counted(_whole_convolutions)
+"""cuDNN's convolutions are not made of TF32 products."""
 
 
 @contextlib.contextmanager
 def whole_float32(device: torch.device) -> Iterator[None]:
     """Products and convolutions of float32 numbers in float32, on every device."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_matrix_products)
+        stack.enter_context(_products)
         if device.type == "cuda":
-            cudnn = torch.backends.cudnn
-            kept = {
-                name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")
-            }
-            stack.enter_context(cudnn.flags(**kept, allow_tf32=False))
+            stack.enter_context(_convolutions)
         yield
 
 

@@ -223,7 +223,12 @@ def chosen_threads() -> Iterator[None]:
     if chosen is None:
         yield
         return
-    with blas_threads(chosen), _torch_threads(chosen):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(blas_threads(chosen))
+        if sys.modules.get("torch") is not None:
+            from ..models.defaults import threads as torch_threads
+
+            stack.enter_context(torch_threads(chosen))
         yield
 
 
@@ -237,17 +242,3 @@ def _pools_of(with_torch: bool) -> "ThreadpoolController":  # noqa: ARG001
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
-
-
-@contextlib.contextmanager
-def _torch_threads(chosen: int) -> Iterator[None]:
-    torch = sys.modules.get("torch")
-    before = torch and torch.get_num_threads()
-    if torch is None or chosen == before:
-        yield
-        return
-    torch.set_num_threads(chosen)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

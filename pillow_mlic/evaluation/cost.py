@@ -4,7 +4,6 @@ Pictures of any size are mosaics of given ones. Every size is written to OUT/cos
 it is measured, and taken from there by a later run with the same pictures, codecs and weights.
 """
 
-import contextlib
 import hashlib
 import json
 import math
@@ -12,14 +11,14 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import PIL
 from PIL import Image
 
-from ..conversion import read_rgb
+from ..conversion import any_size, read_rgb
 from ..files import write_text
 from . import matching, memory, plots
 from .codecs import Codec
@@ -119,7 +118,7 @@ def _measure(
     """Times by codec, in seconds; the codecs take turns, so that all meet the same machine."""
     found: dict[str, Any] = {codec.name: _stamp(codec, settings) for codec in codecs}
     many = picture.width * picture.height > _MANY_PIXELS
-    with _any_size():
+    with any_size():  # the pictures are our own
         for _ in range(1 if many else repeats):
             for codec in codecs:
                 entry = found[codec.name]
@@ -165,17 +164,6 @@ def _add_memory(
                 entries[codec.name]["error"] = str(error)
             else:
                 entries[codec.name]["memory"] = peaks
-
-
-@contextlib.contextmanager
-def _any_size() -> Iterator[None]:
-    """Turn off Pillow's guard against decompression bombs: the pictures are our own."""
-    most = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = most
 
 
 # ---- taking up what was measured before ----------------------------------------------------------

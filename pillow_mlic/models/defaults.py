@@ -1,37 +1,61 @@
 """How torch makes tensors, whatever the rest of the program has set, and in forked processes."""
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterator
 
 import torch
 
 from .. import settings
-from ..process import Changed
-
-
-def _to_float32() -> torch.dtype:
-    before = torch.get_default_dtype()
-    _set_dtype(torch.float32)
-    return before
-
-
-def _set_dtype(kind: torch.dtype) -> None:
-    if torch.get_default_dtype() != kind:
-        torch.set_default_dtype(kind)
-
-
-_float32 = Changed(_to_float32, _set_dtype)
-"""New tensors have float32 numbers."""
+from ..process import Counted, Lock
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _in_float32() -> Iterator[None]:
+    saved = torch.get_default_dtype()
+    if saved != torch.float32:
+        torch.set_default_dtype(torch.float32)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        if saved != torch.float32:
+            torch.set_default_dtype(saved)
+
+
+_float32 = Counted(_in_float32)
+"""New tensors have float32 numbers."""
+_threads_lock = Lock()
+_threads_inside: list[tuple[int, int]] = []
+"""The threads of the program that are in `threads`: process and thread, as forks inherit them."""
+_threads_before = 1
+"""As many had torch when the first of them entered."""
+
+
+@contextlib.contextmanager
+def threads(number: int) -> Iterator[None]:
+    """So many threads for torch in the calling thread, and then as before.
+
+    Threads that are new to torch begin with the number that was set last, whoever set it. So what
+    one finds while others are inside may be theirs, and is not put back.
+    """
+    global _threads_before
+    own = os.getpid(), threading.get_ident()
+    with _threads_lock:
+        _threads_inside[:] = [each for each in _threads_inside if each[0] == own[0]]
+        before = torch.get_num_threads()
+        if not _threads_inside:
+            _threads_before = before
+        elif own not in _threads_inside:
+            before = _threads_before
+        _threads_inside.append(own)
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _threads_inside.remove(own)
+            torch.set_num_threads(before)
 
 
 def numbered(device: torch.device) -> torch.device:
@@ -52,7 +76,7 @@ def plain_defaults() -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         if settings.forked_with_torch():
-            stack.enter_context(_one_thread())
+            stack.enter_context(threads(1))
         stack.enter_context(_float32)
         if torch.get_default_device().type != "cpu":  # of this thread
             stack.enter_context(torch.device("cpu"))
