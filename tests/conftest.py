@@ -61,15 +61,19 @@ few processes. CONTRIBUTING.md says how quick they must be."""
 
 READERS = {
     "test_actions",
+    "test_as_pillow",
     "test_bulk",
     "test_cli",
     "test_container",
     "test_engines",
     "test_golden",
+    "test_lossless",
+    "test_metadata",
+    "test_mixed",
     "test_plugin",
     "test_preview",
+    "test_qt_without_torch",
     "test_range_coder",
-    "test_requests",
     "test_state",
 }
 """Modules with tests for readers and writers without torch; where it is missing, others are not
