@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,8 @@ from pillow_mlic import settings as mlic_settings
 from pillow_mlic.coding.coding import Coding
 from pillow_mlic.coding.decoder import Decoder
 from pillow_mlic.coding.encoder import Encoder
-from pillow_mlic.engines import Needs, devices, engine_for, onnx_graphs
+from pillow_mlic.engines import Needs, devices, engine_for, onnx_graphs, onnx_sessions
+from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.engines.onnx_engine import OnnxEngine
 from pillow_mlic.models.lite_config import LiteConfig
 
@@ -222,6 +224,56 @@ def test_the_engine_of_onnx_runtime_refuses_what_it_cannot_do(pack: packs.Pack) 
     ):
         with pytest.raises(ValueError, match="needs the engine of torch"):
             work()
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Providers of the sessions made: in an ONNX Runtime that says it has one more."""
+    seen: list[list[str]] = []
+    session = onnxruntime.InferenceSession
+
+    class Session:
+        def __init__(self, graph: Path, options: Any, providers: Any, enable_fallback: int) -> None:
+            self.names = [name for name, _ in providers]
+            seen.append(self.names)
+            self.session = session(graph, options, providers=[onnx_sessions.CPU])
+
+        def get_providers(self) -> list[str]:
+            return [name for name in self.names if name != "BrokenExecutionProvider"]
+
+        def run(self, *arguments: Any) -> Any:
+            return self.session.run(*arguments)
+
+    names = ["CUDAExecutionProvider", "BrokenExecutionProvider", onnx_sessions.CPU]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnx_sessions, "_sessions", {})
+    return seen
+
+
+def test_other_providers_run_the_transforms_if_asked_for(
+    pack: packs.Pack, made: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, pixels = OnnxEngine(pack), np.asarray(photograph(64, 64))[None]
+    y = engine.analysis(pixels, 3.0)
+    assert made == [[onnx_sessions.CPU]]
+    monkeypatch.setenv("MLIC_ONNX_PROVIDERS", "CPUExecutionProvider, CUDAExecutionProvider,")
+    assert np.array_equal(OnnxEngine(pack).analysis(pixels, 3.0), y)
+    (tile,) = engine.encode(LatentArrays(y, engine.hyper_analysis(y)), 3.0, None)
+    engine.synthesis(engine.decode([tile.stream.payload], (1, 1), 3.0, None), 3.0)
+    assert made[1:] == [["CUDAExecutionProvider", onnx_sessions.CPU]] * 3  # one for each graph
+
+
+def test_providers_that_are_not_there_are_refused(
+    pack: packs.Pack, made: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLIC_ONNX_PROVIDERS", "ROCMExecutionProvider")
+    sentence = "names 'ROCMExecutionProvider', which this ONNX Runtime does not have; it has CUDA"
+    with pytest.raises(ValueError, match=sentence):
+        engine_for(pack, "cpu")
+    monkeypatch.setenv("MLIC_ONNX_PROVIDERS", "BrokenExecutionProvider")
+    with pytest.raises(ValueError, match="cannot start BrokenExecutionProvider here"):
+        engine_for(pack, "cpu").analysis(np.zeros((1, 64, 64, 3), np.uint8), 3.0)
 
 
 # --- processes ------------------------------------------------------------------------------------
