@@ -32,6 +32,7 @@ if devices.has_torch():
     from pillow_mlic.engines.torch_engine import TorchEngine
 
 ROOT = Path(__file__).resolve().parent.parent
+BUNDLED = sorted((ROOT / "weights").glob("*.safetensors"))
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +97,14 @@ def test_latents_are_the_same_integers(pack: packs.Pack) -> None:
 
 
 @pytest.mark.torch
-def test_transforms_are_close(pack: packs.Pack) -> None:
+@pytest.mark.parametrize("path", [None, *BUNDLED], ids=lambda path: path.stem if path else "small")
+def test_transforms_are_close(pack: packs.Pack, path: Path | None) -> None:
+    if path is not None:
+        pack = packs.load(packs.inspect(path))
     onnx, torch_ = OnnxEngine(pack), TorchEngine(pack, devices.resolve("cpu"))
-    pixels = np.stack([np.asarray(photograph(192, 128, seed)) for seed in (1, 2)])
+    with Image.open(GOLDEN / "photograph.png") as image:
+        crop = np.asarray(image.convert("RGB").crop((64, 64, 192, 128)))
+    pixels = np.stack([crop, np.asarray(photograph(128, 64))])
     y = torch_.analysis(pixels, 2.5)
     assert np.allclose(onnx.analysis(pixels, 2.5), y, atol=1e-4 * np.abs(y).max())
     z = torch_.hyper_analysis(y)
@@ -490,26 +496,30 @@ def test_graphs_name_tensors_of_packs(config: LiteConfig) -> None:
 @pytest.mark.torch
 @pytest.mark.slow
 def test_a_fresh_export_is_equivalent(pack: packs.Pack, tmp_path: Path) -> None:
+    """Of the small network and of the default pack's."""
     pytest.importorskip("onnxscript")
+    default = ROOT / "weights" / f"{packs.DEFAULT_PACK}.safetensors"
+    found = [pack, packs.load(packs.inspect(default))]
+    script = ROOT / "scripts" / "export_graphs.py"
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "export_graphs.py", pack.file.path, "--into", tmp_path],
+        [sys.executable, script, *(each.file.path for each in found), "--into", tmp_path],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    stored = OnnxEngine(pack)
     pixels = np.asarray(photograph(128, 64))[None]
-    y = stored.analysis(pixels, 3.0)
-    fresh = OnnxEngine(pack)
-    fresh._graphs = tmp_path / onnx_graphs.name_of(SMALL)
-    from pillow_mlic.engines import onnx_sessions
-
-    onnx_sessions._sessions.clear()
-    assert np.allclose(fresh.analysis(pixels, 3.0), y, atol=1e-5 * np.abs(y).max())
-    assert np.array_equal(fresh.synthesis(y, 3.0), stored.synthesis(y, 3.0))
-    onnx_sessions._sessions.clear()
+    for each in found:
+        engine = OnnxEngine(each)
+        y = engine.analysis(pixels, 3.0)
+        z, shown = engine.hyper_analysis(y), engine.synthesis(y, 3.0)
+        engine._graphs = tmp_path / engine._graphs.name
+        onnx_sessions._sessions.clear()
+        assert np.allclose(engine.analysis(pixels, 3.0), y, atol=1e-5 * np.abs(y).max())
+        assert np.allclose(engine.hyper_analysis(y), z, atol=1e-5 * np.abs(z).max())
+        assert np.abs(engine.synthesis(y, 3.0).astype(int) - shown).max() <= 1
+        onnx_sessions._sessions.clear()
 
 
 def test_graphs_with_weights_for_others(
@@ -538,7 +548,7 @@ def test_graphs_are_small() -> None:
 
 
 def test_every_bundled_pack_has_graphs() -> None:
-    files = [packs.inspect(path) for path in (ROOT / "weights").glob("*.safetensors")]
+    files = [packs.inspect(path) for path in BUNDLED]
     assert files
     assert all(onnx_graphs.of_pack(file) for file in files)
     names = {onnx_graphs.name_of(LiteConfig.from_dict(file.config)) for file in files}
