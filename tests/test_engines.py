@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -553,6 +554,17 @@ def test_every_bundled_pack_has_graphs() -> None:
     assert all(onnx_graphs.of_pack(file) for file in files)
     names = {onnx_graphs.name_of(LiteConfig.from_dict(file.config)) for file in files}
     assert names == {folder.name for folder in onnx_graphs.FOLDER.iterdir()}, "graphs of no pack"
+
+
+def test_the_page_for_others_says_how_far_networks_see() -> None:
+    page = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \| (\d), (\d), (\d) \| (\d+) \| (\d) \|$", page, re.MULTILINE)
+    said = {pack: row[1:] for row in rows for pack in re.findall(r"`(.*?)`", row[0])}
+    assert said.keys() == {path.stem for path in BUNDLED}
+    for path in BUNDLED:
+        c = LiteConfig.from_dict(packs.inspect(path).config)
+        numbers = (c.depth4, c.depth8, c.depth16, c.halo, c.halo // 16)
+        assert said[path.stem] == tuple(map(str, numbers))
 
 
 @pytest.mark.torch
