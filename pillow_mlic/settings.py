@@ -180,6 +180,13 @@ def engine() -> str | None:
     return name
 
 
+def onnx_providers() -> tuple[str, ...]:
+    """What ONNX Runtime shall run transforms with, first choice first, by the variable
+    MLIC_ONNX_PROVIDERS, in ONNX Runtime's own names; () where nothing was said."""
+    names = os.environ.get("MLIC_ONNX_PROVIDERS", "").split(",")
+    return tuple(name.strip() for name in names if name.strip())
+
+
 def precision() -> str:
     """How pixels are computed when files are opened, one of `PRECISIONS`."""
     return _opening().precision

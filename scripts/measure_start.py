@@ -1,12 +1,16 @@
 """How long a fresh process takes to the pixels of a picture, and how much memory.
 
-    python scripts/measure_start.py PICTURE [--old CHECKOUT] [--rounds 7] [--quality 3]
+    python scripts/measure_start.py PICTURE [--old CHECKOUT] [--rounds 7] [--quality 3] [--commands]
 
 Alternates between this checkout with ONNX Runtime and with torch, both with the default pack, with
 the pack for squared error, AVIF by Pillow and, if given, another checkout (which writes and reads a
 file of its own, with its pack for squared error: it may have no other). A process imports what it
 needs, opens the file and loads the pixels. Prints the medians of CPU and wall seconds of the whole
 process, and its peak memory; then where the milliseconds of one process with ONNX Runtime go.
+
+With --commands what is timed are commands instead, as `python -m pillow_mlic`: info, decode and
+desktop thumbnail, of this checkout with the default pack and with that for squared error, and of
+the other checkout. The file has no preview, so the thumbnail is made of all pixels.
 
 As in an installed package, modules are compiled beforehand: each checkout's bytecode is made by a
 round that does not count, in a folder that is removed afterwards, even where the caller's
@@ -65,13 +69,22 @@ for name, now in names:
 """
 
 
+COMMANDS = (
+    ("info", "{file}"),
+    ("decode", "{file}", "-o", "{out}", "--quiet"),
+    ("desktop", "thumbnail", "{file}", "{out}"),
+)
+
+
 class Way(NamedTuple):
     """One way to a picture."""
 
     name: str
-    code: str
-    file: Path
+    words: list[str]
+    """What Python is called with."""
     environment: dict[str, str]
+    quiet: bool = False
+    """What it prints is of no interest."""
 
 
 class Cost(NamedTuple):
@@ -83,10 +96,12 @@ class Cost(NamedTuple):
     """MiB."""
 
 
-def fresh(code: str, arguments: list[str], environment: dict[str, str]) -> Cost:
-    """Run code in a process of its own."""
+def fresh(words: list[str], environment: dict[str, str], quiet: bool = False) -> Cost:
+    """Run Python with these words, in a process of its own."""
     outer = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], env=outer | environment)
+    outer["PYTHONSAFEPATH"] = "1"  # else the caller's folder would go before another checkout
+    out = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen([sys.executable, *words], env=outer | environment, stdout=out)
     start = time.perf_counter()
     _, status, used = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
@@ -106,28 +121,46 @@ def ways(args: argparse.Namespace, folder: Path) -> list[Way]:
 
     from pillow_mlic.packs.store import DEFAULT_PACK
 
-    def mlic(checkout: Path, name: str, model: str = "mlicv2-lite") -> Path:
+    def mlic(environment: dict[str, str], name: str, model: str = "mlicv2-lite") -> Path:
         file = folder / f"{name}.mlic"
-        environment = {"PYTHONPATH": str(checkout)}
-        if checkout != HERE:
-            environment["MLIC_WEIGHTS"] = str(checkout / "weights")
-        fresh(SAVE, [str(args.picture), str(file), str(args.quality), model], environment)
+        words = ["-c", SAVE, str(args.picture), str(file), str(args.quality), model]
+        fresh(words, environment)
         return file
 
-    file, avif = mlic(HERE, "here", DEFAULT_PACK), folder / "picture.avif"
-    Image.open(args.picture).convert("RGB").save(avif)
+    def load(name: str, file: Path, environment: dict[str, str], code: str = LOAD) -> Way:
+        return Way(name, ["-c", code, str(file)], environment)
+
     here = {"PYTHONPATH": str(HERE)}
-    found = [
-        Way("ONNX Runtime", LOAD, file, {**here, "MLIC_ENGINE": "onnx"}),
-        Way("torch", LOAD, file, {**here, "MLIC_ENGINE": "torch"}),
-        Way("ONNX Runtime, mlicv2-lite", LOAD, mlic(HERE, "error"), here | {"MLIC_ENGINE": "onnx"}),
-        Way("AVIF", LOAD_AVIF, avif, {}),
-    ]
+    with_onnx = here | {"MLIC_ENGINE": "onnx"}
+    file, error = mlic(here, "here", DEFAULT_PACK), mlic(here, "error")
+    others = []
     if args.old:
-        old = args.old.resolve()
-        environment = {"PYTHONPATH": str(old), "MLIC_WEIGHTS": str(old / "weights")}
-        found.append(Way(f"other checkout ({old.name})", LOAD, mlic(old, "old"), environment))
-    return found
+        checkout = args.old.resolve()
+        old = {"PYTHONPATH": str(checkout), "MLIC_WEIGHTS": str(checkout / "weights")}
+        others.append((f"other checkout ({checkout.name})", mlic(old, "old"), old))
+    if args.commands:
+        found = []
+        for command in COMMANDS:
+            found.append(called(command, "ONNX Runtime", file, with_onnx))
+            found.append(called(command, "ONNX Runtime, mlicv2-lite", error, with_onnx))
+            found += [called(command, *other) for other in others]
+        return found
+    avif = folder / "picture.avif"
+    Image.open(args.picture).convert("RGB").save(avif)
+    return [
+        load("ONNX Runtime", file, with_onnx),
+        load("torch", file, here | {"MLIC_ENGINE": "torch"}),
+        load("ONNX Runtime, mlicv2-lite", error, with_onnx),
+        load("AVIF", avif, {}, LOAD_AVIF),
+        *(load(*other) for other in others),
+    ]
+
+
+def called(command: tuple[str, ...], name: str, file: Path, environment: dict[str, str]) -> Way:
+    """A command as a user calls it; what it writes is beside the file."""
+    words = [word.format(file=file, out=file.with_suffix(".png")) for word in command]
+    said = " ".join(word for word in command if word.isalpha())
+    return Way(f"`mlic {said}`, {name}", ["-m", "pillow_mlic", *words], environment, quiet=True)
 
 
 def main() -> None:
@@ -137,6 +170,7 @@ def main() -> None:
     parser.add_argument("--old", type=Path, help="another checkout of this project")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quality", type=float, default=3.0)
+    parser.add_argument("--commands", action="store_true", help="time commands of mlic instead")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         os.environ["PYTHONPYCACHEPREFIX"] = str(Path(name, "bytecode"))
@@ -144,16 +178,18 @@ def main() -> None:
         costs: dict[str, list[Cost]] = {way.name: [] for way in compared}
         for counted in range(args.rounds + 1):
             for way in compared:
-                cost = fresh(way.code, [str(way.file)], way.environment)
+                for picture in Path(name).glob("*.png"):
+                    picture.unlink()  # nothing is there that a command would have to replace
+                cost = fresh(way.words, way.environment, way.quiet)
                 if counted:
                     costs[way.name].append(cost)
-        first = {"PYTHONPATH": str(HERE), "MLIC_ENGINE": "onnx"}
         print("| way | CPU s | wall s | peak MiB |\n|---|---|---|---|")
         for way, found in costs.items():
             cpu, wall, peak = (statistics.median(each) for each in zip(*found, strict=True))
             print(f"| {way} | {cpu:.3f} | {wall:.3f} | {peak:.0f} |")
         sys.stdout.flush()
-        fresh(STAGES, [str(compared[0].file)], first)
+        if not args.commands:
+            fresh(["-c", STAGES, *compared[0].words[2:]], compared[0].environment)
 
 
 if __name__ == "__main__":

@@ -61,15 +61,19 @@ few processes. CONTRIBUTING.md says how quick they must be."""
 
 READERS = {
     "test_actions",
+    "test_as_pillow",
     "test_bulk",
     "test_cli",
     "test_container",
     "test_engines",
     "test_golden",
+    "test_lossless",
+    "test_metadata",
+    "test_mixed",
     "test_plugin",
     "test_preview",
+    "test_qt_without_torch",
     "test_range_coder",
-    "test_requests",
     "test_state",
 }
 """Modules with tests for readers and writers without torch; where it is missing, others are not
@@ -118,8 +122,8 @@ if devices.has_torch():
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No surprises from the caller's settings, nor from weights that the caller has installed."""
-    for name in ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_ENGINE", "MLIC_RANGE_CODER"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("WEIGHTS", "DEVICE", "ENGINE", "ONNX_PROVIDERS", "RANGE_CODER"):
+        monkeypatch.delenv(f"MLIC_{name}", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(GOLDEN / "nothing"))
     monkeypatch.setenv("MLIC_BF16", "0")  # encoders look at the same pixels on every processor
 

@@ -55,7 +55,7 @@ NOT_HERE = {
 
 SLOW = (
     r"^mlic bench speed",  # tests/test_speed.py
-    r"^mlic selftest",  # nine processes; tests/test_portability.py has it in one
+    r"^mlic selftest",  # eleven processes; tests/test_portability.py has it in one
     r"^torchrun",
     r"-m tests\.fuzz",  # tests/test_fuzz.py
     r"-m tests\.(conformance|plain)",  # networks at full width

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,8 @@ from pillow_mlic import settings as mlic_settings
 from pillow_mlic.coding.coding import Coding
 from pillow_mlic.coding.decoder import Decoder
 from pillow_mlic.coding.encoder import Encoder
-from pillow_mlic.engines import Needs, devices, engine_for, onnx_graphs
+from pillow_mlic.engines import Needs, devices, engine_for, onnx_graphs, onnx_sessions
+from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.engines.onnx_engine import OnnxEngine
 from pillow_mlic.models.lite_config import LiteConfig
 
@@ -30,6 +33,7 @@ if devices.has_torch():
     from pillow_mlic.engines.torch_engine import TorchEngine
 
 ROOT = Path(__file__).resolve().parent.parent
+BUNDLED = sorted((ROOT / "weights").glob("*.safetensors"))
 
 
 @pytest.fixture(scope="session")
@@ -94,9 +98,14 @@ def test_latents_are_the_same_integers(pack: packs.Pack) -> None:
 
 
 @pytest.mark.torch
-def test_transforms_are_close(pack: packs.Pack) -> None:
+@pytest.mark.parametrize("path", [None, *BUNDLED], ids=lambda path: path.stem if path else "small")
+def test_transforms_are_close(pack: packs.Pack, path: Path | None) -> None:
+    if path is not None:
+        pack = packs.load(packs.inspect(path))
     onnx, torch_ = OnnxEngine(pack), TorchEngine(pack, devices.resolve("cpu"))
-    pixels = np.stack([np.asarray(photograph(192, 128, seed)) for seed in (1, 2)])
+    with Image.open(GOLDEN / "photograph.png") as image:
+        crop = np.asarray(image.convert("RGB").crop((64, 64, 192, 128)))
+    pixels = np.stack([crop, np.asarray(photograph(128, 64))])
     y = torch_.analysis(pixels, 2.5)
     assert np.allclose(onnx.analysis(pixels, 2.5), y, atol=1e-4 * np.abs(y).max())
     z = torch_.hyper_analysis(y)
@@ -222,6 +231,56 @@ def test_the_engine_of_onnx_runtime_refuses_what_it_cannot_do(pack: packs.Pack) 
     ):
         with pytest.raises(ValueError, match="needs the engine of torch"):
             work()
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Providers of the sessions made: in an ONNX Runtime that says it has one more."""
+    seen: list[list[str]] = []
+    session = onnxruntime.InferenceSession
+
+    class Session:
+        def __init__(self, graph: Path, options: Any, providers: Any, enable_fallback: int) -> None:
+            self.names = [name for name, _ in providers]
+            seen.append(self.names)
+            self.session = session(graph, options, providers=[onnx_sessions.CPU])
+
+        def get_providers(self) -> list[str]:
+            return [name for name in self.names if name != "BrokenExecutionProvider"]
+
+        def run(self, *arguments: Any) -> Any:
+            return self.session.run(*arguments)
+
+    names = ["CUDAExecutionProvider", "BrokenExecutionProvider", onnx_sessions.CPU]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnx_sessions, "_sessions", {})
+    return seen
+
+
+def test_other_providers_run_the_transforms_if_asked_for(
+    pack: packs.Pack, made: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, pixels = OnnxEngine(pack), np.asarray(photograph(64, 64))[None]
+    y = engine.analysis(pixels, 3.0)
+    assert made == [[onnx_sessions.CPU]]
+    monkeypatch.setenv("MLIC_ONNX_PROVIDERS", "CPUExecutionProvider, CUDAExecutionProvider,")
+    assert np.array_equal(OnnxEngine(pack).analysis(pixels, 3.0), y)
+    (tile,) = engine.encode(LatentArrays(y, engine.hyper_analysis(y)), 3.0, None)
+    engine.synthesis(engine.decode([tile.stream.payload], (1, 1), 3.0, None), 3.0)
+    assert made[1:] == [["CUDAExecutionProvider", onnx_sessions.CPU]] * 3  # one for each graph
+
+
+def test_providers_that_are_not_there_are_refused(
+    pack: packs.Pack, made: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLIC_ONNX_PROVIDERS", "ROCMExecutionProvider")
+    sentence = "names 'ROCMExecutionProvider', which this ONNX Runtime does not have; it has CUDA"
+    with pytest.raises(ValueError, match=sentence):
+        engine_for(pack, "cpu")
+    monkeypatch.setenv("MLIC_ONNX_PROVIDERS", "BrokenExecutionProvider")
+    with pytest.raises(ValueError, match="cannot start BrokenExecutionProvider here"):
+        engine_for(pack, "cpu").analysis(np.zeros((1, 64, 64, 3), np.uint8), 3.0)
 
 
 # --- processes ------------------------------------------------------------------------------------
@@ -438,26 +497,30 @@ def test_graphs_name_tensors_of_packs(config: LiteConfig) -> None:
 @pytest.mark.torch
 @pytest.mark.slow
 def test_a_fresh_export_is_equivalent(pack: packs.Pack, tmp_path: Path) -> None:
+    """Of the small network and of the default pack's."""
     pytest.importorskip("onnxscript")
+    default = ROOT / "weights" / f"{packs.DEFAULT_PACK}.safetensors"
+    found = [pack, packs.load(packs.inspect(default))]
+    script = ROOT / "scripts" / "export_graphs.py"
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "export_graphs.py", pack.file.path, "--into", tmp_path],
+        [sys.executable, script, *(each.file.path for each in found), "--into", tmp_path],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    stored = OnnxEngine(pack)
     pixels = np.asarray(photograph(128, 64))[None]
-    y = stored.analysis(pixels, 3.0)
-    fresh = OnnxEngine(pack)
-    fresh._graphs = tmp_path / onnx_graphs.name_of(SMALL)
-    from pillow_mlic.engines import onnx_sessions
-
-    onnx_sessions._sessions.clear()
-    assert np.allclose(fresh.analysis(pixels, 3.0), y, atol=1e-5 * np.abs(y).max())
-    assert np.array_equal(fresh.synthesis(y, 3.0), stored.synthesis(y, 3.0))
-    onnx_sessions._sessions.clear()
+    for each in found:
+        engine = OnnxEngine(each)
+        y = engine.analysis(pixels, 3.0)
+        z, shown = engine.hyper_analysis(y), engine.synthesis(y, 3.0)
+        engine._graphs = tmp_path / engine._graphs.name
+        onnx_sessions._sessions.clear()
+        assert np.allclose(engine.analysis(pixels, 3.0), y, atol=1e-5 * np.abs(y).max())
+        assert np.allclose(engine.hyper_analysis(y), z, atol=1e-5 * np.abs(z).max())
+        assert np.abs(engine.synthesis(y, 3.0).astype(int) - shown).max() <= 1
+        onnx_sessions._sessions.clear()
 
 
 def test_graphs_with_weights_for_others(
@@ -486,11 +549,22 @@ def test_graphs_are_small() -> None:
 
 
 def test_every_bundled_pack_has_graphs() -> None:
-    files = [packs.inspect(path) for path in (ROOT / "weights").glob("*.safetensors")]
+    files = [packs.inspect(path) for path in BUNDLED]
     assert files
     assert all(onnx_graphs.of_pack(file) for file in files)
     names = {onnx_graphs.name_of(LiteConfig.from_dict(file.config)) for file in files}
     assert names == {folder.name for folder in onnx_graphs.FOLDER.iterdir()}, "graphs of no pack"
+
+
+def test_the_page_for_others_says_how_far_networks_see() -> None:
+    page = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \| (\d), (\d), (\d) \| (\d+) \| (\d) \|$", page, re.MULTILINE)
+    said = {pack: row[1:] for row in rows for pack in re.findall(r"`(.*?)`", row[0])}
+    assert said.keys() == {path.stem for path in BUNDLED}
+    for path in BUNDLED:
+        c = LiteConfig.from_dict(packs.inspect(path).config)
+        numbers = (c.depth4, c.depth8, c.depth16, c.halo, c.halo // 16)
+        assert said[path.stem] == tuple(map(str, numbers))
 
 
 @pytest.mark.torch

@@ -12,7 +12,6 @@ import pillow_mlic
 from pillow_mlic import cli, packs
 from pillow_mlic.coding.colours import cheapest, own_colours
 from pillow_mlic.coding.content import look
-from pillow_mlic.diagnostics import bits
 from pillow_mlic.format import container
 from pillow_mlic.format.tiles import TileKind
 from pillow_mlic.models.lambdas import lambda_at
@@ -143,6 +142,7 @@ def test_other_modes(mode: str) -> None:
     assert np.square(gap[:, 256:]).mean() < 4
 
 
+@pytest.mark.torch
 def test_refinement_leaves_lossless_tiles_alone() -> None:
     image = both(256, 128)
     plain, refined = (
@@ -236,7 +236,10 @@ def test_max_bytes_with_lossless_tiles() -> None:
 # Diagnostics
 
 
+@pytest.mark.torch
 def test_bit_map_and_info(mixed: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pillow_mlic.diagnostics import bits
+
     assert 0.9 < bits.bit_map(io.BytesIO(mixed)).sum() / (8 * len(mixed)) < 1.02
     kinds = bits.kind_map(io.BytesIO(mixed))
     assert kinds.shape == (24, 32)

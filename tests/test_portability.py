@@ -1,8 +1,9 @@
 """The portability matrix: every stream decodes to its symbols in every setting of this process.
 
 {float32, float64} x {1, 2 threads} x {oneDNN on, off} x {both memory layouts} x {single tiles,
-three at once} x {scales as they are, moved by half the guard band}. `mlic selftest` runs more, in
-processes of their own.
+three at once} x {scales as they are, moved by half the guard band}; in integers, {written by torch,
+by ONNX Runtime} x {read by torch, by ONNX Runtime}. `mlic selftest` runs more, each in a process of
+its own.
 """
 
 import itertools
@@ -17,9 +18,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from pillow_mlic import cli, packs
-from pillow_mlic.diagnostics import portability
+from pillow_mlic.diagnostics import portability, two_engines
 from pillow_mlic.diagnostics.portability import PortabilitySummary, Setting, SettingOutcome
 from pillow_mlic.engines import torch_walk
+from pillow_mlic.engines.onnx_engine import OnnxEngine
 from pillow_mlic.engines.torch_walk import EXACT_GUARD
 from pillow_mlic.models.layers.conv import Conv2d
 from pillow_mlic.models.layers.planar import planar_memory
@@ -82,6 +84,73 @@ def test_published_networks(tmp_path: Path, name: str) -> None:
     torch.save(small(name).state_dict(), tmp_path / "a.pth")
     pack = packs.load(packs.inspect(import_checkpoint(tmp_path / "a.pth", 0.0067, tmp_path)))
     check(pack, jobs_of(pack, photograph(128, 64), (3.0,)), MATRIX[::3])
+
+
+# The second engine.
+
+BY_ONNX = [setting for setting in portability.SETTINGS if setting.engine == "onnx"]
+BUNDLED = sorted((Path(__file__).parents[1] / "weights").glob("*.safetensors"))
+
+
+def of_both(pack: packs.Pack, image: Image.Image, quality: float) -> dict[str, Any]:
+    """A job as `portability.run` makes it, with the streams of both engines alone."""
+    streams = two_engines.streams(pack, np.asarray(image), quality, 1024, "cpu")
+    sizes = [len(tiles[0]) for tiles in streams.values()]
+    assert list(streams) == ["torch", "onnx"]
+    assert abs(sizes[0] - sizes[1]) <= max(3, 0.001 * sizes[0])
+    coded = {name: tiles[0].hex() for name, tiles in streams.items()}
+    return {
+        "quality": quality,
+        "size": [-(-side // 64) for side in (image.height, image.width)],
+        "integers": coded,
+    }
+
+
+@pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.stem)
+def test_each_engine_reads_what_the_other_wrote(path: Path) -> None:
+    """To the same symbols, or it would be a failure, and to pixels within one level."""
+    pack = packs.load(packs.inspect(path))
+    with Image.open(GOLDEN / "photograph.png") as image:
+        crop = image.convert("RGB").crop((64, 64, 192, 128))
+    jobs = [of_both(pack, crop, quality) for quality in (1.5, 6.0)]
+    for setting in BY_ONNX:
+        outcome = portability.decode_all(setting, pack, jobs)
+        assert (outcome.streams, outcome.failures) == (2, {"integers": 0})
+        assert outcome.levels is not None
+        assert outcome.levels <= 1
+    for job in jobs:
+        (same, other) = (
+            two_engines.engine(name, pack).decode(
+                [bytes.fromhex(stream) for stream in job["integers"].values()],
+                tuple(job["size"]),
+                job["quality"],
+                None,
+            )
+            for name in ("torch", "onnx")
+        )
+        assert np.array_equal(same, other)
+
+
+def test_engines_that_disagree_are_seen(
+    integer_pack_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = packs.load(packs.inspect(integer_pack_file))
+    job = of_both(pack, photograph(70, 50), 3.0)
+    synthesis = OnnxEngine.synthesis
+
+    def lighter(self: OnnxEngine, y_hat: Any, quality: float) -> Any:
+        return synthesis(self, y_hat, quality) // 2 + 64
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OnnxEngine, "synthesis", lighter)
+        outcome = portability.decode_all(BY_ONNX[0], pack, [job])
+    assert outcome.failures["integers"] == 2
+    assert outcome.levels is not None
+    assert outcome.levels > 1
+    broken = bytearray.fromhex(job["integers"]["onnx"])
+    broken[-5] ^= 1
+    job["integers"]["onnx"] = broken.hex()
+    assert portability.decode_all(BY_ONNX[0], pack, [job]).failures["integers"] == 1
 
 
 # The matrix must be able to fail.
@@ -161,7 +230,7 @@ def test_the_command_says_whether_streams_are_portable(
         return portability.decode_all(setting, loaded, json.loads(jobs.read_text()))
 
     monkeypatch.setattr(portability, "_run_setting", here)
-    monkeypatch.setattr(portability, "SETTINGS", portability.SETTINGS[-2:])
+    monkeypatch.setattr(portability, "SETTINGS", portability.SETTINGS[-4:])
     photograph(70, 50).save(tmp_path / "a.png")
     arguments = ["selftest", str(tmp_path), "-q", "2,7", "-o", str(tmp_path / "table.md")]
     assert cli.main(arguments) == 0
@@ -176,12 +245,33 @@ def test_the_command_says_whether_streams_are_portable(
     assert "NOT portable here" in capsys.readouterr().out
 
 
+def test_the_command_tries_the_second_engine(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    integer_pack_file: Path,
+) -> None:
+    def here(setting: Setting, pack: Path, jobs: Path) -> SettingOutcome:
+        loaded = packs.load(packs.inspect(pack))
+        return portability.decode_all(setting, loaded, json.loads(jobs.read_text()))
+
+    monkeypatch.setenv("MLIC_WEIGHTS", str(integer_pack_file))
+    monkeypatch.setattr(portability, "_run_setting", here)
+    photograph(70, 50).save(tmp_path / "a.png")
+    assert cli.main(["selftest", str(tmp_path), "-q", "3", "--only", "engine, 2"]) == 0
+    out = capsys.readouterr().out
+    (row,) = [line for line in out.splitlines() if line.startswith("| ONNX")]
+    assert row.split(" | ")[1:6] == ["1", "0", "-", "-", "-"]
+    assert "The two engines: 0." in out
+    assert cli.main(["selftest", str(tmp_path), "-q", "3", "--only", "abacus"]) == 2
+    assert "has 'abacus' in its name" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_weights")
 def test_every_setting_in_a_process_of_its_own(tmp_path: Path) -> None:
     photograph(70, 50).save(tmp_path / "a.png")
     summary = portability.run([tmp_path / "a.png"], [3.0], "mlicv2-lite", print)
-    assert [o.setting for o in summary.outcomes][: len(portability.SETTINGS)] == [
-        s.name for s in portability.SETTINGS
-    ]
+    here = [s.name for s in portability.SETTINGS if s.engine == "torch"]  # it has no integers
+    assert [o.setting for o in summary.outcomes][: len(here)] == here
     assert all(o.failures["exact"] + o.failures["fast"] == 0 for o in summary.outcomes)

@@ -1,9 +1,11 @@
 """Rules that keep the sources easy to navigate: names, lengths, parameters."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
+from . import conftest
 from .documentation import ROOT
 
 SOURCES = sorted([*ROOT.glob("pillow_mlic/**/*.py"), *ROOT.glob("gui/**/*.py")])
@@ -72,3 +74,16 @@ def test_functions_of_coding_take_few_parameters() -> None:
 def test_the_package_does_not_patch_itself() -> None:
     for source in SOURCES:
         assert "mock" not in source.read_text(encoding="utf-8"), source
+
+
+def test_checks_end_where_one_fails() -> None:
+    """`set -e` does not count a command that stands behind a `!`."""
+    for script in (ROOT / ".ci/run", ROOT / "scripts/check"):
+        text = script.read_text(encoding="utf-8")
+        assert "\nset -euo pipefail\n" in text
+        assert not re.findall(r"^\s*! .*", text, re.MULTILINE), script
+
+
+def test_lists_of_test_modules_name_modules() -> None:
+    modules = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert modules >= conftest.FAST | conftest.READERS

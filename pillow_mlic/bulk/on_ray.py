@@ -24,7 +24,14 @@ MISSING = (
 )
 BLOCK = 8
 """Most jobs of a block, whose records come back together."""
-PASSED_ON = ("MLIC_WEIGHTS", "MLIC_DEVICE", "MLIC_ENGINE", "MLIC_RANGE_CODER", "MLIC_BF16")
+PASSED_ON = (
+    "MLIC_WEIGHTS",
+    "MLIC_DEVICE",
+    "MLIC_ENGINE",
+    "MLIC_ONNX_PROVIDERS",
+    "MLIC_RANGE_CODER",
+    "MLIC_BF16",
+)
 """Environment variables that the actors get from this process."""
 
 

@@ -29,6 +29,12 @@ def add_to(subparsers: Any) -> None:
         help="qualities from 1 to 8, comma-separated; default %(default)s",
     )
     parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_PACK}")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="only settings with TEXT in their names, as in --only ONNX",
+    )
     parser.add_argument("-o", "--output", type=Path, help="write the table to this file, too")
     parser.set_defaults(run=run)
 
@@ -39,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     pictures = [p for p, _ in common.find(args.inputs, common.readable_suffixes())]
     summary = portability.run(
-        pictures, args.quality, args.model, lambda s: print(s, file=sys.stderr)
+        pictures, args.quality, args.model, lambda s: print(s, file=sys.stderr), args.only
     )
     table = portability.table(summary)
     print(table)

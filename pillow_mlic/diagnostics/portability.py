@@ -2,10 +2,11 @@
 
 Pictures are encoded once on every device of this machine. Then each setting decodes all streams in
 a process of its own: other thread counts, without oneDNN, on an older instruction set, in another
-memory layout, several tiles at once, on the GPU, with scales disturbed on purpose. These kinds of
-decoding are counted:
+memory layout, several tiles at once, on the GPU, with scales disturbed on purpose, by the engine of
+ONNX Runtime. These kinds of decoding are counted:
 
-    integers  walk in integers, where the pack carries them (then the default of files)
+    integers  walk in integers, where the pack carries them (then the default of files): of each
+              picture a stream by each engine (`two_engines`)
     exact     guard band 1e-9, walk in float64 (the default of all other files)
     fast      the pack's float32 guard band, walk in float32, without the retry in float64
     naive     no corrections at all, walk in float32, as in other learned codecs
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..format import geometry
+from . import two_engines
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
 KINDS = ("exact", "fast", "naive")
 INTEGERS = "integers"
-"""The kind that only packs with integers have."""
+"""The kind that only packs with integers have, and the only one of ONNX Runtime's engine. A job has
+its streams by the names of the engines that wrote them."""
 SIDE = 2048
 """Side of a tile in pixels; of larger pictures only the first tile is decoded."""
 
@@ -51,13 +54,12 @@ class Setting(NamedTuple):
     noise: float = 0.0
     """How far every scale is moved, up or down at random, as a share of the guard band."""
     device: str = "cpu"
-    engine: str = "torch"
-    """Whose products the walk in integers is made of."""
+    engine: str = two_engines.TORCH
+    """What decodes. Where it is ONNX Runtime's, pixels are made by both and compared."""
 
 
 _MKL = "MKL_ENABLE_INSTRUCTIONS"
-_BLAS = "OPENBLAS_NUM_THREADS"
-_SSE4 = {_BLAS: "2", "OPENBLAS_CORETYPE": "Nehalem"}
+_SSE4 = {"OPENBLAS_CORETYPE": "Nehalem"}
 SETTINGS = (
     Setting("1 thread"),
     Setting("2 threads", threads=2),
@@ -66,8 +68,8 @@ SETTINGS = (
     Setting("torch without AVX", {"ATEN_CPU_CAPABILITY": "default"}),
     Setting("other memory layout, MKL on AVX2", {_MKL: "AVX2"}, other_layout=True),
     Setting("other layout, 2 threads", threads=2, other_layout=True),
-    Setting("ONNX Runtime's engine", {_BLAS: "1"}, engine="onnx"),
-    Setting("ONNX Runtime's engine, 2 threads, BLAS on SSE4", _SSE4, threads=2, engine="onnx"),
+    Setting("ONNX Runtime's engine", engine=two_engines.ONNX),
+    Setting("ONNX Runtime's engine, 2 threads, BLAS on SSE4", _SSE4, 2, engine=two_engines.ONNX),
     Setting("4 tiles at once", batch=4),
     Setting("scales moved by half the guard band", noise=0.5),
 )
@@ -81,7 +83,8 @@ GPU_SETTINGS = (
 class SettingOutcome(NamedTuple):
     """One setting: failures of each kind, mean seconds of entropy decoding a stream, drift.
 
-    `drift` is the largest relative deviation of a float32 scale from the float64 one.
+    `drift` is the largest relative deviation of a float32 scale from the float64 one; `levels` how
+    far the pixels of the two engines are apart, where the setting compares them.
     """
 
     setting: str
@@ -89,6 +92,7 @@ class SettingOutcome(NamedTuple):
     failures: dict[str, int]
     seconds: dict[str, float]
     drift: float
+    levels: int | None = None
 
 
 class PortabilitySummary(NamedTuple):
@@ -101,7 +105,9 @@ class PortabilitySummary(NamedTuple):
     listed_fast: float
     guard_fast: float
     bytes_integers: int | None = None
-    """None where the pack carries no integers."""
+    """By torch's engine; None where the pack carries no integers."""
+    size_gap: float | None = None
+    """The largest difference in size of one picture's streams by the two engines, as a share."""
 
 
 def run(
@@ -109,62 +115,79 @@ def run(
     qualities: Sequence[float],
     model: str | None,
     say: Callable[[str], object],
+    only: str = "",
 ) -> PortabilitySummary:
-    """Encode `pictures` at `qualities` and decode them in every setting."""
+    """Encode `pictures` at `qualities` and decode them in every setting whose name has `only`.
+
+    ValueError where there is no such setting.
+    """
     import torch
 
     from .. import packs
     from ..coding.coding import Coding
     from ..coding.encoder import Encoder
     from ..conversion import read_rgb
-    from ..engines import Needs, engine_for
     from ..engines.torch_walk import EXACT_GUARD
 
     file = packs.find(model)
     pack = packs.load(file)
     gpu = torch.cuda.is_available()
+    engines = two_engines.names(pack)
+    settings = _settings(engines, gpu, only)
     jobs: list[dict[str, Any]] = []
-    kinds: dict[str, float | None] = {"exact": EXACT_GUARD, "fast": file.guard}
-    if pack.integers is not None:
-        kinds[INTEGERS] = None
-    total = dict.fromkeys(kinds, 0)
-    listed = dict.fromkeys(kinds, 0)
+    kinds = {"exact": EXACT_GUARD, "fast": file.guard}
+    total = dict.fromkeys((*kinds, INTEGERS), 0)
+    listed = dict.fromkeys(kinds, 0.0)
+    gaps = [0.0]
     with tempfile.TemporaryDirectory() as folder:
         for path in pictures:
             pixels = np.asarray(read_rgb(path, say))
+            first = geometry.Grid(pixels.shape[1], pixels.shape[0], SIDE).box(0)
+            size = geometry.size(first, geometry.HYPER_LATENT)
             for quality in qualities:
                 for device in ("cpu", "cuda") if gpu else ("cpu",):
                     say(f"encoding {path.name} at quality {quality:g} ({device})")
-                    job: dict[str, Any] = {"quality": quality, "size": _z_size(pixels)}
+                    job: dict[str, Any] = {"quality": quality, "size": size}
                     for kind, guard in kinds.items():
-                        engine = engine_for(pack, device, Needs(floats=guard is not None))
+                        engine = two_engines.engine(two_engines.TORCH, pack, device)
                         coding = Coding(pack, quality, SIDE, guard, engine)
                         tiles = Encoder(coding).encode(pixels).payloads
                         job[kind] = tiles[0].hex()
                         total[kind] += sum(map(len, tiles))
-                        listed[kind] += 0 if guard is None else _listed(tiles[0])
+                        listed[kind] += _listed(tiles[0])
+                    if engines:
+                        streams = two_engines.streams(pack, pixels, quality, SIDE, device)
+                        job[INTEGERS] = {name: tiles[0].hex() for name, tiles in streams.items()}
+                        sizes = [sum(map(len, tiles)) for tiles in streams.values()]
+                        total[INTEGERS] += sizes[0]
+                        gaps.append(abs(sizes[-1] / sizes[0] - 1))
                     jobs.append(job)
         (Path(folder) / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
         outcomes = []
-        for setting in (*SETTINGS, *(GPU_SETTINGS if gpu else ())):
+        for setting in settings:
             say(f"decoding: {setting.name}")
             outcomes.append(_run_setting(setting, file.path, Path(folder) / "jobs.json"))
-    count = len(jobs)
     return PortabilitySummary(
         outcomes,
         total["exact"],
         total["fast"],
-        listed["exact"] / count,
-        listed["fast"] / count,
+        listed["exact"] / len(jobs),
+        listed["fast"] / len(jobs),
         file.guard,
-        total.get(INTEGERS),
+        total[INTEGERS] if engines else None,
+        max(gaps) if two_engines.ONNX in engines else None,
     )
 
 
-def _z_size(pixels: Any) -> tuple[int, int]:
-    """Hyper latents of the first tile of a picture."""
-    height, width = pixels.shape[:2]
-    return geometry.size(geometry.Grid(width, height, SIDE).box(0), geometry.HYPER_LATENT)
+def _settings(engines: Sequence[str], gpu: bool, only: str) -> list[Setting]:
+    """The settings that a pack whose `engines` these are, and this machine, can be tried in."""
+    every = (*SETTINGS, *(GPU_SETTINGS if gpu else ()))
+    possible = [s for s in every if s.engine in (two_engines.TORCH, *engines)]
+    found = [setting for setting in possible if only in setting.name]
+    if not found:
+        msg = f"no setting for these weights has {only!r} in its name"
+        raise ValueError(msg)
+    return found
 
 
 def _listed(tile: bytes) -> int:
@@ -191,14 +214,6 @@ def _run_setting(setting: Setting, pack: Path, jobs: Path) -> SettingOutcome:
     return SettingOutcome(**json.loads(done.stdout))
 
 
-def _worker(options: dict[str, Any], jobs_file: Path) -> SettingOutcome:
-    """The child process."""
-    from .. import packs
-
-    pack = packs.load(packs.inspect(Path(os.environ["MLIC_WEIGHTS"])))
-    return decode_all(Setting(**options), pack, json.loads(jobs_file.read_text(encoding="utf-8")))
-
-
 def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -> SettingOutcome:
     """Decode every stream in every kind, in this process, and count failures."""
     import torch
@@ -207,47 +222,58 @@ def decode_all(setting: Setting, pack: "Pack", jobs: Sequence[dict[str, Any]]) -
     from ..errors import DecodeError
 
     device = torch.device(setting.device)
-    kinds = [*KINDS, *(kind for kind in (INTEGERS,) if kind in jobs[0])]
+    by_onnx = setting.engine == two_engines.ONNX
+    kinds = [*(() if by_onnx else KINDS), *(kind for kind in (INTEGERS,) if kind in jobs[0])]
     failures = dict.fromkeys(kinds, 0)
     seconds = dict.fromkeys(kinds, 0.0)
-    drift = 0.0
+    drift, levels = 0.0, 0
     with _set_up(setting, device):
         for job in jobs:
             for kind in kinds:
                 decode = _decoder(kind, setting, pack, device)
                 start = time.perf_counter()
+                decoded: Sequence[Any] = ()
                 try:
-                    decode(job)
+                    decoded = decode(job)
                 except (SymbolMismatchError, DecodeError):
                     failures[kind] += 1
                 seconds[kind] += time.perf_counter() - start
-            drift = max(drift, _drift(pack, job, device))
+                for y_hat in decoded if by_onnx else []:
+                    apart = two_engines.levels_apart(pack, y_hat, job["quality"])
+                    failures[kind] += apart > two_engines.MOST_LEVELS
+                    levels = max(levels, apart)
+            if not by_onnx:
+                drift = max(drift, _drift(pack, job, device))
     mean = {kind: value / len(jobs) / setting.batch for kind, value in seconds.items()}
-    return SettingOutcome(setting.name, len(jobs), failures, mean, drift)
+    if INTEGERS in mean:
+        mean[INTEGERS] /= len(jobs[0][INTEGERS])
+    return SettingOutcome(
+        setting.name, len(jobs), failures, mean, drift, levels if by_onnx else None
+    )
 
 
 def _decoder(
     kind: str, setting: Setting, pack: "Pack", device: "torch.device"
-) -> "Callable[[dict[str, Any]], object]":
-    """What decodes a job's stream of this kind; one of the two errors if it fails."""
-    from ..engines import integer_walk, torch_integers
+) -> "Callable[[dict[str, Any]], Sequence[Any]]":
+    """What decodes a job's streams of this kind; one of the two errors if it fails."""
     from ..engines.torch_walk import EXACT_GUARD, walk
 
     name = "exact" if kind == "naive" else kind
 
-    def tiles(job: dict[str, Any]) -> list[bytes]:
-        return [bytes.fromhex(job[name])] * setting.batch
+    def tiles(stream: str) -> list[bytes]:
+        return [bytes.fromhex(stream)] * setting.batch
 
     if kind == INTEGERS:  # they are what they are: there is nothing to disturb
-        product = np.matmul if setting.engine == "onnx" else torch_integers.product
-        return lambda job: integer_walk.decode(
-            tiles(job), pack, job["quality"], tuple(job["size"]), None, product
-        )
+        engine = two_engines.engine(setting.engine, pack, device)
+        return lambda job: [
+            engine.decode(tiles(stream), tuple(job["size"]), job["quality"], None)
+            for stream in job[INTEGERS].values()
+        ]
     exact = kind == "exact"
     disturbed = _disturbed(setting.noise * (EXACT_GUARD if exact else pack.file.guard))
-    return lambda job: walk(
-        tiles(job), pack, job["quality"], tuple(job["size"]), exact, device, disturbed
-    )
+    return lambda job: [
+        walk(tiles(job[name]), pack, job["quality"], tuple(job["size"]), exact, device, disturbed)
+    ]
 
 
 @contextlib.contextmanager
@@ -255,12 +281,14 @@ def _set_up(setting: Setting, device: "torch.device") -> Iterator[None]:
     """Threads, libraries and memory layout as the setting says."""
     import torch
 
+    from .. import settings
     from ..engines.arithmetic import plain_arithmetic
     from ..models.defaults import threads
     from ..models.layers.planar import planar_memory
 
     with (
         threads(setting.threads),
+        settings.changed(threads=setting.threads),  # those of ONNX Runtime
         torch.backends.mkldnn.flags(enabled=setting.onednn),
         plain_arithmetic(device),
         planar_memory() if setting.other_layout else contextlib.nullcontext(),
@@ -330,6 +358,7 @@ def _disturbed(amplitude: float) -> "type[DecodingCoder]":
 def table(summary: PortabilitySummary) -> str:
     """The matrix as Markdown."""
     whole = summary.bytes_integers is not None
+    shown = ((INTEGERS,) if whole else ()) + KINDS
     first, last = ("integers: failures | ", "integers s | ") if whole else ("", "")
     lines = [
         f"| decoder | streams | {first}exact: failures | fast: failures "
@@ -338,9 +367,10 @@ def table(summary: PortabilitySummary) -> str:
         "|---" * (10 if whole else 8) + "|",
     ]
     for o in summary.outcomes:
-        failures = [o.failures[kind] for kind in ((INTEGERS,) if whole else ()) + KINDS]
-        seconds = [o.seconds[k] for k in ((INTEGERS,) if whole else ()) + KINDS[:2]]
-        cells = [o.setting, o.streams, *failures, *(f"{s:.3f}" for s in seconds), f"{o.drift:.1e}"]
+        failures = [o.failures.get(kind, "-") for kind in shown]
+        seconds = [f"{o.seconds[k]:.3f}" if k in o.seconds else "-" for k in shown[:-1]]
+        drift = f"{o.drift:.1e}" if "fast" in o.failures else "-"
+        cells = [o.setting, o.streams, *failures, *seconds, drift]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     extra = summary.bytes_fast / summary.bytes_exact - 1
     lines += [
@@ -351,8 +381,16 @@ def table(summary: PortabilitySummary) -> str:
     if summary.bytes_integers is not None:
         change = summary.bytes_integers / summary.bytes_exact - 1
         lines[-1] += f" Integers: none listed, {change:+.3%} bytes."
+    levels = [o.levels for o in summary.outcomes if o.levels is not None]
+    if summary.size_gap is not None and levels:
+        lines[-1] += f" The two engines: {summary.size_gap:.3%} apart in size of a file at most, "
+        lines[-1] += f"{max(levels)} in levels of pixels."
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(json.dumps(_worker(json.loads(sys.argv[1]), Path(sys.argv[2]))._asdict()))
+    from .. import packs
+
+    found = packs.load(packs.inspect(Path(os.environ["MLIC_WEIGHTS"])))
+    options, coded = json.loads(sys.argv[1]), json.loads(Path(sys.argv[2]).read_bytes())
+    print(json.dumps(decode_all(Setting(**options), found, coded)._asdict()))

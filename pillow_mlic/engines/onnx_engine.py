@@ -1,6 +1,7 @@
 """The engine for the bundled packs on a CPU, without torch: transforms by ONNX Runtime.
 
-The entropy part is in integers, in NumPy. Its products are small: one thread is faster than two,
+MLIC_ONNX_PROVIDERS may name other devices for them; callers see no difference. The entropy part is
+in integers, in NumPy, always on the CPU. Its products are small: one thread is faster than two,
 which wait for each other. What needs gradients is left to torch.
 """
 
@@ -39,6 +40,7 @@ class OnnxEngine:
         if graphs is None or pack.integers is None:
             msg = f"ONNX Runtime cannot run the network of the weights {pack.file.name}"
             raise ValueError(msg)
+        onnx_sessions.providers()  # says it now if one is not there
         self._pack = pack
         self._graphs = graphs
         self._config = LiteConfig.from_dict(pack.file.config)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import process
+from .. import process, settings
 from ..errors import WeightsError
 from ..packs import Pack
 from .base import NO_MEMORY
@@ -28,13 +28,33 @@ import onnxruntime
 
 _ERROR = 3
 """The least that is logged."""
+CPU = "CPUExecutionProvider"
+OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+"""Of providers that would compute with fewer digits (docs/portability.md)."""
+
+
+def providers() -> tuple[str, ...]:
+    """What sessions run on, first choice first; the CPU is always the last.
+
+    ValueError where the variable MLIC_ONNX_PROVIDERS names one that this ONNX Runtime lacks.
+    """
+    there = onnxruntime.get_available_providers()
+    wanted = settings.onnx_providers()
+    for name in wanted:
+        if name not in there:
+            msg = (
+                f"MLIC_ONNX_PROVIDERS names {name!r}, which this ONNX Runtime does not have; "
+                f"it has {', '.join(there)}"
+            )
+            raise ValueError(msg)
+    return (*dict.fromkeys(name for name in wanted if name != CPU), CPU)
 
 
 class Sessions:
     """The sessions of one pack."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, int], Any] = {}
+        self._made: dict[tuple[str, int, tuple[str, ...]], Any] = {}
         self._lock = threading.Lock()
 
     def run(
@@ -46,7 +66,7 @@ class Sessions:
         """
         with _memory_errors():
             with self._lock:
-                key = (graph.stem, threads)
+                key = (graph.stem, threads, providers())
                 if key not in self._made:
                     self._made[key] = _session(pack, graph, threads)
                 session = self._made[key]
@@ -93,14 +113,27 @@ def _session(pack: Pack, graph: Path, threads: int) -> Any:
     }
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
     options.add_external_initializers(list(arrays), values)
+    names = providers()
+    with_options = [(name, OPTIONS.get(name, {})) for name in names]
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        # Without its fallback, which would print to the standard output.
+        session = onnxruntime.InferenceSession(
+            graph, options, providers=with_options, enable_fallback=0
+        )
     except _errors() as error:
         if _tells_of_memory(error):
             raise
+        if len(names) > 1:
+            msg = f"ONNX Runtime cannot run {graph.stem} on {', '.join(names)}: {error}"
+            raise ValueError(msg) from error
         # A tensor is missing, or its shape is another.
         msg = f"{pack.file.path} is a damaged weight pack: {error}"
         raise WeightsError(msg) from error
+    # It was built for these, but a library or a device may be missing.
+    if missing := [name for name in names if name not in session.get_providers()]:
+        msg = f"ONNX Runtime cannot start {', '.join(missing)} here (MLIC_ONNX_PROVIDERS)"
+        raise ValueError(msg)
+    return session
 
 
 @functools.cache
