@@ -1,14 +1,34 @@
-"""What belongs to the whole process: locks, and state that is changed for a while.
+"""What belongs to the whole process: locks, state that is changed for a while, NumPy's threads.
 
-Both hold in the child of a fork, where of all threads only the one that forked goes on.
+Locks and state hold in the child of a fork, where of all threads only the one that forked goes on.
 """
 
+import importlib
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
+
+_PATIENCE = "OPENBLAS_THREAD_TIMEOUT"
+
+
+def load_numpy() -> None:
+    """Import NumPy, if nobody has yet, with threads that sleep soon.
+
+    Those of its OpenBLAS look for work for 2^28 cycles, a tenth of a second, from the moment that
+    it is loaded: a fifth of the time that a fresh process takes for a picture. 2^20 are enough for
+    products one after the other. Who says in the environment how long they do is heeded.
+    """
+    if "numpy" in sys.modules or _PATIENCE in os.environ:
+        return
+    os.environ[_PATIENCE] = "20"
+    try:
+        importlib.import_module("numpy")
+    finally:
+        os.environ.pop(_PATIENCE, None)
 
 
 class Renewed(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from PIL import Image, ImageFile
 
-from . import settings
+from . import process, settings
 from .coding.lossless import LosslessDecoder
 from .coding.picture import to_mode
 from .engines import Needs, devices, engine_for
@@ -158,6 +158,7 @@ def _coding(header: container.Header, device: str | None) -> "Coding":
 
     UnsupportedError where it has something that this version cannot decode.
     """
+    process.load_numpy()  # before a module below does
     from . import packs
     from .coding.coding import Coding
 

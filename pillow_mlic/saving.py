@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image
 
-from . import models
+from . import models, process
 from .coding import lossless
 from .coding.goals import CodedFile, OutOfReachError, Target, find
 from .coding.picture import PixelSource, native_mode, to_mode
@@ -131,6 +131,7 @@ class Prepared:
 
 def prepare(image: Image.Image, options: dict[str, Any]) -> Prepared:
     """Check the options of `save` and bring the picture into the form that is coded."""
+    process.load_numpy()  # before a module below does
     from .coding.content import look
 
     settings = SaveSettings.of(options)

@@ -49,7 +49,8 @@ from PIL import Image
 lap("import pillow_mlic")
 image = Image.open(sys.argv[1])
 lap("open")
-import numpy
+from pillow_mlic import process
+process.load_numpy()
 lap("import numpy")
 import onnxruntime
 lap("import onnxruntime")

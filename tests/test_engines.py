@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pillow_mlic.coding.encoder import Encoder
 from pillow_mlic.engines import Needs, devices, engine_for, onnx_graphs, onnx_sessions
 from pillow_mlic.engines.base import LatentArrays
 from pillow_mlic.engines.onnx_engine import OnnxEngine
+from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.lite_config import LiteConfig
 
 from .conftest import GOLDEN, SMALL, photograph
@@ -460,6 +462,48 @@ def test_nothing_is_reported_to_anyone(integer_pack_file: Path, folder: Path) ->
         """,
     )
     assert out == "1\n"
+
+
+def test_a_session_is_made_beside_other_work(pack: packs.Pack) -> None:
+    """With more than one thread; what fails there is heard by who needs it."""
+    sessions = onnx_sessions.Sessions()
+    engine = engine_for(pack, "cpu")
+    assert isinstance(engine, OnnxEngine)
+    graph = engine._graph("synthesis")
+    sessions.begin(pack, graph, 1)
+    assert not sessions._made
+    before = set(threading.enumerate())
+    sessions.begin(pack, graph, 2)
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    (made,) = sessions._made.values()
+    assert sessions._session(pack, graph, 2) is made
+    nowhere = graph.with_name("none.onnx")
+    sessions.begin(pack, nowhere, 2)
+    with pytest.raises(WeightsError):
+        sessions.run(pack, nowhere, 2, {})
+
+
+@pytest.mark.parametrize("said", [None, "26"])
+def test_threads_of_numpy_sleep_soon(said: str | None) -> None:
+    """Unless the environment says how soon; it is as before afterwards."""
+    code = """
+import os, sys
+from pillow_mlic import process
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "numpy":
+            print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+sys.meta_path.insert(0, Watch())
+process.load_numpy()
+import numpy
+print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+"""
+    environ = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
+    environ |= {} if said is None else {"OPENBLAS_THREAD_TIMEOUT": said}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [said or "20", str(said)]
 
 
 def test_many_threads_at_once(pack: packs.Pack, integer_pack_file: Path) -> None:

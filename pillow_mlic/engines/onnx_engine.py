@@ -6,6 +6,7 @@ which wait for each other. What needs gradients is left to torch.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -76,9 +77,17 @@ class OnnxEngine:
         return cast(Pixels, found)
 
     def _run(self, step: str, **inputs: NDArray[Any]) -> NDArray[Any]:
-        graph = self._graphs / f"{step}.onnx"
-        sessions = onnx_sessions.of_pack(self._pack)
-        return sessions.run(self._pack, graph, devices.threads(), inputs)
+        return self._sessions.run(self._pack, self._graph(step), devices.threads(), inputs)
+
+    def _begin(self, step: str) -> None:
+        self._sessions.begin(self._pack, self._graph(step), devices.threads())
+
+    def _graph(self, step: str) -> Path:
+        return self._graphs / f"{step}.onnx"
+
+    @property
+    def _sessions(self) -> onnx_sessions.Sessions:
+        return onnx_sessions.of_pack(self._pack)
 
     # ---- the entropy part --------------------------------------------------------------------
 
@@ -107,6 +116,7 @@ class OnnxEngine:
         """See base.Engine; in integers."""
         if guard is not None:
             _needs_torch()
+        self._begin("synthesis")  # which will show what is decoded here
         with devices.blas_threads(1):
             return integer_walk.decode(payloads, self._pack, quality, z_size, texture)
 

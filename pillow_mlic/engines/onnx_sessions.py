@@ -4,12 +4,12 @@ A session belongs to a process and a number of threads. Its threads sleep betwee
 fork the child makes its own: the parent's threads are not there.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,15 @@ def providers() -> tuple[str, ...]:
     return (*dict.fromkeys(name for name in wanted if name != CPU), CPU)
 
 
+_Key = tuple[str, int, tuple[str, ...]]
+"""Name of the graph, threads, providers."""
+
+
 class Sessions:
     """The sessions of one pack."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, int, tuple[str, ...]], Any] = {}
+        self._made: dict[_Key, Any] = {}
         self._lock = threading.Lock()
 
     def run(
@@ -65,13 +69,31 @@ class Sessions:
         MemoryError where memory does not suffice.
         """
         with _memory_errors():
-            with self._lock:
-                key = (graph.stem, threads, providers())
-                if key not in self._made:
-                    self._made[key] = _session(pack, graph, threads)
-                session = self._made[key]
-            (found,) = session.run(None, inputs)
+            (found,) = self._session(pack, graph, threads).run(None, inputs)
         return found
+
+    def begin(self, pack: Pack, graph: Path, threads: int) -> None:
+        """Make the session of a graph beside what the caller does before it runs the graph.
+
+        With one thread nothing is done beside anything.
+        """
+        if threads > 1 and self._key(graph, threads) not in self._made:
+            threading.Thread(target=self._try, args=(pack, graph, threads)).start()
+
+    def _try(self, pack: Pack, graph: Path, threads: int) -> None:
+        with contextlib.suppress(Exception):  # whoever needs it makes it again, and hears why not
+            self._session(pack, graph, threads)
+
+    def _session(self, pack: Pack, graph: Path, threads: int) -> Any:
+        key = self._key(graph, threads)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = _session(pack, graph, threads)
+            return self._made[key]
+
+    @staticmethod
+    def _key(graph: Path, threads: int) -> _Key:
+        return graph.stem, threads, providers()
 
     def leave(self) -> None:
         """In the child of a fork: let nobody end the sessions, which would wait for threads that
@@ -148,7 +170,7 @@ def _tells_of_memory(error: Exception) -> bool:
     return "bad_alloc" in text or "failed to allocate" in text
 
 
-@contextmanager
+@contextlib.contextmanager
 def _memory_errors() -> Iterator[None]:
     """The library's errors for want of memory as MemoryError."""
     try:
