@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from PIL import Image, UnidentifiedImageError
 
-from pillow_mlic import settings
+from pillow_mlic import process
 
 from .progress import Stage
 
@@ -251,7 +251,7 @@ class _Desk:
 def serve(line: Connection, environ: Mapping[str, str]) -> None:
     """The process: does what comes in over `line` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the window
-    settings.wait_asleep()
+    process.wait_asleep()
     os.environ.update(environ)
     # No warnings of large pictures; beyond twice the limit there is an error anyway.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)

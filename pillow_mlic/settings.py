@@ -151,14 +151,6 @@ def device() -> str | None:
     return _device or os.environ.get("MLIC_DEVICE")
 
 
-def wait_asleep() -> None:
-    """In a process of our own, before torch is loaded: let its threads sleep while they wait.
-
-    They would spin. Where other programs want the cores, too, that makes coding ten times slower.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
 def threads() -> int | None:
     """CPU threads that coding uses, if a number was chosen."""
     return _opening().threads

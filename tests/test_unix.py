@@ -243,7 +243,7 @@ def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.extend(map(signal.getsignal, (signal.SIGHUP, signal.SIGTERM)))
         return 0
 
-    monkeypatch.setattr(cli.models, "run", look)
+    monkeypatch.setattr("pillow_mlic.cli.models.run", look)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:
         assert mlic("models") == 0

@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import importlib
 import io
 import signal
 import sys
@@ -11,47 +12,31 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from .. import settings
+from .. import process
 from ..version import __version__
-from . import (
-    attention,
-    batch,
-    bench,
-    compare,
-    completion,
-    cost,
-    demo,
-    desktop,
-    files,
-    info,
-    models,
-    selftest,
-    skip,
-    speed,
-    train,
-    view,
-    weights,
-)
 
-COMMANDS = (
-    files,
-    batch,
-    info,
-    view,
-    compare,
-    demo,
-    bench,
-    cost,
-    skip,
-    speed,
-    selftest,
-    attention,
-    models,
-    weights,
-    train,
-    desktop,
-    completion,
-)
+COMMANDS = {
+    "encode": "files",
+    "decode": "files",
+    "batch": "batch",
+    "info": "info",
+    "view": "view",
+    "compare": "compare",
+    "demo": "demo",
+    "bench": "bench",
+    "bench cost": "cost",
+    "bench skip": "skip",
+    "bench speed": "speed",
+    "selftest": "selftest",
+    "attention": "attention",
+    "models": "models",
+    "weights": "weights",
+    "train": "train",
+    "desktop": "desktop",
+    "completion": "completion",
+}
+"""Commands and their modules, of which one is imported where one is called: `mlic info` needs no
+NumPy."""
 SECOND_WORDS = {"bench": ("cost", "skip", "speed")}
 """Commands of two words; the first one alone is a command, too, and takes names of files."""
 ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -59,25 +44,29 @@ ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all subcommands."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all subcommands, or, where it is known, of the one that is called."""
     parser = argparse.ArgumentParser(
         prog="mlic", description="Learned image compression: photographs to .mlic files and back."
     )
     parser.add_argument("--version", action="version", version=f"pillow-mlic {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_to(subparsers)
+    modules = COMMANDS.values() if command not in COMMANDS else [COMMANDS[command]]
+    for name in dict.fromkeys(modules):
+        importlib.import_module(f".{name}", __package__).add_to(subparsers)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; -> 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
-    args = build_parser().parse_args(join_words(sys.argv[1:] if argv is None else argv))
     if argv is None:
-        settings.wait_asleep()
-        if args.command == "train":
-            train.keep_memory()
+        process.wait_asleep()
+    words = join_words(sys.argv[1:] if argv is None else argv)
+    args = build_parser(words[0] if words else None).parse_args(words)
+    if argv is None and args.command == "train":
+        from .train import keep_memory
+
+        keep_memory()
     try:
         with _any_name_printed(), _ended_tidily(args.command):
             return int(args.run(args))

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from .. import packs, save_settings
+from .. import save_settings
 from ..conversion import InputFile, output_of
 from ..conversion import find as find
 from ..files import bytes_text as bytes_text
@@ -66,6 +66,8 @@ def add_quality(group: Any) -> None:
 
 def add_encoding(parser: argparse.ArgumentParser) -> None:
     """The other options of encoding."""
+    from .. import packs
+
     parser.add_argument("--model", help=f"model or weight pack; default {packs.DEFAULT_PACK}")
     parser.add_argument(
         "--strip",
