@@ -200,6 +200,14 @@ def test_files_of_merged_colours_do_not_claim_to_be_exact() -> None:
     assert flat.getpixel((5, 5)) == (0, 128, 128)
 
 
+@pytest.mark.parametrize("quality", [2, 5, 8])
+def test_never_lossy_and_larger_than_without_loss(quality: int) -> None:
+    """Whatever is drawn, and on whatever ground."""
+    for image in (page(300, 200), icon(200), icon(48), page(300, 200).convert("1")):
+        exact = saved(image, lossless=True)
+        assert len(saved(image, quality=quality, optimize=False)) <= len(exact)
+
+
 def test_a_given_side_is_kept() -> None:
     for side in (64, 1024):
         assert opened(saved(both(256, 256), tile=side, optimize=False))._header.tile_size == side

@@ -6,6 +6,7 @@ Only there lossless tiles are tried, so photographs lose no time.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..format.geometry import Box, pieces
@@ -20,6 +21,10 @@ no cell has more than 0.66; text has 0.8 and more, drawings with flat areas abou
 COLOURS = 8
 """... or if its rows have no more colours than this, as dithered pictures do. In cells with few
 pixels as many as one for 16 pixels."""
+SMALL = 0.08
+"""In a picture no larger than a cell so many pixels equal a neighbour, or there is transparency, if
+it may be an icon: smooth edges take a large part of it. Photographs that were made so small have
+0.03 in the middle."""
 PALETTE = 256
 """A picture with no more colours is tried whatever its cells have; counting those of a photograph
 ends after a few rows."""
@@ -50,32 +55,43 @@ class DrawnParts(NamedTuple):
 
 
 def look(image: Image.Image) -> DrawnParts:
-    """The content of a picture in a mode of the format; alpha does not count."""
+    """The content of a picture in a mode of the format; of alpha it counts whether there is any."""
+    clear = image.mode.endswith("A") and image.getchannel("A").getextrema() != (255, 255)
     image = image.convert(image.mode.removesuffix("A"))
     width, height = image.size
     drawn = np.zeros((-(-height // CELL), -(-width // CELL)), bool)
-    if _is_cheap_to_try(image):
+    if _has_few_colours(image) or _may_be_icon(image, clear):
         drawn[:] = True
         return DrawnParts(image, drawn)
     for top in range(0, height, CELL):
         strip = np.asarray(image.crop((0, top, width, min(top + CELL, height))))
         rows = strip[:: max(1, len(strip) // ROWS)]
-        values = rows.reshape(*rows.shape[:2], -1).astype(np.uint32)
-        values = values @ np.array([1, 1 << 8, 1 << 16][: values.shape[-1]], np.uint32)
+        values = _numbered(rows)
         for left, _, right, _ in pieces((0, 0, width, 1), CELL):
             drawn[top // CELL, left // CELL] = _is_drawn(values[:, left:right])
     return DrawnParts(image, drawn)
 
 
-def _is_cheap_to_try(image: Image.Image) -> bool:
-    """Whether a picture is as small as an icon, or has as few colours as a palette."""
-    width, height = image.size
-    return width * height <= CELL * CELL or (
-        image.mode == "RGB" and image.getcolors(PALETTE) is not None
-    )
+def _has_few_colours(image: Image.Image) -> bool:
+    return image.mode == "RGB" and image.getcolors(PALETTE) is not None
 
 
-def _is_drawn(values: "np.ndarray[tuple[int, ...], np.dtype[np.uint32]]") -> bool:
+def _may_be_icon(image: Image.Image, clear: bool) -> bool:
+    """Whether a picture is as small as an icon and has flat parts, or is `clear` in some."""
+    if image.width * image.height > CELL * CELL:
+        return False
+    values = _numbered(np.asarray(image))
+    down, right = values[1:] == values[:-1], values[:, 1:] == values[:, :-1]
+    return clear or int(down.sum() + right.sum()) >= SMALL * (down.size + right.size)
+
+
+def _numbered(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """One number for each colour: (h, w) of grey or (h, w, 3) -> (h, w)."""
+    values = pixels.reshape(*pixels.shape[:2], -1).astype(np.uint32)
+    return values @ np.array([1, 1 << 8, 1 << 16][: values.shape[-1]], np.uint32)
+
+
+def _is_drawn(values: NDArray[np.uint32]) -> bool:
     """By one number a pixel, (h, w), of a cell's rows."""
     same = values[:, 1:] == values[:, :-1]
     return bool(same.size and same.mean() >= SAME) or (
