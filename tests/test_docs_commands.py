@@ -46,6 +46,7 @@ NOT_HERE = {
     r"scripts/reproduce\.py": "hours of the other commands; tests/test_docs.py checks its steps",
     r"scripts/measure_batch\.py": "it compares whole runs, with Ray; tests/test_bulk.py does that",
     r"scripts/compare_speed\.py": "it wants a checkout of an earlier version",
+    r"scripts/measure_start\.py": "it wants a checkout of an earlier version",
     r"scripts/check_gpu\.py": "it wants a GPU; tests/test_check_gpu.py has an emulated one",
     r"scripts/measure_viewer\.py": "it wants Xvfb, and a machine that does nothing else",
     r"scripts/walk_viewer\.py": "it wants Xvfb and minutes; it checks what it does by itself",
@@ -132,7 +133,7 @@ QUICK = {
 def things(tmp_path_factory: pytest.TempPathFactory, small_pack_file: Path) -> Path:
     """What pages take for granted: pictures, packs and checkpoints, all of them small."""
     folder = tmp_path_factory.mktemp("things")
-    picture = photograph(96, 80).filter(ImageFilter.GaussianBlur(0.5))
+    picture = photograph(144, 120).filter(ImageFilter.GaussianBlur(0.5))
     for name in (
         *("photo.jpg", "holiday/beach.jpg", "holiday/hill/hut.png", "photos/in/two.tif"),
         *("kodak/kodim01.png", "valid/v01.png", "unseen/three.png", "standin/picture.png"),

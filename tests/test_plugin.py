@@ -31,9 +31,9 @@ def psnr(a: Image.Image, b: Image.Image) -> float:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_native_modes_come_back(mode: str) -> None:
-    image = photograph(150, 90).convert(mode)
+    image = photograph(200, 90).convert(mode)
     if mode.endswith("A"):
-        image.putalpha(photograph(150, 90, seed=5).convert("L"))
+        image.putalpha(photograph(200, 90, seed=5).convert("L"))
     again = Image.open(saved(image, quality=8))
     assert again.mode == mode
     assert again.size == image.size
@@ -94,7 +94,7 @@ def test_bad_quality_is_a_value_error(quality: object) -> None:
 
 
 def test_quality_comes_back_in_info() -> None:
-    image = Image.open(saved(photograph(8, 8), quality=3.7))
+    image = Image.open(saved(photograph(40, 30), quality=3.7))
     assert image.info["quality"] == pytest.approx(3.7, abs=1e-3)
     assert image.info["model"] == "mlicv2-lite"
     assert image.info["bpp"] > 0

@@ -46,8 +46,8 @@ def test_every_slice_of_the_bundled_model_brings_it_nearer() -> None:
 
 
 def test_tiles_regions_and_transparency(small_weights: Path) -> None:
-    image = photograph(150, 90).convert("RGBA")
-    image.putalpha(photograph(150, 90, seed=5).convert("L"))
+    image = photograph(200, 90).convert("RGBA")
+    image.putalpha(photograph(200, 90, seed=5).convert("L"))
     file = saved(image, tile=64)
     preview = preview_of(file, 1)
     assert (preview.mode, preview.size) == ("RGBA", image.size)

@@ -3,13 +3,15 @@
 Only there lossless tiles are tried, so photographs lose no time.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ..format.geometry import Box, pieces
+
+Colour = tuple[int, int, int]
 
 CELL = 128
 """Side of the squares, in pixels, that are looked at; every smallest tile tried has whole ones."""
@@ -21,13 +23,13 @@ no cell has more than 0.66; text has 0.8 and more, drawings with flat areas abou
 COLOURS = 8
 """... or if its rows have no more colours than this, as dithered pictures do. In cells with few
 pixels as many as one for 16 pixels."""
-SMALL = 0.08
+SMALL, SMALL_GREY = 0.08, 0.3
 """In a picture no larger than a cell so many pixels equal a neighbour, or there is transparency, if
 it may be an icon: smooth edges take a large part of it. Photographs that were made so small have
-0.03 in the middle."""
+0.03 in the middle, more in grey."""
 PALETTE = 256
-"""A picture with no more colours is tried whatever its cells have; counting those of a photograph
-ends after a few rows."""
+"""A picture with no more colours, not all of them grey, is tried whatever its cells have; counting
+those of a photograph ends after a few rows."""
 PICTURE, TILE = 0.125, 0.5
 """Least shares of drawn cells, of a picture and of a tile, for which lossless tiles are tried."""
 
@@ -73,7 +75,8 @@ def look(image: Image.Image) -> DrawnParts:
 
 
 def _has_few_colours(image: Image.Image) -> bool:
-    return image.mode == "RGB" and image.getcolors(PALETTE) is not None
+    found = image.getcolors(PALETTE) if image.mode == "RGB" else None
+    return found is not None and any(len(set(cast(Colour, colour))) > 1 for _, colour in found)
 
 
 def _may_be_icon(image: Image.Image, clear: bool) -> bool:
@@ -82,7 +85,8 @@ def _may_be_icon(image: Image.Image, clear: bool) -> bool:
         return False
     values = _numbered(np.asarray(image))
     down, right = values[1:] == values[:-1], values[:, 1:] == values[:, :-1]
-    return clear or int(down.sum() + right.sum()) >= SMALL * (down.size + right.size)
+    least = SMALL if image.mode == "RGB" else SMALL_GREY
+    return clear or int(down.sum() + right.sum()) >= least * (down.size + right.size)
 
 
 def _numbered(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
