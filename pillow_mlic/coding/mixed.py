@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ..format.tiles import LosslessTile
 from .content import DrawnParts
 from .encoder import Encoded
 from .work import Progress
@@ -34,7 +35,10 @@ def best_side(
     encode: Callable[[int, Progress], Encoded],
     progress: Progress | None = None,
 ) -> Sided:
-    """The side of `sides` that costs least; the first of those that cost the same."""
+    """The side of `sides` that costs least; the first of those that cost the same.
+
+    Where no tile of a smaller side is better without loss, still smaller ones are not tried.
+    """
     best: Sided | None = None
     for number, side in enumerate(sides):
 
@@ -45,6 +49,8 @@ def best_side(
         tried = Sided(side, encode(side, tell))
         if best is None or tried.encoded.cost < best.encoded.cost:
             best = tried
+        if number and not any(isinstance(tile, LosslessTile) for tile in tried.encoded.tiles):
+            break
     if progress is not None:
         progress(1.0)
     assert best is not None
