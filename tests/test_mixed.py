@@ -172,6 +172,14 @@ def test_photographs_are_not_tried() -> None:
     assert look(Image.new("RGB", (129, 3))).drawn.shape == (1, 2)
 
 
+def test_a_narrow_edge_is_little_of_a_picture() -> None:
+    image = Image.new("RGB", (512, 516), "white")
+    image.paste(photograph(512, 512), (0, 0))
+    content = look(image)
+    assert content.drawn[-1].all()
+    assert not content.worth_trying
+
+
 def test_photographs_are_coded_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(photograph(200, 150), quality=4)
     monkeypatch.setattr("pillow_mlic.coding.content.PICTURE", 2.0)  # nothing is worth trying

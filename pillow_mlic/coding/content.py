@@ -43,8 +43,10 @@ class DrawnParts(NamedTuple):
 
     @property
     def worth_trying(self) -> bool:
-        """Whether enough of the picture is drawn."""
-        return float(self.drawn.mean()) >= PICTURE
+        """Whether enough of the picture is drawn, by area: cells at its edges may be narrow."""
+        width, height = (np.diff([*range(0, side, CELL), side]) for side in self.image.size)
+        drawn = int(height @ self.drawn @ width)
+        return drawn >= PICTURE * self.image.width * self.image.height
 
     def tile(self, box: Box) -> Image.Image | None:
         """What the picture has in a box, where a lossless tile is worth trying."""
