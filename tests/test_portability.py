@@ -217,19 +217,20 @@ def test_the_table() -> None:
     assert "Guard band 1e-05: 12.5 latents listed a stream, +0.800% bytes." in text
 
 
+def run_here(setting: Setting, pack: Path, jobs: Path) -> SettingOutcome:
+    """A setting in this process; the real ones take one each."""
+    loaded = packs.load(packs.inspect(pack))
+    return portability.decode_all(setting, loaded, json.loads(jobs.read_text()))
+
+
 def test_the_command_says_whether_streams_are_portable(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     small_weights: Path,
 ) -> None:
-    """In this process, and with two settings; the real ones take one process each."""
-
-    def here(setting: Setting, pack: Path, jobs: Path) -> SettingOutcome:
-        loaded = packs.load(packs.inspect(pack))
-        return portability.decode_all(setting, loaded, json.loads(jobs.read_text()))
-
-    monkeypatch.setattr(portability, "_run_setting", here)
+    """With two settings."""
+    monkeypatch.setattr(portability, "_run_setting", run_here)
     monkeypatch.setattr(portability, "SETTINGS", portability.SETTINGS[-4:])
     photograph(70, 50).save(tmp_path / "a.png")
     arguments = ["selftest", str(tmp_path), "-q", "2,7", "-o", str(tmp_path / "table.md")]
@@ -251,12 +252,8 @@ def test_the_command_tries_the_second_engine(
     capsys: pytest.CaptureFixture[str],
     integer_pack_file: Path,
 ) -> None:
-    def here(setting: Setting, pack: Path, jobs: Path) -> SettingOutcome:
-        loaded = packs.load(packs.inspect(pack))
-        return portability.decode_all(setting, loaded, json.loads(jobs.read_text()))
-
     monkeypatch.setenv("MLIC_WEIGHTS", str(integer_pack_file))
-    monkeypatch.setattr(portability, "_run_setting", here)
+    monkeypatch.setattr(portability, "_run_setting", run_here)
     photograph(70, 50).save(tmp_path / "a.png")
     assert cli.main(["selftest", str(tmp_path), "-q", "3", "--only", "engine, 2"]) == 0
     out = capsys.readouterr().out

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import process, settings
 
@@ -169,48 +169,28 @@ def take_share(threads: int) -> None:
         _pools().limit(limits=threads, user_api="openmp")  # of this thread alone
 
 
-class _BlasThreads:
-    """While entered, by any thread, NumPy's products use as many threads as was said last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._first: Any = None  # knows how many threads there were before
-        self._inside = 0
-        process.after_fork(self)
-
-    def enter(self, threads: int) -> None:
-        with self._lock:
-            limit = _pools().limit(limits=threads, user_api="blas")
-            if not self._inside:
-                self._first = limit
-            self._inside += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._first.restore_original_limits()
-
-    def renew(self) -> None:
-        """In the child of a fork: as if all had left."""
-        self._lock = threading.Lock()
-        if self._inside:
-            self._inside = 0
-            self._first.restore_original_limits()
-
-
 _thread = threading.local()
-_blas = _BlasThreads()
+
+
+@contextlib.contextmanager
+def _as_many_as_before() -> Iterator[None]:
+    before = _pools().limit(limits=None, user_api="blas")  # changes nothing, but remembers
+    try:
+        yield
+    finally:
+        before.restore_original_limits()
+
+
+_blas = process.Counted(_as_many_as_before)
 
 
 @contextlib.contextmanager
 def blas_threads(threads: int) -> Iterator[None]:
-    """So many threads in NumPy's products, and as many as before when the last one leaves."""
-    _blas.enter(threads)
-    try:
+    """So many threads in NumPy's products, as was said last by any thread, and as many as before
+    when the last one leaves."""
+    with _blas:
+        _pools().limit(limits=threads, user_api="blas")
         yield
-    finally:
-        _blas.leave()
 
 
 @contextlib.contextmanager
