@@ -78,7 +78,8 @@ class Sessions:
         With one thread nothing is done beside anything.
         """
         if threads > 1 and self._key(graph, threads) not in self._made:
-            threading.Thread(target=self._try, args=(pack, graph, threads)).start()
+            with contextlib.suppress(RuntimeError):  # a program that is ending starts no threads
+                threading.Thread(target=self._try, args=(pack, graph, threads)).start()
 
     def _try(self, pack: Pack, graph: Path, threads: int) -> None:
         with contextlib.suppress(Exception):  # whoever needs it makes it again, and hears why not
