@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,12 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_resuming_is_exact(tmp_path: Path) -> None:
-    through = trainer(tmp_path)
+@pytest.mark.parametrize("optimiser", ["adam", "soap"])
+def test_resuming_is_exact(optimiser: str, tmp_path: Path) -> None:
+    settings = replace(QUICK, optimiser=optimiser)
+    through = trainer(tmp_path, settings)
     through.train(8, None, False, silent)
-    first = trainer(tmp_path)
+    first = trainer(tmp_path, settings)
     first.train(5, None, False, silent)
     state = load_state(tmp_path / STATE)
     second = trainer(tmp_path, settings_from(state))
@@ -52,8 +55,9 @@ def test_resuming_is_exact(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-def test_loss_falls_and_is_logged(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
+@pytest.mark.parametrize("optimiser", ["adam", "soap"])
+def test_loss_falls_and_is_logged(optimiser: str, tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(QUICK, optimiser=optimiser))
     entries: list[float] = []
     for _ in range(3):
         run.train(8, None, False, lambda r: entries.append(r.loss), report_seconds=1e9)

@@ -23,7 +23,7 @@ from ..engines.base import Pixels
 from ..models.base import Latents
 from .data import Crops
 from .objective import Figures, rate_distortion, selection, stratified_qualities
-from .optimiser import Average, gradients, make_adam, set_rate
+from .optimiser import Average, gradients, make_optimiser, set_rate
 from .recipes import Schedule, schedule_of
 from .texture import textured
 
@@ -48,6 +48,8 @@ class Settings:
     average: float = 0.9995
     seed: int = 0
     bf16: bool = True
+    optimiser: str = "adam"
+    """Or "soap"; see `training.soap`."""
     quality: float | None = None
     """The one quality that a network is trained for; None: all of them at once."""
     distortion: str = "psnr"
@@ -126,7 +128,7 @@ class Trainer:
         self.run = run
         self.device = device
         self.schedule = settings.schedule()
-        self.optimiser = make_adam(model, device)
+        self.optimiser = make_optimiser(settings.optimiser, model, device)
         self.average = Average(model, settings.average)
         self.step = 0
         self.seen = 0

@@ -1,9 +1,11 @@
-"""Adam with the rates that each kind of parameter wants."""
+"""Adam, or SOAP, with the rates that each kind of parameter wants."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+
+from .soap import Soap
 
 VECTOR_RATE = 2.0
 """Biases, norms, depthwise kernels and gain tables learn at twice the rate of matrices."""
@@ -12,22 +14,32 @@ PRIOR_RATE = 5.0
 """The prior of the hyper latents is a handful of numbers that every bit depends on."""
 
 
-def make_adam(model: nn.Module, device: torch.device) -> torch.optim.Adam:
-    """Adam; each group has a `factor`, by which the schedule's rate is multiplied."""
+OPTIMISERS = ("adam", "soap")
+
+
+def make_optimiser(name: str, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+    """Adam, or SOAP for matrices and Adam for all else; each group has a `factor`, by which the
+    schedule's rate is multiplied. ValueError for any other name."""
+    if name not in OPTIMISERS:
+        msg = f"there is no optimiser {name!r}; there are {', '.join(OPTIMISERS)}"
+        raise ValueError(msg)
     groups: dict[float, list[nn.Parameter]] = {1.0: [], VECTOR_RATE: [], PRIOR_RATE: []}
-    for name, parameter in model.named_parameters():
-        if name.startswith("entropy.hyper_scale"):
+    for label, parameter in model.named_parameters():
+        if label.startswith("entropy.hyper_scale"):
             groups[PRIOR_RATE].append(parameter)
-        elif parameter.dim() < 2 or "depthwise" in name or name.endswith(".log"):
+        elif parameter.dim() < 2 or "depthwise" in label or label.endswith(".log"):
             groups[VECTOR_RATE].append(parameter)
         else:
             groups[1.0].append(parameter)
-    return torch.optim.Adam(
-        [{"params": p, "factor": factor} for factor, p in groups.items() if p],
-        lr=0.0,
-        betas=(0.9, 0.99),
-        fused=device.type in ("cpu", "cuda"),
-    )
+    made = [
+        {"params": p, "factor": factor, "rotate": factor == 1.0}
+        for factor, p in groups.items()
+        if p
+    ]
+    betas = (0.9, 0.99)
+    if name == "soap":
+        return Soap(made, betas=betas)
+    return torch.optim.Adam(made, lr=0.0, betas=betas, fused=device.type in ("cpu", "cuda"))
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

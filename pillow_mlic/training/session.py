@@ -131,8 +131,11 @@ def _settings(request: TrainingRequest, state: dict[str, Any] | None) -> Setting
     settings = settings_from(state, NETWORK if network else None, **changes)
     given = [name for name in ("rate", "crop") if changes.get(name) is not None]
     problem = None
+    begun = None if state is None else settings_from(state).optimiser
     if settings.recipe and given:
         problem = f"the recipe {settings.recipe} says the {given[0]}; leave out --{given[0]}"
+    elif begun not in (None, settings.optimiser):
+        problem = f"the run was begun with {begun}; begin one with --from for another optimiser"
     elif network and settings.quality is None:
         problem = f"{request.model} is trained for one quality; say --quality or --lambda"
     elif not network and settings.quality is not None:
