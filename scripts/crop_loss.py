@@ -14,27 +14,28 @@ from pathlib import Path
 import torch
 
 from pillow_mlic import packs
-from pillow_mlic.distortion.costs import COSTS
+from pillow_mlic.distortion.costs import COSTS, MIN_CROPS
+from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.base import Latents
 from pillow_mlic.models.lambdas import QUALITIES
 from pillow_mlic.training.data import Crops, load_folder
 from pillow_mlic.training.loop import Settings
 from pillow_mlic.training.objective import rate_distortion
 
-SIDE, BATCH = 256, 8
+BATCH = 8
 CPU = torch.device("cpu")
 
 
 def figures(pack: packs.Pack, crops: torch.Tensor, distortion: str, bf16: bool) -> torch.Tensor:
-    """Means over `crops` (N, 256, 256, 3) uint8: loss, bits a pixel, log10 of the squared error."""
+    """Means over `crops` (N, S, S, 3) uint8: loss, bits a pixel, log10 of the squared error."""
     network = pack.model(CPU)
     generator = torch.Generator().manual_seed(1)
     y_channels, z_channels = network.channels
     quality = 1 + (QUALITIES - 1) * (torch.arange(BATCH) + 0.5) / BATCH
-    rows = []
+    side, rows = crops.shape[1], []
     for batch in crops.split(BATCH):
-        y = torch.rand(BATCH, SIDE // 16, SIDE // 16, y_channels, generator=generator) - 0.5
-        z = torch.rand(BATCH, SIDE // 64, SIDE // 64, z_channels, generator=generator) - 0.5
+        y = torch.rand(BATCH, side // 16, side // 16, y_channels, generator=generator) - 0.5
+        z = torch.rand(BATCH, side // 64, side // 64, z_channels, generator=generator) - 0.5
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             found = rate_distortion(
                 network,
@@ -57,17 +58,24 @@ def main() -> None:
     parser.add_argument("--on", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--distortion", choices=tuple(COSTS), default="visual")
     parser.add_argument("--crops", type=int, default=64, help="default: %(default)s")
+    parser.add_argument("--side", type=int, default=256, help="of a crop; default: %(default)s")
     parser.add_argument("--bf16", action="store_true", help="as training computes")
     args = parser.parse_args()
     if args.crops < 1 or args.crops % BATCH:
         parser.error(f"--crops must be a multiple of {BATCH}, so that qualities are evenly spread")
-    crops = Crops(load_folder(args.on, SIDE), SIDE, seed=5).batch(0, args.crops)
+    if args.side < MIN_CROPS[args.distortion] or args.side % 64:
+        parser.error(f"--side must be a multiple of 64, {MIN_CROPS[args.distortion]} or more")
+    try:
+        files = [packs.inspect(path) for path in args.packs]
+        pictures = load_folder(args.on, args.side)
+    except (OSError, ValueError, WeightsError) as error:
+        parser.error(str(error))
+    crops = Crops(pictures, args.side, seed=5).batch(0, args.crops)
     width = max(len(str(path)) for path in args.packs)
     print(f"{'':{width}}     loss      bpp      PSNR")
-    for path in args.packs:
-        loss, bpp, error = figures(
-            packs.load(packs.inspect(path)), crops, args.distortion, args.bf16
-        ).tolist()
+    for path, file in zip(args.packs, files, strict=True):
+        found = figures(packs.load(file), crops, args.distortion, args.bf16)
+        loss, bpp, error = found.tolist()
         psnr = 20 * math.log10(255) - 10 * error
         print(f"{path!s:{width}}  {loss:7.4f}  {bpp:7.4f}  {psnr:5.2f} dB", flush=True)
 

@@ -65,6 +65,7 @@ SLOW = (
 """What is run with `-m slow` only."""
 
 SMALLER = (
+    (r"(crop_loss\.py .*)", r"\1 --crops 8 --side 64 --distortion psnr"),
     (r"(candidates\.py .*)--minutes \d+", r"\1--minutes 0.02"),
     (r"--minutes \d+(?!\.)", "--steps 1"),
     (r"measure_restart\.py .*", "measure_restart.py 3"),
