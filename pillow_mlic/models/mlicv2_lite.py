@@ -29,7 +29,6 @@ from .layers.blocks import (
     Split,
     TokenMixing,
     depth_to_space,
-    exact_linear,
     linear,
     space_to_depth,
     token_mixing_stack,
@@ -44,14 +43,14 @@ class Analysis(nn.Module):
 
     def __init__(self, c: LiteConfig) -> None:
         super().__init__()
-        self.stem = exact_linear(48, c.width4)
+        self.stem = linear(48, c.width4, exact=True)
         self.blocks4 = token_mixing_stack(c.width4, c.depth4)
         self.merge8 = Merge(c.width4, c.width8)
         self.gain8 = Gain(c.width8)
         self.blocks8 = token_mixing_stack(c.width8, c.depth8)
         self.merge16 = Merge(c.width8, c.width16)
         self.blocks16 = token_mixing_stack(c.width16, c.depth16)
-        self.head = exact_linear(c.width16, c.latents)
+        self.head = linear(c.width16, c.latents, exact=True)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         x = self.blocks4(self.stem(space_to_depth(x - 0.5, 4)))
@@ -65,7 +64,7 @@ class Synthesis(nn.Module):
     def __init__(self, c: LiteConfig) -> None:
         super().__init__()
         self.gain_in = Gain(c.latents)
-        self.stem = exact_linear(c.latents, c.width16)
+        self.stem = linear(c.latents, c.width16, exact=True)
         self.gain16 = Gain(c.width16)
         self.blocks16 = token_mixing_stack(c.width16, c.depth16)
         self.split8 = Split(c.width16, c.width8)
@@ -73,7 +72,7 @@ class Synthesis(nn.Module):
         self.blocks8 = token_mixing_stack(c.width8, c.depth8)
         self.split4 = Split(c.width8, c.width4)
         self.blocks4 = token_mixing_stack(c.width4, c.depth4)
-        self.head = exact_linear(c.width4, 48)
+        self.head = linear(c.width4, 48, exact=True)
 
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
         x = self.gain16.scale(self.stem(self.gain_in.scale(y, quality)), quality)
@@ -91,7 +90,7 @@ class HyperAnalysis(nn.Module):
         super().__init__()
         width = 128
         self.register_buffer("deviation", torch.ones(c.latents))
-        self.stem = exact_linear(c.latents, width)
+        self.stem = linear(c.latents, width, exact=True)
         self.block16 = TokenMixing(width)
         self.merge32 = Merge(width, width)
         self.block32 = TokenMixing(width)
@@ -133,7 +132,7 @@ class SliceContext(nn.Module):
         self.around = Conv3x3(width, width, groups=width, bias=False)
         self.local = Conv3x3(channels, width, bias=False)
         self.hidden = linear(width, width)
-        self.parameters_out = exact_linear(width, 2 * channels)
+        self.parameters_out = linear(width, 2 * channels, exact=True)
         self.residual_out = linear(width, channels)
         nn.init.zeros_(self.around.weight)
         nn.init.normal_(self.parameters_out.weight, std=0.1 * width**-0.5)

@@ -57,12 +57,10 @@ class Soap(torch.optim.Optimizer):
             for place, parameter in enumerate(group["params"]):
                 if parameter.grad is None:
                     continue
-                state = self.state[parameter]
-                gradient = parameter.grad
-                if group["rotate"]:
-                    gradient = gradient.flatten(1)
+                state, gradient = self.state[parameter], parameter.grad
                 state["step"] = state.get("step", 0) + 1
                 if group["rotate"]:
+                    gradient = gradient.flatten(1)
                     _see(state, gradient, place)
                     update = _back(state, _adam(state, _turned(state, gradient), group))
                 else:
@@ -87,15 +85,17 @@ def _see(state: Moments, gradient: Tensor, place: int) -> None:
     if early or (step + place) % SEEN_EVERY == 0:
         state["seen"] = state.get("seen", 0) + 1
         weight = max(1 - MEMORY, 1 / state["seen"])
-        _follow(state, "rows", gradient @ gradient.T, weight)
-        _follow(state, "columns", gradient.T @ gradient, weight)
+        _follow(state, "rows", gradient, weight)
+        _follow(state, "columns", gradient.T, weight)
     if step in FIRST or (not early and (step + place) % TURNED_EVERY == 0):
         _turn_bases(state)
 
 
-def _follow(state: Moments, side: str, found: Tensor, weight: float) -> None:
-    if len(found) > LARGEST:
+def _follow(state: Moments, side: str, gradient: Tensor, weight: float) -> None:
+    """Move the mean of a side, which is that of the gradient's first dimension."""
+    if len(gradient) > LARGEST:
         return
+    found = gradient @ gradient.T
     if side not in state:
         state[side] = torch.zeros_like(found)
     state[side].lerp_(found, weight)

@@ -4,15 +4,11 @@ Every tensor here is (B, H, W, C): a 1x1 convolution is then a plain matrix prod
 run at one and a half to two times the speed of the (B, C, H, W) layout.
 """
 
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import planar
-
-L = TypeVar("L", bound=nn.Linear)
 
 LARGE = 2**21
 """Token mixing blocks are computed in bands where more numbers than this come in: what fits into
@@ -35,17 +31,6 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
     return x.permute(0, 1, 3, 2, 4, 5).reshape(b, h * factor, w * factor, c // (factor * factor))
 
 
-def linear(c_in: int, c_out: int) -> nn.Linear:
-    """Linear layer over channels that keeps the variance of its input; bias zero."""
-    return _initialised(nn.Linear(c_in, c_out))
-
-
-def _initialised(layer: L) -> L:
-    nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 class ExactLinear(nn.Linear):
     """Linear layer that computes in the type of its weights, whatever autocast says.
 
@@ -61,9 +46,12 @@ class ExactLinear(nn.Linear):
             return super().forward(x.to(self.weight.dtype))
 
 
-def exact_linear(c_in: int, c_out: int) -> ExactLinear:
-    """Like `linear`, but exact under autocast."""
-    return _initialised(ExactLinear(c_in, c_out))
+def linear(c_in: int, c_out: int, exact: bool = False) -> nn.Linear:
+    """Linear layer over channels that keeps the variance of its input; bias zero."""
+    layer = (ExactLinear if exact else nn.Linear)(c_in, c_out)
+    nn.init.normal_(layer.weight, std=c_in**-0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class Conv3x3(nn.Module):
@@ -162,7 +150,7 @@ class Merge(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.linear = exact_linear(4 * c_in, c_out)
+        self.linear = linear(4 * c_in, c_out, exact=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(space_to_depth(x, 2))
@@ -173,7 +161,7 @@ class Split(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.linear = exact_linear(c_in, 4 * c_out)
+        self.linear = linear(c_in, 4 * c_out, exact=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return depth_to_space(self.linear(x), 2)
