@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from pillow_mlic import packs
-from pillow_mlic.distortion.costs import COSTS, MIN_CROPS
+from pillow_mlic.distortion.costs import MIN_CROPS
 from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.base import Latents
 from pillow_mlic.models.lambdas import QUALITIES
@@ -56,7 +56,7 @@ def main() -> None:
     )
     parser.add_argument("packs", type=Path, nargs="+", help="weights for all qualities")
     parser.add_argument("--on", type=Path, required=True, help="folder of pictures")
-    parser.add_argument("--distortion", choices=tuple(COSTS), default="visual")
+    parser.add_argument("--distortion", choices=tuple(MIN_CROPS), default="visual")
     parser.add_argument("--crops", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--side", type=int, default=256, help="of a crop; default: %(default)s")
     parser.add_argument("--bf16", action="store_true", help="as training computes")

@@ -1,26 +1,24 @@
 """What a distortion costs in bits a pixel: lambda times what the measure finds.
 
-`psnr`: squared error. `ms-ssim`: 1 - MS-SSIM. `visual`: SSIMULACRA2 and masked error in bands of
-XYB, and a share of squared error that keeps colours and flat areas from drifting.
+`psnr`: squared error. `ms-ssim`: 1 - MS-SSIM. `visual`: SSIMULACRA2 and Butteraugli, and a share of
+squared error that keeps colours and flat areas from drifting.
 """
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ..models.layers.quality import lambda_of
-from . import masked_bands, ssimulacra2
+from . import butteraugli, ssimulacra2
 from .ms_ssim import MIN_CROP as MS_SSIM_CROP
 from .ms_ssim import ms_ssim
 
-SQUARED_SHARE = 0.2
+SQUARED_SHARE = 0.1
 """The weight of squared error in `visual`, relative to its cost for `psnr`."""
 
-BANDS_SHARE = 0.2
-"""The weight of the error in bands in `visual`, relative to SSIMULACRA2's."""
-BANDS_UNIT = 30.0
-"""The error in bands, squared, is so many times SSIMULACRA2's u, at all qualities (valid)."""
+BUTTERAUGLI_SHARE = 0.5
+"""The weight of Butteraugli's distance in `visual`, relative to SSIMULACRA2's."""
+BUTTERAUGLI_POWER, BUTTERAUGLI_UNIT = 1.6, 0.46
+"""The distance to this power is so many times SSIMULACRA2's u, at all qualities (valid)."""
 
 MIN_CROPS = {"psnr": 64, "ms-ssim": MS_SSIM_CROP, "visual": ssimulacra2.MIN_CROP}
 """Side in pixels of the smallest crops that each can be trained with."""
@@ -29,12 +27,27 @@ LEAST_SIDES = {"psnr": 1, "ms-ssim": 176, "visual": 64}
 """Sides in pixels that pictures must have for each; 176 is that of MS-SSIM's fifth scale."""
 
 
-def cost(distortion: str, shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
+def cost(
+    distortion: str,
+    shown: Tensor,
+    original: Tensor,
+    quality: Tensor,
+    places: torch.Generator | None = None,
+) -> Tensor:
     """What `distortion` costs each of (B, H, W, 3) pictures at `quality` (B,), in bits a pixel.
 
-    `original` in 0..1; `shown` as synthesis gives it, possibly beyond 0..1.
+    `original` in 0..1; `shown` as synthesis gives it, possibly beyond 0..1. `places`, of the CPU,
+    draws at which pixels Butteraugli looks; without it, at all (see there).
     """
-    return COSTS[distortion](shown, original, quality)
+    match distortion:
+        case "psnr":
+            return lambda_of(quality) * mse(shown, original)
+        case "ms-ssim":
+            return lambda_of(quality, "ms-ssim") * (1 - ms_ssim(shown.float(), original))
+        case "visual":
+            return _visual(shown, original, quality, places)
+    msg = f"the distortion is {distortion!r}, but must be one of {', '.join(MIN_CROPS)}"
+    raise ValueError(msg)
 
 
 def mse(shown: Tensor, original: Tensor) -> Tensor:
@@ -42,30 +55,18 @@ def mse(shown: Tensor, original: Tensor) -> Tensor:
     return _SquaredNorm.apply(shown - original) * (255**2 / original[0].numel())
 
 
-def _psnr(shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
-    return lambda_of(quality) * mse(shown, original)
-
-
-def _ms_ssim(shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
-    return lambda_of(quality, "ms-ssim") * (1 - ms_ssim(shown.float(), original))
-
-
-def _visual(shown: Tensor, original: Tensor, quality: Tensor) -> Tensor:
+def _visual(
+    shown: Tensor, original: Tensor, quality: Tensor, places: torch.Generator | None
+) -> Tensor:
     shown = shown.float()
-    # The measure has no gradient for values outside 0..1: squared error brings them back.
+    # The measures have no gradient for values outside 0..1: squared error brings them back.
     beyond = mse(shown, shown.detach().clamp(0, 1))
     squared = SQUARED_SHARE * mse(shown, original) + beyond
     seen = ssimulacra2.badness(original, shown, crops=True)
-    bands = masked_bands.error(original, shown).square() / BANDS_UNIT
-    seen = (seen + BANDS_SHARE * bands) / (1 + BANDS_SHARE)
+    distance = butteraugli.distance(original, shown, places)
+    second = distance**BUTTERAUGLI_POWER / BUTTERAUGLI_UNIT
+    seen = (seen + BUTTERAUGLI_SHARE * second) / (1 + BUTTERAUGLI_SHARE)
     return lambda_of(quality, "visual") * seen + lambda_of(quality) * squared
-
-
-COSTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "psnr": _psnr,
-    "ms-ssim": _ms_ssim,
-    "visual": _visual,
-}
 
 
 class _SquaredNorm(torch.autograd.Function):

@@ -14,8 +14,8 @@ MS_SSIM_LAMBDAS = (2.4, 4.58, 8.73, 16.64, 31.73, 60.5, 115.4, 220.0)
 Up to quality 6 they are those of the published weights; the others go on at about their growth.
 """
 
-VISUAL_LAMBDAS = (0.0075, 0.012, 0.022, 0.042, 0.082, 0.155, 0.29, 0.75)
-"""Weight of SSIMULACRA2's u (see `distortion.costs`), so that files are as large as for MSE."""
+VISUAL_LAMBDAS = (0.0094, 0.015, 0.0275, 0.0525, 0.1025, 0.194, 0.363, 0.938)
+"""Weight of what eyes see (see `distortion.costs`), so that files are as large as for MSE."""
 
 DISTORTIONS = {"psnr": LAMBDAS, "ms-ssim": MS_SSIM_LAMBDAS, "visual": VISUAL_LAMBDAS}
 """What can be trained for."""

@@ -77,11 +77,19 @@ def cut_normal(uniform: Tensor, scale: Tensor) -> Tensor:
     return scale * 2**0.5 * torch.erfinv(place)
 
 
-def textured(model: Model, x: Tensor, quality: Tensor, noise: Latents, exponent: float) -> Figures:
+def textured(
+    model: Model,
+    x: Tensor,
+    quality: Tensor,
+    noise: Latents,
+    exponent: float,
+    places: torch.Generator | None = None,
+) -> Figures:
     """Loss of pictures (B, H, W, 3) in 0..1 at `quality` (B,), which is scaled from 1 to 8 to 1 to
     `BEST` for those with noise.
 
-    The squared error that is reported is that of the pictures without noise.
+    The squared error that is reported is that of the pictures without noise. `places`: see
+    `distortion.costs.cost`.
     """
     assert isinstance(model, Textured)
     plain = round(len(x) * (1 - NOISY))
@@ -97,7 +105,7 @@ def textured(model: Model, x: Tensor, quality: Tensor, noise: Latents, exponent:
     shown = model.synthesis(y_hat, quality)
     losses = torch.cat(
         (
-            cost("visual", shown[:plain], x[:plain], quality[:plain]),
+            cost("visual", shown[:plain], x[:plain], quality[:plain], places),
             _lively(shown[plain:], x[plain:], quality[plain:]),
         )
     )
