@@ -6,12 +6,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from pillow_mlic import packs
+from pillow_mlic.distortion import butteraugli
 from pillow_mlic.errors import WeightsError
 from pillow_mlic.models.mlicv2_lite import MlicV2Lite
 from pillow_mlic.training.data import Crops, load_folder
@@ -38,9 +41,12 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "soap"])
-def test_resuming_is_exact(optimiser: str, tmp_path: Path) -> None:
-    settings = replace(QUICK, optimiser=optimiser)
+@pytest.mark.parametrize(
+    "changes",
+    [{"optimiser": "adam"}, {"optimiser": "soap"}, {"distortion": "visual", "crop": 128}],
+)
+def test_resuming_is_exact(changes: dict[str, Any], tmp_path: Path) -> None:
+    settings = replace(QUICK, **changes)
     through = trainer(tmp_path, settings)
     through.train(8, None, False, silent)
     first = trainer(tmp_path, settings)
@@ -53,6 +59,18 @@ def test_resuming_is_exact(optimiser: str, tmp_path: Path) -> None:
     assert torch.equal(weights(through.model), weights(second.model))
     for a, b in zip(through.average.parameters, second.average.parameters, strict=True):
         assert torch.equal(a, b)
+
+
+def test_every_step_looks_at_other_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[int]] = []
+
+    def distance(original: Tensor, shown: Tensor, draw: torch.Generator) -> Tensor:
+        drawn.append(torch.randint(1000, (2,), generator=draw).tolist())
+        return (original - shown).square().mean((1, 2, 3))
+
+    monkeypatch.setattr(butteraugli, "distance", distance)
+    trainer(tmp_path, replace(QUICK, distortion="visual", crop=128)).train(4, None, False, silent)
+    assert len({tuple(pair) for pair in drawn}) == len(drawn) == 4
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "soap"])

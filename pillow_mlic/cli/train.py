@@ -50,7 +50,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--distortion",
         choices=("psnr", "ms-ssim", "visual"),
         help="what to train for: squared error (default), MS-SSIM, or how pictures look "
-        "(SSIMULACRA2 and a share of squared error)",
+        "(SSIMULACRA2, Butteraugli and a share of squared error)",
     )
     parser.add_argument(
         "--stage",

@@ -18,7 +18,8 @@ SQUARED_SHARE = 0.1
 BUTTERAUGLI_SHARE = 0.5
 """The weight of Butteraugli's distance in `visual`, relative to SSIMULACRA2's."""
 BUTTERAUGLI_POWER, BUTTERAUGLI_UNIT = 1.6, 0.46
-"""The distance to this power is so many times SSIMULACRA2's u, at all qualities (valid)."""
+"""The distance to this power is about so many times SSIMULACRA2's u at every quality; found on
+validation photographs."""
 
 MIN_CROPS = {"psnr": 64, "ms-ssim": MS_SSIM_CROP, "visual": ssimulacra2.MIN_CROP}
 """Side in pixels of the smallest crops that each can be trained with."""
@@ -32,12 +33,12 @@ def cost(
     shown: Tensor,
     original: Tensor,
     quality: Tensor,
-    places: torch.Generator | None = None,
+    draw: torch.Generator | None = None,
 ) -> Tensor:
     """What `distortion` costs each of (B, H, W, 3) pictures at `quality` (B,), in bits a pixel.
 
-    `original` in 0..1; `shown` as synthesis gives it, possibly beyond 0..1. `places`, of the CPU,
-    draws at which pixels Butteraugli looks; without it, at all (see there).
+    `original` in 0..1; `shown` as synthesis gives it, possibly beyond 0..1. `draw`, of the CPU,
+    says at which pixels Butteraugli looks; without it, at all (see there).
     """
     match distortion:
         case "psnr":
@@ -45,7 +46,7 @@ def cost(
         case "ms-ssim":
             return lambda_of(quality, "ms-ssim") * (1 - ms_ssim(shown.float(), original))
         case "visual":
-            return _visual(shown, original, quality, places)
+            return _visual(shown, original, quality, draw)
     msg = f"the distortion is {distortion!r}, but must be one of {', '.join(MIN_CROPS)}"
     raise ValueError(msg)
 
@@ -56,16 +57,16 @@ def mse(shown: Tensor, original: Tensor) -> Tensor:
 
 
 def _visual(
-    shown: Tensor, original: Tensor, quality: Tensor, places: torch.Generator | None
+    shown: Tensor, original: Tensor, quality: Tensor, draw: torch.Generator | None
 ) -> Tensor:
     shown = shown.float()
     # The measures have no gradient for values outside 0..1: squared error brings them back.
     beyond = mse(shown, shown.detach().clamp(0, 1))
     squared = SQUARED_SHARE * mse(shown, original) + beyond
     seen = ssimulacra2.badness(original, shown, crops=True)
-    distance = butteraugli.distance(original, shown, places)
-    second = distance**BUTTERAUGLI_POWER / BUTTERAUGLI_UNIT
-    seen = (seen + BUTTERAUGLI_SHARE * second) / (1 + BUTTERAUGLI_SHARE)
+    distance = butteraugli.distance(original, shown, draw)
+    as_badness = distance**BUTTERAUGLI_POWER / BUTTERAUGLI_UNIT
+    seen = (seen + BUTTERAUGLI_SHARE * as_badness) / (1 + BUTTERAUGLI_SHARE)
     return lambda_of(quality, "visual") * seen + lambda_of(quality) * squared
 
 

@@ -1,6 +1,7 @@
 """The engine that knows every model and every device of torch, and gradients."""
 
 import functools
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -162,11 +163,20 @@ class TorchEngine:
             y = self._tensor(y_hat).requires_grad_(True)
             model = self._network(True, whole=quality <= COARSE)
             shown = model.synthesis(y, self._q(quality, len(y)))
-            cost = self._cost(shown, self._values(pixels), quality)
+            # A part of the pixels tells enough, another in each step; it follows from the latents,
+            # so that the same picture gives the same file.
+            draw = torch.Generator().manual_seed(zlib.crc32(y_hat.tobytes()))
+            cost = self._cost(shown, self._values(pixels), quality, draw)
             return _array(torch.autograd.grad(cost.sum(), y)[0])
 
-    def _cost(self, shown: Tensor, original: Tensor, quality: float) -> Tensor:
-        """Bits (B,)."""
+    def _cost(
+        self,
+        shown: Tensor,
+        original: Tensor,
+        quality: float,
+        draw: torch.Generator | None = None,
+    ) -> Tensor:
+        """Bits (B,). `draw`: see `distortion.costs.cost`."""
         distortion = self._pack.file.distortion
         area = original.shape[1] * original.shape[2]
         missing = [max(LEAST_SIDES[distortion] - side, 0) for side in original.shape[1:3]]
@@ -176,7 +186,8 @@ class TorchEngine:
                 F.pad(x.permute(0, 3, 1, 2), size, "replicate").permute(0, 2, 3, 1)
                 for x in (shown, original)
             )
-        return area * costs.cost(distortion, shown, original, self._q(quality, len(original)))
+        q = self._q(quality, len(original))
+        return area * costs.cost(distortion, shown, original, q, draw)
 
     # ---- the entropy part --------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ ORIGINAL = "original"
 _TYPES = {".svg": "image/svg+xml", ".webp": "image/webp"}
 _NOTE = (
     "Bits more (+) or fewer (-) than the anchor at equal quality. Codecs tuned for how pictures "
-    "look (JPEG XL, AVIF by default) do worse by PSNR than they look. FLIP and Butteraugli are "
-    "second opinions; bands say how lively a picture is, 1 as lively as the original."
+    "look (JPEG XL, AVIF by default) do worse by PSNR than they look. Nothing here was trained for "
+    "FLIP; bands say how lively a picture is, 1 as lively as the original."
 )
 _SAMPLES_NOTE = (
     "A detail of each picture, from files of about the same size. Drag over the picture, or focus "

@@ -25,7 +25,7 @@ from .tables import markdown_table, percent
 TUNING_NOTE = (
     "JPEG XL and AVIF with its default tuning are tuned for perception, not for PSNR: "
     "PSNR alone does not do them justice, so look at MS-SSIM, SSIMULACRA2 and the pictures too. "
-    "Weights can be trained for SSIMULACRA2: FLIP and Butteraugli are second opinions."
+    "Weights can be trained for SSIMULACRA2 and Butteraugli: FLIP is a second opinion."
 )
 RANGE_NOTE = (
     "BD-rate: bits more (+) or fewer (-) than the anchor at equal quality, averaged over the range "

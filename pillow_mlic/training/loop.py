@@ -224,10 +224,10 @@ class Trainer:
         s = self.settings
         if s.stage == "selection":
             return selection(self.model, x, quality)  # type: ignore[arg-type]
-        places = torch.Generator().manual_seed(s.seed * 1_000_003 + self.step)
+        draw = torch.Generator().manual_seed(s.seed * 2_000_003 + self.step)
         if s.stage == "texture":
             with torch.autocast(self.device.type, torch.bfloat16, enabled=s.bf16):
-                return textured(self.model, x, quality, noise, s.exponent, places)  # type: ignore[arg-type]
+                return textured(self.model, x, quality, noise, s.exponent, draw)  # type: ignore[arg-type]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=s.bf16):
             return rate_distortion(
                 self.model,  # type: ignore[arg-type]
@@ -237,7 +237,7 @@ class Trainer:
                 s.exponent,
                 s.distortion,
                 s.stage == "hyperprior",
-                places,
+                draw,
             )
 
     def _reduce(self, figures: Figures, fraction: float) -> Tensor:

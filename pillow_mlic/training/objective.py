@@ -79,13 +79,13 @@ def rate_distortion(
     exponent: float,
     distortion: str = "psnr",
     hyperprior_only: bool = False,
-    places: torch.Generator | None = None,
+    draw: torch.Generator | None = None,
 ) -> Figures:
     """Loss of pictures (B, H, W, 3) in 0..1 at `quality` (B,).
 
     Per sample (lambda / 0.02)^exponent * (bpp + the cost of the distortion, see
     `distortion.costs`). With an exponent of 0 the large losses of high qualities would dominate
-    training. `hyperprior_only` leaves out all contexts. `places`: see `distortion.costs.cost`.
+    training. `hyperprior_only` leaves out all contexts. `draw`: see `distortion.costs.cost`.
     """
     latents = model.latents(x, quality)
     prior = model.prior if isinstance(model, SingleQualityNetwork) else None
@@ -102,7 +102,7 @@ def rate_distortion(
     assert isinstance(coder.bits, Tensor)
     bpp = coder.bits / (x.shape[1] * x.shape[2])
     weight = (lambda_of(quality) / LAMBDA_UNIT) ** exponent
-    loss = weight * (bpp + cost(distortion, x_hat, x, quality, places))
+    loss = weight * (bpp + cost(distortion, x_hat, x, quality, draw))
     return Figures(loss.mean(), bpp.detach(), mse(x_hat.detach(), x))
 
 

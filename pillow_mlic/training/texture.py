@@ -22,7 +22,7 @@ BEST = 5.5
 """Qualities above this have next to no noise, and are not trained with it."""
 NOISY = 1 / 2
 """Share of the pictures that have noise."""
-STATISTICS, HALF_SIZE, QUARTER_SIZE = 120.0, 0.25, 0.05
+STATISTICS, HALF_SIZE, QUARTER_SIZE = 96.0, 0.2, 0.05
 """Weights of the three parts of what noisy pictures are trained for: distance of textures and
 SSIMULACRA2's u at half the size (of what the latter costs), squared error at a quarter."""
 LEAST_SCALE = 1e-2
@@ -83,12 +83,12 @@ def textured(
     quality: Tensor,
     noise: Latents,
     exponent: float,
-    places: torch.Generator | None = None,
+    draw: torch.Generator | None = None,
 ) -> Figures:
     """Loss of pictures (B, H, W, 3) in 0..1 at `quality` (B,), which is scaled from 1 to 8 to 1 to
     `BEST` for those with noise.
 
-    The squared error that is reported is that of the pictures without noise. `places`: see
+    The squared error that is reported is that of the pictures without noise. `draw`: see
     `distortion.costs.cost`.
     """
     assert isinstance(model, Textured)
@@ -105,7 +105,7 @@ def textured(
     shown = model.synthesis(y_hat, quality)
     losses = torch.cat(
         (
-            cost("visual", shown[:plain], x[:plain], quality[:plain], places),
+            cost("visual", shown[:plain], x[:plain], quality[:plain], draw),
             _lively(shown[plain:], x[plain:], quality[plain:]),
         )
     )
