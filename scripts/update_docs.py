@@ -205,7 +205,7 @@ def headline(kodak: Report) -> str:
         f"{smaller(kodak, 'ssimulacra2', looks, bpp)}; at its PSNR ({psnr:.1f} dB) it is "
         f"{smaller(kodak, 'psnr-rgb', psnr, bpp)} (real files through Pillow, its default speed "
         "for AVIF, 4:4:4; [how it was measured](docs/benchmarks.md)). The weights were trained for "
-        f"SSIMULACRA2. {'; '.join(tuned)}."
+        f"SSIMULACRA2 and Butteraugli. {'; '.join(tuned)}."
     )
 
 
