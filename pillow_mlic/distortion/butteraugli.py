@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .numbers import numbers
-from .ssimulacra2 import linear_light
+from .ssimulacra2 import halve, linear_light
 from .windows import blur
 
 _LIGHT = 80.0
@@ -125,8 +125,8 @@ def distance(original: Tensor, shown: Tensor, draw: torch.Generator | None = Non
     0..1 are clamped.
     """
     with torch.autocast(original.device.type, enabled=False):
-        wide = shown if shown.dtype == torch.float64 else shown.float()
-        original, shown = original.to(wide.dtype), wide.clamp(0, 1)
+        shown = (shown if shown.dtype == torch.float64 else shown.float()).clamp(0, 1)
+        original = original.to(shown.dtype)
         grid = _ALL
         if draw is not None:
             grid = _Grid(_EVERY, *torch.randint(_EVERY, (2,), generator=draw).tolist())
@@ -141,17 +141,11 @@ def _map(original: Tensor, shown: Tensor, grid: _Grid) -> Tensor:
     """What differs, (B, h, w)."""
     a, b = (_LIGHT * linear_light(x.permute(0, 3, 1, 2)) for x in (original, shown))
     whole = _differences(a, b, grid)
+    half = _Grid(max(1, grid.step // 2), grid.y // 2, grid.x // 2)
+    small = _differences(halve(a), halve(b), half)
     if grid == _ALL:
-        small = _differences(_halved(a), _halved(b), _ALL)
         small = small.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    else:
-        half = _Grid(grid.step // 2, grid.y // 2, grid.x // 2)
-        small = _differences(_halved(a), _halved(b), half)
     return 0.85 * whole + 0.5 * small[:, : whole.shape[1], : whole.shape[2]]
-
-
-def _halved(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
 
 
 def _differences(a: Tensor, b: Tensor, grid: _Grid) -> Tensor:
