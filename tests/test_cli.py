@@ -95,6 +95,8 @@ def test_metadata_is_kept_unless_stripped(folder: Path) -> None:
     ("arguments", "status", "sentence"),
     [
         (["encode", "missing.png"], 2, "does not exist"),
+        (["encode", "in/a.png", "y.mlic"], 2, "y.mlic does not exist; if it is what to write"),
+        (["decode", "in/a.mlic", "y.png"], 2, "name it with -o y.png"),
         (["encode", "in", "-o", "one.mlic"], 2, "one file, but there are 2 inputs"),
         (["encode", "in/a.png", "-q", "75"], 2, "from 1 to 8"),
         (["encode", "in/a.png", "--model", "mlic-9"], 2, "no model or weight pack 'mlic-9'"),

@@ -99,15 +99,23 @@ def _region(text: str) -> tuple[int, int, int, int]:
     return left, top, left + width, top + height
 
 
+def _inputs(args: argparse.Namespace, suffixes: set[str]) -> list[conversion.InputFile]:
+    """`common.inputs`; ValueError that names -o where the last name looks meant as an output."""
+    *others, last = args.inputs
+    if others and args.output is None and last != common.STANDARD and not last.exists():
+        msg = f"{last} does not exist; if it is what to write, name it with -o {last}"
+        raise ValueError(msg)
+    return common.inputs(args.inputs, suffixes)
+
+
 def run_encode(args: argparse.Namespace) -> int:
     """mlic encode."""
     options = common.save_options(args)
     save_settings.check_options(options)
     if args.strip:
         options |= conversion.STRIPPED
-    pairs = common.outputs(
-        common.inputs(args.inputs, common.readable_suffixes()), args.output, ".mlic", args.force
-    )
+    files = _inputs(args, common.readable_suffixes())
+    pairs = common.outputs(files, args.output, ".mlic", args.force)
 
     bar = common.Bar(len(pairs), args.quiet or args.json)
 
@@ -129,7 +137,7 @@ def run_encode(args: argparse.Namespace) -> int:
 def run_decode(args: argparse.Namespace) -> int:
     """mlic decode."""
     suffix = "." + args.format.lower().lstrip(".")
-    files = common.inputs(args.inputs, {".mlic"})
+    files = _inputs(args, {".mlic"})
     pairs = common.outputs(files, args.output, suffix, args.force)
     devices.check(args.device)
     formats = Image.registered_extensions()
